@@ -1,0 +1,175 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words that controller and hosts share, as plain values.
+
+Everything here is pure and travels as JSON: ``to_dict`` gives what ``from_dict`` takes.
+``from_dict`` names every problem it finds in one ValueError, so that a bad policy fails
+before the first change.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import ipaddress
+import re
+from typing import NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _ports
+
+FAMILIES = ("ipv4", "ipv6")
+PROTOCOLS = ("tcp", "udp")
+MODES = ("permit", "restrict")
+
+# What a socket can see (RFC 9293 3.5.2 for RST, RFC 1122 4.2.3.9 for ICMP).
+OPEN = "open"  # the connection was established
+REFUSED = "refused"  # a RST came back: closed port, or a firewall that imitates one
+REJECTED = "rejected"  # an ICMP error came back
+FILTERED = "filtered"  # nothing came back
+NO_ROUTE = "no_route"  # the source itself has no way to the address
+ERROR = "error"  # the question could not be asked
+STATES = (OPEN, REFUSED, REJECTED, FILTERED, NO_ROUTE, ERROR)
+
+
+class Rule(NamedTuple):
+    """One kind of traffic that a host permits.
+
+    ``peers`` names an entry of :attr:`HostPolicy.peers`: who is at the other end.
+    ``ports`` are the destination's. ``requirements`` are the ids that ask for it.
+    """
+
+    protocol: str
+    ports: tuple
+    peers: str
+    requirements: tuple
+
+    def to_dict(self):
+        return {
+            "protocol": self.protocol,
+            "ports": _ports.format_ports(self.ports),
+            "peers": self.peers,
+            "requirements": list(self.requirements),
+        }
+
+
+class HostPolicy(NamedTuple):
+    """All that one host must let in and out; what a backend renders.
+
+    ``peers``: name -> family -> sorted tuple of addresses ("192.0.2.1") and networks
+    ("198.51.100.0/24"). "0.0.0.0/0" and "::/0" stand for anybody of their family.
+    A rule whose peers have nothing in a family permits nothing in that family.
+
+    ``inbound``, ``outbound``: required traffic, to be accepted in both modes.
+    ``management``: how the host is administered; in mode ``restrict`` it is left to the
+    host's own rules instead of being dropped with the rest.
+    """
+
+    host: str
+    mode: str
+    peers: dict
+    inbound: tuple
+    outbound: tuple
+    management: tuple
+
+    def to_dict(self):
+        return {
+            "host": self.host,
+            "mode": self.mode,
+            "peers": {
+                name: {family: list(addresses) for family, addresses in families.items()}
+                for name, families in self.peers.items()
+            },
+            "inbound": [rule.to_dict() for rule in self.inbound],
+            "outbound": [rule.to_dict() for rule in self.outbound],
+            "management": [rule.to_dict() for rule in self.management],
+        }
+
+    @classmethod
+    def from_dict(cls, data):
+        """A dict as :meth:`to_dict` gives it -> HostPolicy; ValueError lists all problems."""
+        problems = []
+        if not isinstance(data, dict):
+            raise ValueError("a policy is a dictionary, as the lookup determined.network.host_policy gives it")
+        known = set(cls._fields)
+        for name in sorted(known - set(data)):
+            problems.append("%s is missing" % name)
+        for name in sorted(set(data) - known):
+            problems.append("%s is unknown" % name)
+        mode = data.get("mode", "permit")
+        if mode not in MODES:
+            problems.append("mode is %r, not one of %s" % (mode, ", ".join(MODES)))
+        peers = _read_peers(data.get("peers", {}), problems)
+        rules = {
+            direction: _read_rules(direction, data.get(direction, []), peers, problems)
+            for direction in ("inbound", "outbound", "management")
+        }
+        if problems:
+            raise ValueError("; ".join(problems))
+        return cls(host=str(data["host"]), mode=mode, peers=peers, **rules)
+
+
+# Names go into the names of sets (31 characters at most) and into rule comments.
+_PEERS_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}\Z")
+_REQUIREMENT_ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_NETWORK_TYPES = {"ipv4": ipaddress.IPv4Network, "ipv6": ipaddress.IPv6Network}
+
+
+def _read_peers(data, problems):
+    if not isinstance(data, dict):
+        problems.append("peers is not a dictionary of names")
+        return {}
+    peers = {}
+    for name, families in data.items():
+        if not isinstance(families, dict) or set(families) - set(FAMILIES):
+            problems.append("peers.%s is not a dictionary of %s" % (name, " and ".join(FAMILIES)))
+            families = {}
+        if not isinstance(name, str) or not _PEERS_NAME.match(name):
+            problems.append("peers.%s: a name is at most 16 of a-z, 0-9 and _" % name)
+        peers[name] = {
+            family: _read_addresses("peers.%s.%s" % (name, family), family, families.get(family, ()), problems)
+            for family in FAMILIES
+        }
+    return peers
+
+
+def _read_addresses(where, family, values, problems):
+    """Addresses in any order -> sorted, canonical, each once: equal peers compare equal."""
+    networks = set()
+    for value in values:
+        try:
+            networks.add(_NETWORK_TYPES[family](value))
+        except (ValueError, TypeError) as problem:
+            problems.append("%s: %s" % (where, problem))
+    return tuple(
+        str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+        for network in sorted(networks)
+    )
+
+
+def _read_rules(direction, data, peers, problems):
+    rules = []
+    for index, item in enumerate(data if isinstance(data, list) else [data]):
+        where = "%s[%d]" % (direction, index)
+        if not isinstance(item, dict) or set(item) != set(Rule._fields):
+            problems.append("%s does not have exactly the fields %s" % (where, ", ".join(Rule._fields)))
+            continue
+        if item["protocol"] not in PROTOCOLS:
+            problems.append(
+                "%s.protocol is %r, not one of %s" % (where, item["protocol"], ", ".join(PROTOCOLS))
+            )
+        if item["peers"] not in peers:
+            problems.append("%s.peers is %r, which peers does not define" % (where, item["peers"]))
+        try:
+            ports = _ports.parse_ports(item["ports"])
+        except ValueError as problem:
+            problems.append("%s.ports: %s" % (where, problem))
+            continue
+        if not ports:
+            problems.append("%s.ports is empty" % where)
+        for requirement in item["requirements"]:
+            if not isinstance(requirement, str) or not _REQUIREMENT_ID.match(requirement):
+                problems.append("%s.requirements: %r is no id (a-z, 0-9 and _)" % (where, requirement))
+        rules.append(Rule(item["protocol"], ports, item["peers"], tuple(item["requirements"])))
+    return tuple(rules)
