@@ -1,0 +1,146 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: cluster
+author: The determined.network maintainers (@determined-network)
+version_added: 0.1.0
+short_description: The Determined cluster that the inventory describes
+description:
+  - Reads the groups C(determined_master), C(determined_agents), C(determined_clients) and C(determined_outsiders),
+    the addresses of their hosts and the cluster-wide settings, checks all of it, and returns the cluster.
+  - Everything comes from the inventory and from variables, never from facts, so that a run with C(--limit) or
+    C(serial) computes the same cluster as a full run. A cluster-wide variable may be set on any hosts of the
+    cluster; two different values are refused.
+  - A host's addresses are those of the per-host variable C(determined_address), an address or a name or a list of them, else
+    C(ansible_host), else its inventory name. Names are resolved once, on the controller.
+  - The per-host variable C(determined_gpus) tells how many GPUs an agent has.
+  - If anything is wrong, the lookup fails with one message that lists every problem with host, variable and remedy.
+requirements:
+  - netaddr (Python library, on the controller)
+options:
+  tls:
+    description: Whether the master serves TLS. It picks the default of O(master_port).
+    type: raw
+    default: false
+    vars:
+      - name: determined_tls
+  master_port:
+    description: The master's network port. The default is 8443 with TLS and 8080 without.
+    type: raw
+    vars:
+      - name: determined_master_port
+  client_networks:
+    description: Networks (CIDR) that may reach the master's port, besides the hosts in C(determined_clients).
+    type: raw
+    default: []
+    vars:
+      - name: determined_client_networks
+  mode:
+    description:
+      - V(permit) lets the required traffic in and drops nothing.
+      - V(restrict) also drops every other new inbound connection.
+    type: raw
+    default: permit
+    vars:
+      - name: determined_mode
+  agent_ports:
+    description:
+      - V(all) permits TCP 1-65535 between agents and from the master, as the document asks.
+      - V(documented) permits only the ports and ranges that the requirements table names.
+    type: raw
+    default: all
+    vars:
+      - name: determined_agent_ports
+  services:
+    description:
+      - Services outside the cluster that workloads need. A list of dictionaries with C(host) (a name, an address or
+        a network), C(ports), and C(purpose), which is V(registry) or V(resource).
+    type: raw
+    default:
+      - {host: registry-1.docker.io, ports: "443", purpose: registry}
+      - {host: auth.docker.io, ports: "443", purpose: registry}
+      - {host: production.cloudflare.docker.com, ports: "443", purpose: registry}
+    vars:
+      - name: determined_services
+  extra_requirements:
+    description:
+      - More rows for the requirements table. A list of dictionaries with C(id), C(from), C(to) and C(ports), and if
+        need be C(protocol), C(purpose), C(part_of) and C(networks).
+    type: raw
+    default: []
+    vars:
+      - name: determined_extra_requirements
+  management:
+    description:
+      - How the hosts are administered. A list of dictionaries with C(ports) and, if need be, C(networks).
+      - By default TCP 22 and every port that is some host's C(ansible_port), from anywhere.
+    type: raw
+    vars:
+      - name: determined_management
+notes:
+  - Cluster-wide variables may stand anywhere in the inventory, in the play, or in extra variables.
+seealso:
+  - plugin: determined.network.host_policies
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Show every address of the cluster
+  ansible.builtin.debug:
+    msg: "{{ (lookup('determined.network.cluster')).hosts | dict2items | map(attribute='value.addresses') }}"
+
+- name: What would change if the master served TLS?
+  ansible.builtin.debug:
+    msg: "{{ (lookup('determined.network.cluster', tls=true)).settings.master_port }}"
+"""
+
+RETURN = r"""
+_raw:
+  description:
+    - A list with one dictionary, the cluster.
+  type: list
+  elements: dict
+  contains:
+    hosts:
+      description: Inventory name to C(roles) (list), C(addresses) (C(ipv4) and C(ipv6), lists) and C(gpus).
+      type: dict
+      returned: always
+    settings:
+      description: All cluster-wide settings, checked and in canonical form.
+      type: dict
+      returned: always
+"""
+
+from ansible.errors import AnsibleError, AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.determined.network.plugins.plugin_utils import (
+    _addresses,
+    _cluster,
+    _inventory,
+    _problems,
+    _resolve,
+)
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        if terms:
+            raise AnsibleLookupError("determined.network.cluster takes no terms, only named options")
+        self.set_options(var_options=variables, direct=kwargs)
+        try:
+            _addresses.require_netaddr()
+            roles = _cluster.cluster_hosts(variables["groups"])
+            inventory = _inventory.Inventory(variables, self._templar)
+            host_variables, unreadable = inventory.host_variables(roles)
+            options, conflicts = inventory.cluster_options(roles, given=kwargs, default=self.get_option)
+            cluster = _cluster.build_cluster(
+                roles, host_variables, options, _resolve.resolve_names, [*unreadable, *conflicts]
+            )
+        except (_addresses.NetaddrMissing, _problems.InventoryProblems) as problem:
+            raise AnsibleError(str(problem)) from problem
+        return [cluster.to_dict()]

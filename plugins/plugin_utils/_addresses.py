@@ -1,0 +1,110 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses and networks as texts: the only file that knows netaddr.
+
+Families are "ipv4" and "ipv6"; a ``Families`` is family -> sorted tuple of canonical texts,
+a host's address without a prefix length ("192.0.2.1"), a network with it ("198.51.100.0/24").
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+try:
+    import netaddr
+except ImportError:
+    netaddr = None
+
+from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES
+
+Families = dict[str, tuple[str, ...]]
+
+ANYWHERE: Families = {"ipv4": ("0.0.0.0/0",), "ipv6": ("::/0",)}
+
+
+class NetaddrMissing(RuntimeError):
+    """The controller's Python has no netaddr."""
+
+
+def require_netaddr() -> None:
+    """Raise NetaddrMissing, with the command that helps, if this interpreter lacks netaddr."""
+    if netaddr is None:
+        raise NetaddrMissing(
+            "determined.network computes with the Python library netaddr, which the controller's interpreter "
+            f"{sys.executable} lacks. Install it there: {sys.executable} -m pip install netaddr"
+        )
+
+
+def parse_address(text: str) -> tuple[str, str] | None:
+    """A text -> (family, canonical address), or None if it is no address (it may be a name)."""
+    try:
+        address = netaddr.IPAddress(text, flags=netaddr.INET_PTON)
+    except (netaddr.AddrFormatError, ValueError):
+        return None
+    return f"ipv{address.version}", str(address)
+
+
+def why_unusable(address: str) -> str | None:
+    """Why other hosts cannot reach a host by this address, or None if they can."""
+    value = netaddr.IPAddress(address)
+    if value.is_loopback():
+        return "is a loopback address, which only the host itself can reach"
+    if value.is_link_local():
+        return "is a link-local address, which means nothing without an interface"
+    if value.is_multicast():
+        return "is a multicast address, which belongs to no single host"
+    if int(value) == 0 or str(value) == "255.255.255.255":
+        return "stands for no single host"
+    if value.version == 6 and value.is_ipv4_mapped():
+        return f"is IPv4 in IPv6 clothes; write {value.ipv4()}"
+    return None
+
+
+def parse_network(value: Any) -> tuple[str, str]:
+    """A CIDR or an address as users write it -> (family, canonical text); ValueError says what is wrong."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a network like 198.51.100.0/24")
+    address = parse_address(value)
+    if address:
+        return address
+    try:
+        # netaddr would take "10/8" and "10.0.0.0/255.0.0.0"; people mean CIDR here.
+        host, slash, length = value.partition("/")
+        if not slash or not parse_address(host) or not length.isdecimal():
+            raise ValueError
+        network = netaddr.IPNetwork(value)
+    except (netaddr.AddrFormatError, ValueError):
+        raise ValueError(f"{value!r} is not a network like 198.51.100.0/24 or 2001:db8::/32") from None
+    if network.ip != network.network:
+        raise ValueError(f"{value!r} has host bits set; {network.cidr} is the network, {network.ip} the address")
+    return f"ipv{network.version}", _text(network)
+
+
+def families(texts: Iterable[str]) -> Families:
+    """Canonical addresses and networks, mixed -> Families: sorted, each once, none inside another.
+
+    Addresses stay addresses even where they would add up to a network: a person looks for hosts in a set.
+    """
+    distinct = set(texts)
+    networks = netaddr.IPSet([text for text in distinct if "/" in text])
+    alone = [netaddr.IPAddress(text) for text in distinct if "/" not in text]
+    kept = [(address.version, address) for address in alone if not networks or address not in networks]
+    kept += [(network.version, network) for network in networks.iter_cidrs()]
+    found: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    for version, item in sorted(kept, key=lambda pair: pair[1].sort_key()):
+        found[f"ipv{version}"].append(_text(item) if isinstance(item, netaddr.IPNetwork) else str(item))
+    return {family: tuple(values) for family, values in found.items()}
+
+
+def contains(networks: Families, family: str, address: str) -> bool:
+    """Whether an address lies in the networks (or is one of the addresses) of its family."""
+    return address in networks[family] or any(
+        "/" in network and netaddr.IPAddress(address) in netaddr.IPNetwork(network) for network in networks[family]
+    )
+
+
+def _text(network: Any) -> str:
+    return str(network.network) if network.size == 1 else str(network)

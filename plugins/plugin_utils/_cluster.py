@@ -1,0 +1,233 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an inventory to a cluster: hosts with roles and addresses, and the cluster-wide settings.
+
+The only place where addresses are found out. It takes groups and host variables, never facts,
+so that ``--limit``, job slices and ``serial`` give the same cluster as a full run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES
+from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _settings
+from ansible_collections.determined.network.plugins.plugin_utils._problems import InventoryProblems, Problem
+
+# Inventory group -> role, in the words of the requirements table.
+GROUPS = {
+    "determined_master": "master",
+    "determined_agents": "agents",
+    "determined_clients": "clients",
+    "determined_outsiders": "outsiders",
+}
+CONFIGURED_ROLES = ("master", "agents")  # whose hosts get a firewall
+
+HOST_VARIABLES = ("determined_address", "ansible_host", "determined_gpus")
+LOGIN_PORT_VARIABLES = ("ansible_port", "ansible_ssh_port")
+
+# Names -> for each the addresses found; an unknown name maps to the reason, a text.
+Resolver = Callable[[Sequence[str]], Mapping[str, "list[str] | str"]]
+
+
+class Host(NamedTuple):
+    """One host of the inventory, with all addresses by which other hosts reach it."""
+
+    name: str
+    roles: tuple[str, ...]
+    addresses: _addresses.Families
+    gpus: int | None = None
+
+    def has(self, role: str) -> bool:
+        return role in self.roles
+
+
+class Cluster(NamedTuple):
+    """Everything that the inventory says about the network."""
+
+    hosts: tuple[Host, ...]
+    settings: _settings.Settings
+
+    def with_role(self, role: str) -> tuple[Host, ...]:
+        """The hosts of one role, in inventory order."""
+        return tuple(host for host in self.hosts if host.has(role))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the lookup hands on: ``{"hosts": {name: {roles, addresses, gpus}}, "settings": {...}}``."""
+        return {
+            "hosts": {
+                host.name: {
+                    "roles": list(host.roles),
+                    "addresses": {family: list(texts) for family, texts in host.addresses.items()},
+                    "gpus": host.gpus,
+                }
+                for host in self.hosts
+            },
+            "settings": self.settings.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Cluster:
+        """The inverse of :meth:`to_dict`."""
+        hosts = tuple(
+            Host(
+                name,
+                tuple(values["roles"]),
+                {family: tuple(values["addresses"][family]) for family in FAMILIES},
+                values["gpus"],
+            )
+            for name, values in data["hosts"].items()
+        )
+        return cls(hosts, _settings.Settings.from_dict(data["settings"]))
+
+
+def cluster_hosts(groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Inventory groups -> host name -> its roles, each host once, in the order of the groups."""
+    roles: dict[str, list[str]] = {}
+    for group, role in GROUPS.items():
+        for name in groups.get(group, ()):
+            roles.setdefault(str(name), []).append(role)
+    return {name: tuple(found) for name, found in roles.items()}
+
+
+def build_cluster(
+    roles: Mapping[str, tuple[str, ...]],
+    variables: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Any],
+    resolve: Resolver,
+    earlier_problems: Iterable[Problem] = (),
+) -> Cluster:
+    """Roles of hosts, their variables (HOST_VARIABLES and LOGIN_PORT_VARIABLES), the cluster-wide options
+    (see _settings.VARIABLES) and a resolver of names -> Cluster.
+
+    Raises InventoryProblems with everything that is wrong, also what the caller found before.
+    """
+    problems = [*earlier_problems, *_role_problems(roles)]
+    login_ports = [
+        values[name] for values in variables.values() for name in LOGIN_PORT_VARIABLES if values.get(name)
+    ]
+    settings, found = _settings.check(options, dict.fromkeys(login_ports))
+    problems += found
+    hosts, found = _read_hosts(roles, variables, resolve)
+    problems += found
+    if settings and not problems:
+        problems += _family_problems(hosts)
+    if problems or settings is None:
+        raise InventoryProblems(problems)
+    return Cluster(hosts, settings)
+
+
+def _role_problems(roles: Mapping[str, tuple[str, ...]]) -> list[Problem]:
+    problems = []
+    masters = [name for name, held in roles.items() if "master" in held]
+    if not masters:
+        text = "is missing from the inventory, or has no host"
+        problems.append(Problem("group determined_master", "", text, "put the master's host into it"))
+    elif len(masters) > 1:
+        text = f"has {len(masters)} hosts ({', '.join(masters)}), but a cluster has one master"
+        remedy = "leave one; another cluster goes into an inventory of its own"
+        problems.append(Problem("group determined_master", "", text, remedy))
+    if not any("agents" in held for held in roles.values()):
+        text = "is missing from the inventory, or has no host"
+        problems.append(Problem("group determined_agents", "", text, "put at least one agent's host into it"))
+    for name, held in roles.items():
+        if "outsiders" in held and len(held) > 1:
+            others = ", ".join(f"determined_{role}" for role in held if role != "outsiders")
+            text = f"is also in {others}, but an outsider is a host that must get nowhere"
+            problems.append(Problem(name, "group determined_outsiders", text, "leave it in one of the two"))
+    return problems
+
+
+def _read_hosts(
+    roles: Mapping[str, tuple[str, ...]], variables: Mapping[str, Mapping[str, Any]], resolve: Resolver
+) -> tuple[tuple[Host, ...], list[Problem]]:
+    written = {name: _written_addresses(name, variables.get(name, {})) for name in roles}
+    names = {text for _, texts in written.values() for text in texts if not _addresses.parse_address(text)}
+    answers = resolve(sorted(names)) if names else {}
+    hosts, problems = [], []
+    owner: dict[str, str] = {}
+    for name, held in roles.items():
+        variable, texts = written[name]
+        addresses, found = _addresses_of(name, variable, texts, answers)
+        for address in sorted(addresses):
+            other = owner.setdefault(address, name)
+            if other != name:
+                text = f"{address} is the address of {other} too"
+                found.append(Problem(name, variable, text, "give each host its own determined_address"))
+        gpus, gpu_problems = _gpus(name, variables.get(name, {}).get("determined_gpus"))
+        problems += found + gpu_problems
+        hosts.append(Host(name, held, _addresses.families(addresses), gpus))
+    return tuple(hosts), problems
+
+
+def _written_addresses(name: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Which variable gives a host's addresses, and what stands there; the host's own name in the last resort."""
+    for variable in ("determined_address", "ansible_host"):
+        value = variables.get(variable)
+        if value is not None:
+            items = value if isinstance(value, (list, tuple)) else [value]
+            return variable, [str(item).strip() for item in items]
+    return "determined_address", [name]
+
+
+def _addresses_of(
+    host: str, variable: str, texts: Sequence[str], answers: Mapping[str, list[str] | str]
+) -> tuple[set[str], list[Problem]]:
+    addresses: set[str] = set()
+    problems = []
+    if not any(texts):
+        text = "is empty, so that nobody knows where the host is"
+        return addresses, [Problem(host, variable, text, "write the address by which other hosts reach it")]
+    for text in texts:
+        parsed = _addresses.parse_address(text)
+        answer = answers.get(text, "no answer") if not parsed else [parsed[1]]
+        if isinstance(answer, str):
+            problem = f"{text!r} is no address, and the controller cannot resolve it as a name ({answer})"
+            problems.append(Problem(host, variable, problem, "set determined_address to the host's address"))
+            continue
+        usable = [address for address in answer if not _addresses.why_unusable(address)]
+        if not usable:
+            reason = "; ".join(f"{address} {_addresses.why_unusable(address)}" for address in answer)
+            source = "" if parsed else f"the name {text!r} leads nowhere else: "
+            remedy = "set determined_address to the address by which other hosts reach it"
+            problems.append(Problem(host, variable, source + reason, remedy))
+        addresses.update(usable)
+    return addresses, problems
+
+
+def _gpus(host: str, value: Any) -> tuple[int | None, list[Problem]]:
+    if value is None or value == "":
+        return None, []
+    if isinstance(value, bool) or not str(value).isdecimal():
+        text = f"{value!r} is not a number of GPUs"
+        return None, [Problem(host, "determined_gpus", text, "write a whole number, or leave the variable out")]
+    return int(value), []
+
+
+def _family_problems(hosts: Sequence[Host]) -> list[Problem]:
+    """Two hosts that must talk but have no address family in common.
+
+    Costs one pass: hosts with both families get on with everybody, so only hosts of a single family count.
+    """
+    only: dict[str, list[Host]] = {family: [] for family in FAMILIES}
+    for host in hosts:
+        present = [family for family in FAMILIES if host.addresses[family]]
+        if len(present) == 1 and not host.has("outsiders"):
+            only[present[0]].append(host)
+    problems = []
+    for host in only["ipv6"]:
+        others = [other.name for other in only["ipv4"] if _must_talk(host, other)]
+        if others:
+            shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+            text = f"has only IPv6 addresses and must talk to hosts with only IPv4 ones: {shown}"
+            remedy = "give one side an address of the other family"
+            problems.append(Problem(host.name, "determined_address", text, remedy))
+    return problems
+
+
+def _must_talk(left: Host, right: Host) -> bool:
+    """Whether some flow joins the two hosts: everybody but two clients, or a client and a mere agent."""
+    pairs = {(a, b) for a in left.roles for b in right.roles} | {(b, a) for a in left.roles for b in right.roles}
+    return bool(pairs & {("master", "agents"), ("agents", "agents"), ("clients", "master")})

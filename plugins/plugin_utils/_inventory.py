@@ -1,0 +1,92 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what the cluster needs from Ansible's variables: the one place that knows how Ansible keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleError
+
+from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _settings
+from ansible_collections.determined.network.plugins.plugin_utils._problems import Problem
+
+_HOST_VARIABLES = (*_cluster.HOST_VARIABLES, *_cluster.LOGIN_PORT_VARIABLES)
+
+
+class Inventory:
+    """The variables of a play, seen from one task: ``variables`` as a lookup receives them."""
+
+    def __init__(self, variables: Mapping[str, Any], templar: Any) -> None:
+        self._variables = variables
+        self._hosts = variables["hostvars"]
+        self._templar = templar
+        # Asking for a host's variables merges all its groups, so it is done once a host.
+        self._views: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+
+    def _view(self, host: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """A host's variables, templated when read, and the same before templating."""
+        if host not in self._views:
+            view = self._hosts[host]
+            # Both Ansible's view and a plain mapping (in tests) serve.
+            self._views[host] = (view, getattr(view, "_vars", view))
+        return self._views[host]
+
+    def host_variables(self, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+        """Hosts -> the variables of each that the cluster is made of, and what could not be templated."""
+        found: dict[str, dict[str, Any]] = {}
+        problems: list[Problem] = []
+        for host in hosts:
+            found[host] = {}
+            for name in _HOST_VARIABLES:
+                self._read(host, name, found[host], problems)
+        return found, problems
+
+    def cluster_options(
+        self, hosts: Iterable[str], given: Mapping[str, Any], default: Callable[[str], Any]
+    ) -> tuple[dict[str, Any], list[Problem]]:
+        """Option -> value, by precedence: given to the lookup, set by the play, set on hosts, the default."""
+        hosts = list(hosts)
+        options: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for option, variable in _settings.VARIABLES.items():
+            if option in given:
+                options[option] = given[option]
+                continue
+            if self._set_by_play(variable):
+                try:
+                    options[option] = self._templar.template(self._variables[variable])
+                except AnsibleError as error:
+                    problems.append(_untemplatable("the play", variable, error))
+                continue
+            values: dict[str, dict[str, Any]] = {}
+            for host in hosts:
+                if variable in self._view(host)[1]:
+                    self._read(host, variable, values.setdefault(host, {}), problems)
+            pairs = [(host, found[variable]) for host, found in values.items() if variable in found]
+            chosen, conflicts = _settings.collect(variable, pairs)
+            problems += conflicts
+            options[option] = chosen[0] if chosen else default(option)
+        return options, problems
+
+    def _read(self, host: str, name: str, target: dict[str, Any], problems: list[Problem]) -> None:
+        view, raw = self._view(host)
+        if name not in raw:
+            return
+        try:
+            target[name] = view[name]
+        except AnsibleError as error:
+            problems.append(_untemplatable(host, name, error))
+
+    def _set_by_play(self, variable: str) -> bool:
+        """Whether a play, role, task or block sets it: then it differs from what the host itself has."""
+        if variable not in self._variables:
+            return False
+        own = self._view(self._variables["inventory_hostname"])[1]
+        return variable not in own or own[variable] != self._variables[variable]
+
+
+def _untemplatable(where: str, variable: str, error: AnsibleError) -> Problem:
+    return Problem(where, variable, f"cannot be computed: {error}", "define what its template uses")

@@ -1,0 +1,248 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster-wide settings: collect them from hosts and play, and check them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils._model import MODES
+from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements
+from ansible_collections.determined.network.plugins.plugin_utils._problems import Problem
+
+ALL_PORTS, DOCUMENTED_PORTS = "all", "documented"
+
+# Option of the lookup -> the variable users write.
+VARIABLES = {
+    "tls": "determined_tls",
+    "master_port": "determined_master_port",
+    "client_networks": "determined_client_networks",
+    "mode": "determined_mode",
+    "agent_ports": "determined_agent_ports",
+    "services": "determined_services",
+    "extra_requirements": "determined_extra_requirements",
+    "management": "determined_management",
+}
+
+EVERYWHERE = "all hosts"
+
+
+class Management(NamedTuple):
+    """A way by which hosts are administered: TCP ports, and from where."""
+
+    ports: tuple[tuple[int, int], ...]
+    networks: _addresses.Families
+
+
+class Service(NamedTuple):
+    """What workloads need outside: a name or an address, its TCP ports, and what it is for."""
+
+    host: str
+    ports: tuple[tuple[int, int], ...]
+    purpose: str  # registry or resource
+
+
+class Settings(NamedTuple):
+    """All cluster-wide settings, checked."""
+
+    mode: str
+    agent_ports: str
+    master_port: int
+    client_networks: _addresses.Families
+    management: tuple[Management, ...]
+    services: tuple[Service, ...]
+    extra_requirements: tuple[_requirements.Requirement, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON and Ansible's variables carry."""
+        return {
+            **self._asdict(),
+            "client_networks": _plain(self.client_networks),
+            "management": [
+                {"ports": _ports.format_ports(way.ports), "networks": _plain(way.networks)} for way in self.management
+            ],
+            "services": [
+                {**service._asdict(), "ports": _ports.format_ports(service.ports)} for service in self.services
+            ],
+            "extra_requirements": [
+                {**row._asdict(), "sections": list(row.sections), "networks": list(row.networks)}
+                for row in self.extra_requirements
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Settings:
+        """The inverse of :meth:`to_dict`."""
+        return cls(
+            mode=data["mode"],
+            agent_ports=data["agent_ports"],
+            master_port=data["master_port"],
+            client_networks=_families(data["client_networks"]),
+            management=tuple(
+                Management(_ports.parse_ports(way["ports"]), _families(way["networks"])) for way in data["management"]
+            ),
+            services=tuple(
+                Service(service["host"], _ports.parse_ports(service["ports"]), service["purpose"])
+                for service in data["services"]
+            ),
+            extra_requirements=tuple(
+                _requirements.Requirement(
+                    **{**row, "sections": tuple(row["sections"]), "networks": tuple(row["networks"])}
+                )
+                for row in data["extra_requirements"]
+            ),
+        )
+
+
+def _plain(networks: _addresses.Families) -> dict[str, list[str]]:
+    return {family: list(texts) for family, texts in networks.items()}
+
+
+def _families(data: Mapping[str, Iterable[str]]) -> _addresses.Families:
+    return {family: tuple(texts) for family, texts in data.items()}
+
+
+def collect(variable: str, values: Iterable[tuple[str, Any]]) -> tuple[list[Any], list[Problem]]:
+    """One cluster-wide variable as each host knows it, ``(host, value)`` where it is defined at all
+    -> a list of its one value (empty where nobody defines it), and the problem of two values.
+
+    Whichever host a play or ``--limit`` picks to compute the cluster, the answer is the same.
+    """
+    first: tuple[str, Any] | None = None
+    for host, value in values:
+        if first is None:
+            first = (host, value)
+        elif value != first[1]:
+            text = f"is {value!r} here, but {first[1]!r} on {first[0]}; it is one setting for the whole cluster"
+            return [], [Problem(host, variable, text, "set it once, in the group `all`")]
+    return ([] if first is None else [first[1]]), []
+
+
+def check(values: Mapping[str, Any], login_ports: Iterable[Any] = ()) -> tuple[Settings | None, list[Problem]]:
+    """Option -> value as written -> Settings, or None and every problem.
+
+    ``login_ports`` are the ``ansible_port`` values of the hosts: by default they are management ports too.
+    """
+    reader = _Reader(values)
+    tls = reader.boolean("tls")
+    table = _requirements.load_table()
+    default_port = table.default_master_port["tls" if tls else "plain"]
+    settings = Settings(
+        mode=reader.choice("mode", MODES),
+        agent_ports=reader.choice("agent_ports", (ALL_PORTS, DOCUMENTED_PORTS)),
+        master_port=reader.port("master_port", default_port),
+        client_networks=_addresses.families(reader.networks("client_networks", values.get("client_networks"))),
+        management=reader.management(table.default_management_ports, login_ports),
+        services=reader.services(),
+        extra_requirements=reader.extra_requirements(),
+    )
+    return (None if reader.problems else settings), reader.problems
+
+
+class _Reader:
+    """Reads one option after the other and remembers every problem."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self.problems: list[Problem] = []
+
+    def _problem(self, option: str, problem: str, remedy: str) -> None:
+        self.problems.append(Problem(EVERYWHERE, VARIABLES[option], problem, remedy))
+
+    def boolean(self, option: str) -> bool:
+        value = self.values.get(option)
+        known = {"true": True, "yes": True, "false": False, "no": False, "none": False}
+        text = str(value).lower()
+        if text not in known:
+            self._problem(option, f"{value!r} is neither true nor false", "write true or false")
+        return known.get(text, False)
+
+    def choice(self, option: str, choices: tuple[str, ...]) -> str:
+        value = self.values.get(option)
+        if value is None:
+            return choices[0]
+        if value not in choices:
+            self._problem(option, f"{value!r} is unknown", f"write one of: {', '.join(choices)}")
+        return value
+
+    def port(self, option: str, default: str) -> int:
+        value = self.values.get(option)
+        try:
+            ports = _ports.parse_ports(default if value in (None, "") else value)
+            if _ports.count(ports) != 1:
+                raise ValueError(f"{value!r} is not one port")
+        except ValueError as problem:
+            self._problem(option, str(problem), "write one port number, 1 to 65535")
+            return 0
+        return ports[0][0]
+
+    def networks(self, option: str, value: Any) -> list[str]:
+        """CIDRs, a list or one text -> their canonical texts."""
+        texts = []
+        for item in value if isinstance(value, (list, tuple)) else [] if value is None else [value]:
+            try:
+                texts.append(_addresses.parse_network(item)[1])
+            except ValueError as problem:
+                self._problem(option, str(problem), "write CIDRs such as 198.51.100.0/24")
+        return texts
+
+    def management(self, default_ports: str, login_ports: Iterable[Any]) -> tuple[Management, ...]:
+        value = self.values.get("management")
+        if value is None:
+            anywhere = _addresses.ANYWHERE
+            return (Management(self._ports("management", [default_ports, *map(str, login_ports)]), anywhere),)
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        if not entries:
+            text = "is empty, so that nobody could administer the hosts in mode restrict"
+            self._problem("management", text, "name the ports and networks of your administrators")
+        found = []
+        for number, entry in enumerate(entries, 1):
+            if not isinstance(entry, Mapping) or not set(entry) <= {"ports", "networks"} or "ports" not in entry:
+                text = f"entry {number} is not a dictionary with `ports` and, if need be, `networks`"
+                self._problem("management", text, 'write, for example, {ports: "22", networks: [198.51.100.0/24]}')
+                continue
+            texts = self.networks("management", entry.get("networks"))
+            networks = _addresses.families(texts) if "networks" in entry else _addresses.ANYWHERE
+            found.append(Management(self._ports("management", entry["ports"]), networks))
+        return tuple(found)
+
+    def _ports(self, option: str, value: Any) -> tuple[tuple[int, int], ...]:
+        try:
+            ports = _ports.parse_ports(value)
+            if not ports:
+                raise ValueError("no port is named")
+        except ValueError as problem:
+            self._problem(option, str(problem), "write ports and ranges such as 22 or 22,1024-65535")
+            return ()
+        return ports
+
+    def services(self) -> tuple[Service, ...]:
+        value = self.values.get("services")
+        found = []
+        for number, entry in enumerate(value if isinstance(value, (list, tuple)) else [value] if value else [], 1):
+            if not isinstance(entry, Mapping) or not {"host", "ports"} <= set(entry) <= set(Service._fields):
+                text = f"entry {number} is not a dictionary with `host`, `ports` and, if need be, `purpose`"
+                remedy = "write, for example, {host: registry.example.com, ports: 443, purpose: registry}"
+                self._problem("services", text, remedy)
+                continue
+            purpose = entry.get("purpose", "resource")
+            if purpose not in ("registry", "resource"):
+                self._problem("services", f"purpose {purpose!r} is unknown", "write registry or resource")
+            host = str(entry["host"])
+            if "/" in host:
+                self.networks("services", host)
+            found.append(Service(host, self._ports("services", entry["ports"]), purpose))
+        return tuple(found)
+
+    def extra_requirements(self) -> tuple[_requirements.Requirement, ...]:
+        value = self.values.get("extra_requirements")
+        rows, problems = _requirements.parse_extra_rows(value if value is not None else [])
+        for problem in problems:
+            self._problem("extra_requirements", str(problem), "mend the row; the README's table shows the fields")
+        checked = []
+        for row in rows:
+            checked.append(row._replace(networks=tuple(self.networks("extra_requirements", row.networks))))
+        return tuple(checked)
