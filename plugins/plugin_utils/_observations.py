@@ -1,0 +1,230 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What sockets saw -> what is proven about each port of a pair. Pure.
+
+A pair is a source, a destination and one of its addresses, with a protocol. A run has rounds: the first asks
+everything, later ones ask again what differed from the expectation. `RoundResult` holds what one host
+reported in one round, `Knowledge` what all rounds together prove.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _model, _ports
+from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
+
+NOTHING: PortSet = ()
+
+
+class Pair(NamedTuple):
+    """Who asks whom, and how."""
+
+    source: str
+    destination: str
+    address: str
+    protocol: str
+
+
+class Knowledge(NamedTuple):
+    """What is known about the ports of one pair; the port sets are disjoint except ``changed``.
+
+    reached    the packet got to the destination's own stack, which answered as itself
+    blocked    it did not: filtered, or rejected on the way, or a reset that a firewall imitated
+    no_route   the source itself had no way to send it
+    impostor   somebody else than the destination answered
+    suspect    a reset or an answer came, but nothing shows yet who sent it
+    failed     the question could not be asked
+    changed    reached in one round and not in another
+    """
+
+    reached: PortSet = NOTHING
+    blocked: PortSet = NOTHING
+    no_route: PortSet = NOTHING
+    impostor: PortSet = NOTHING
+    suspect: PortSet = NOTHING
+    failed: PortSet = NOTHING
+    changed: PortSet = NOTHING
+    # Not about single ports:
+    echo: bool | None = None  # whether the destination answered an ICMP echo of the source; None: not known
+    answered: bool = False  # whether anything of the destination's own came back in some round
+    listener_lost: bool = False  # whether a listener behind the pair was gone at the end of a round
+    states: dict[str, PortSet] = {}  # the last state that each port's socket saw
+    notes: tuple[str, ...] = ()  # sentences of evidence
+    asked: tuple[PortSet, ...] = ()  # by round
+    milliseconds: float | None = None
+
+
+_CLASSES = ("reached", "blocked", "no_route", "impostor", "suspect", "failed")
+
+
+def conclude(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[Pair, Knowledge]:
+    """Host -> its results, round by round -> pair -> knowledge.
+
+    A result is ``{"started": ..., "targets": ..., "probe": ..., "read": ...}``: what the modules
+    ``listener`` and ``probe`` returned and the targets that the latter was given; each may be empty.
+    """
+    known: dict[Pair, Knowledge] = {}
+    for number in range(max((len(results) for results in rounds.values()), default=0)):
+        results = {host: results[number] for host, results in rounds.items() if len(results) > number}
+        destinations = {host: _Destination(host, result) for host, result in results.items()}
+        seen = _refused_by_destination(results, destinations)
+        for source, result in results.items():
+            for target, observation in _observations(result):
+                pair = Pair(source, target["destination"], target["address"], target["protocol"])
+                destination = destinations.get(pair.destination)
+                fresh = _classify(pair, observation, destination, seen.get(pair.destination, 0))
+                known[pair] = _merge(known.get(pair), fresh)
+    return known
+
+
+def _observations(result: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    observations = (result.get("probe") or {}).get("observations") or []
+    # A probe that failed has no observations; its pairs stay unknown, which is an error and never a pass.
+    return list(zip(result.get("targets") or [], observations, strict=False))
+
+
+class _Destination:
+    """What one host said about itself in one round."""
+
+    def __init__(self, name: str, result: Mapping[str, Any]) -> None:
+        self.name = name
+        started, read = result.get("started") or {}, result.get("read") or {}
+        self.answer = started.get("answer", "")
+        self.alive = bool(read.get("alive"))
+        self._listening = _by_address(started.get("listening"))
+        self._held = _by_address(started.get("held"))
+        self._services = _ports.parse_ports((started.get("listening_services") or {}).get("tcp", ""))
+        before, after = (part.get("counters") for part in (started, read))
+        self.resets: int | None = None
+        if before and after:
+            own = sum(item.get("resets_sent", 0) for _, item in _observations(result))
+            self.resets = after["tcp_resets_sent"] - before["tcp_resets_sent"] - own
+
+    def listening(self, pair: Pair) -> PortSet:
+        return self._listening.get((pair.address, pair.protocol), NOTHING)
+
+    def services(self, pair: Pair) -> PortSet:
+        """Ports that real services of the host hold."""
+        held = self._held.get((pair.address, pair.protocol), NOTHING)
+        return _ports.union(held, self._services) if pair.protocol == "tcp" else held
+
+
+def _by_address(items: Any) -> dict[tuple[str, str], PortSet]:
+    found: dict[tuple[str, str], PortSet] = defaultdict(tuple)
+    for item in items or []:
+        key = (item["address"], item["protocol"])
+        found[key] = _ports.union(found[key], _ports.parse_ports(item["ports"]))
+    return dict(found)
+
+
+def _refused_by_destination(
+    results: Mapping[str, Mapping[str, Any]], destinations: Mapping[str, _Destination]
+) -> dict[str, int]:
+    """How many resets all sources together got from where nobody listens: the destination must have sent them."""
+    seen: dict[str, int] = defaultdict(int)
+    for source, result in results.items():
+        for target, observation in _observations(result):
+            pair = Pair(source, target["destination"], target["address"], target["protocol"])
+            destination = destinations.get(pair.destination)
+            if destination and pair.protocol == "tcp":
+                refused = _ports.parse_ports(observation["refused"])
+                seen[pair.destination] += _ports.count(_ports.subtract(refused, destination.listening(pair)))
+    return seen
+
+
+def _classify(
+    pair: Pair, observation: Mapping[str, Any], destination: _Destination | None, refused_in_all: int
+) -> Knowledge:
+    states = {state: _ports.parse_ports(observation[state]) for state in _model.STATES}
+    asked = _ports.union(*states.values())
+    echo = (observation.get("echo") or {}).get("answered")
+    if destination is None or destination.resets is None:
+        note = f"{pair.destination} did not tell what it saw, so nothing here is proven"
+        return Knowledge(failed=asked, echo=echo, states=states, notes=(note,), asked=(asked,))
+    listening, services = destination.listening(pair), destination.services(pair)
+    genuine = _ports.parse_ports((observation.get("answers") or {}).get(destination.answer, ""))
+    named = _ports.union(*[_ports.parse_ports(ports) for ports in (observation.get("answers") or {}).values()])
+
+    by_listener = _ports.intersect(states["open"], listening)
+    impostor = _ports.subtract(_ports.intersect(by_listener, named), genuine)
+    by_service = _ports.intersect(_ports.subtract(states["open"], listening), services)
+    unexplained = _ports.subtract(_ports.subtract(states["open"], listening), services)
+    silent = _ports.subtract(by_listener, named)
+
+    imitated = _ports.intersect(states["refused"], listening) if destination.alive else NOTHING
+    closed = _ports.subtract(states["refused"], imitated)
+    attested = pair.protocol == "tcp" and refused_in_all <= destination.resets
+    reached = _ports.union(_ports.intersect(by_listener, genuine), by_service, closed if attested else NOTHING)
+    return Knowledge(
+        reached=reached,
+        blocked=_ports.union(states["filtered"], states["rejected"], imitated),
+        no_route=states["no_route"],
+        impostor=impostor,
+        suspect=_ports.union(unexplained, silent, NOTHING if attested else closed),
+        failed=states["error"],
+        echo=echo,
+        answered=bool(reached) or echo is True,
+        listener_lost=bool(listening) and not destination.alive,
+        states=states,
+        notes=tuple(_notes(pair, observation, destination, by_service, closed, attested, refused_in_all, imitated)),
+        asked=(asked,),
+        milliseconds=observation.get("connect_milliseconds"),
+    )
+
+
+def _notes(
+    pair: Pair,
+    observation: Mapping[str, Any],
+    destination: _Destination,
+    by_service: PortSet,
+    closed: PortSet,
+    attested: bool,
+    refused_in_all: int,
+    imitated: PortSet,
+) -> list[str]:
+    notes = []
+    if by_service:
+        notes.append(f"a service of {pair.destination} holds {_ports.format_ports(by_service)} and answered there")
+    if closed and attested:
+        count = _ports.count(closed)
+        notes.append(f"{count} closed ports were reset by {pair.destination} itself, as its own counter attests")
+    elif closed:
+        notes.append(
+            f"sources saw {refused_in_all} resets, but {pair.destination} sent {destination.resets}: "
+            "a firewall imitates resets"
+        )
+    if imitated:
+        notes.append(f"{_ports.format_ports(imitated)} was reset by a firewall while a listener stood there")
+    for text, ports in (observation.get("rejections") or {}).items():
+        notes.append(f"{ports}: {text}")
+    for text, ports in (observation.get("errors") or {}).items():
+        notes.append(f"{ports}: {text}")
+    return notes
+
+
+def _merge(old: Knowledge | None, new: Knowledge) -> Knowledge:
+    """What a later round saw counts, for the ports that it asked; what it contradicts is `changed`."""
+    if old is None:
+        return new
+    asked = new.asked[0]
+    merged = {name: _ports.union(_ports.subtract(getattr(old, name), asked), getattr(new, name)) for name in _CLASSES}
+    was_blocked = _ports.union(old.blocked, old.no_route)
+    now_blocked = _ports.union(new.blocked, new.no_route)
+    changed = _ports.union(
+        old.changed, _ports.intersect(was_blocked, new.reached), _ports.intersect(old.reached, now_blocked)
+    )
+    states = {state: _ports.union(_ports.subtract(old.states[state], asked), new.states[state]) for state in new.states}
+    return old._replace(
+        **merged,
+        changed=changed,
+        echo=old.echo or new.echo,
+        answered=old.answered or new.answered,
+        listener_lost=old.listener_lost or new.listener_lost,
+        states=states,
+        notes=tuple(dict.fromkeys((*old.notes, *new.notes))),
+        asked=(*old.asked, asked),
+    )

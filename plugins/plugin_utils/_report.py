@@ -1,0 +1,177 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Expected x observed -> the report, version 1. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils._checks import OPEN, Check
+from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
+from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
+
+VERSION = 1
+CORRECT, WRONG, FLAKY, ERROR, ADVICE = "correct", "wrong", "flaky", "error", "advice"
+VERDICTS = (CORRECT, WRONG, FLAKY, ERROR, ADVICE)
+
+NOT_KNOWN = "unknown"
+
+
+def build_report(
+    checks: Sequence[Check],
+    uncovered: Iterable[tuple[str, str]],
+    known: Mapping[Pair, Knowledge],
+    run: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Checks, rows without a check, knowledge, and what describes the run (sweep, seed, mode, ...) -> the report.
+
+    ``{"version": 1, "run": {...}, "summary": {"checks": n, verdict: n ...}, "checks": [cell ...]}``.
+    """
+    cells = [_cell(check, known.get(_pair_of(check))) for check in checks]
+    cells += [_advice(requirement, reason) for requirement, reason in uncovered]
+    summary = {"checks": len(cells)}
+    for verdict in VERDICTS:
+        summary[verdict] = sum(cell["verdict"] == verdict for cell in cells)
+    return {"version": VERSION, "run": dict(run), "summary": summary, "checks": cells}
+
+
+def _pair_of(check: Check) -> Pair:
+    return Pair(check.source, check.destination, check.address, check.protocol)
+
+
+def _cell(check: Check, knowledge: Knowledge | None) -> dict[str, Any]:
+    if knowledge is None:
+        text = f"{check.source} or {check.destination} gave no answer: unreachable, or it failed earlier in this run"
+        return _row(check, NOT_KNOWN, ERROR, (), text)
+    if check.expected == OPEN:
+        return _positive(check, knowledge)
+    return _negative(check, knowledge)
+
+
+def _positive(check: Check, knowledge: Knowledge) -> dict[str, Any]:
+    within = _Within(check.ports, knowledge)
+    bad = _ports.union(within.blocked, within.no_route, within.impostor)
+    unknown = _ports.union(within.failed, within.suspect)
+    if bad:
+        return _row(check, _observed(bad, knowledge), WRONG, bad, _why_closed(check, bad, within, knowledge))
+    if unknown:
+        reason = _sentences(f"no trustworthy answer on {_ports.format_ports(unknown)}", *knowledge.notes)
+        return _row(check, NOT_KNOWN, ERROR, (), reason)
+    if not within.reached:
+        return _row(check, NOT_KNOWN, ERROR, (), "none of these ports was probed")
+    if within.changed:
+        ports = _ports.format_ports(within.changed)
+        return _row(check, OPEN, FLAKY, (), _sentences(f"{ports} did not answer at first, then did", *knowledge.notes))
+    return _row(check, OPEN, CORRECT, (), _why_open(check, within, knowledge))
+
+
+def _negative(check: Check, knowledge: Knowledge) -> dict[str, Any]:
+    within = _Within(check.ports, knowledge)
+    through = _ports.union(within.reached, within.impostor)
+    unknown = _ports.union(within.failed, within.suspect, within.no_route)
+    blocked = _ports.format_ports(within.blocked)
+    if through:
+        text = f"{check.source} gets through to {check.destination} on {_ports.format_ports(through)}"
+        return _row(check, _observed(through, knowledge), WRONG, through, _sentences(text, *knowledge.notes))
+    if unknown or not within.blocked:
+        text = f"no trustworthy answer on {_ports.format_ports(unknown or check.ports)}"
+        if within.no_route:
+            text = f"{check.source} has no route to {check.address}, so nothing was shown about a firewall"
+        return _row(check, NOT_KNOWN, ERROR, (), _sentences(text, *knowledge.notes))
+    if not knowledge.answered:
+        text = (
+            f"{blocked} is blocked, but nothing else of {check.destination} answered {check.source} either: "
+            "without a positive control this may be a dead path"
+        )
+        return _row(check, NOT_KNOWN, ERROR, (), text)
+    if knowledge.listener_lost:
+        text = f"{blocked} is blocked, but the listeners of {check.destination} ended early: run again"
+        return _row(check, NOT_KNOWN, ERROR, (), text)
+    control = "answers an ICMP echo" if knowledge.echo else "answers on permitted ports"
+    text = f"nothing came through, while {check.destination} {control} of {check.source}"
+    if within.changed:
+        ports = _ports.format_ports(within.changed)
+        return _row(check, _observed(within.blocked, knowledge), FLAKY, (), f"{ports} was open once, then blocked")
+    return _row(check, _observed(within.blocked, knowledge), CORRECT, (), text)
+
+
+class _Within:
+    """A pair's knowledge, cut down to the ports of one check."""
+
+    def __init__(self, ports: PortSet, knowledge: Knowledge) -> None:
+        self.reached = _ports.intersect(ports, knowledge.reached)
+        self.blocked = _ports.intersect(ports, knowledge.blocked)
+        self.no_route = _ports.intersect(ports, knowledge.no_route)
+        self.impostor = _ports.intersect(ports, knowledge.impostor)
+        self.suspect = _ports.intersect(ports, knowledge.suspect)
+        self.failed = _ports.intersect(ports, knowledge.failed)
+        self.changed = _ports.intersect(ports, knowledge.changed)
+
+
+def _observed(ports: PortSet, knowledge: Knowledge) -> str:
+    """The state that most of the ports were seen in."""
+    return max(knowledge.states, key=lambda state: _ports.count(_ports.intersect(ports, knowledge.states[state])))
+
+
+def _why_open(check: Check, within: _Within, knowledge: Knowledge) -> str:
+    answered = _ports.count(_ports.intersect(within.reached, knowledge.states["open"]))
+    parts = [f"{check.destination} answered by name on {answered} ports"] if answered else []
+    probed = _ports.count(within.reached)
+    if probed < _ports.count(check.ports):
+        parts.append(f"{probed} of {_ports.count(check.ports)} ports sampled")
+    return _sentences(*parts, *knowledge.notes)
+
+
+def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledge) -> str:
+    ports = _ports.format_ports(bad)
+    if within.impostor:
+        text = f"somebody else than {check.destination} answered at {check.address} on {ports}"
+    elif within.no_route:
+        text = f"{check.source} has no route to {check.address}"
+    elif within.reached:
+        text = f"{ports} gets no answer, while other ports of {check.destination} answer {check.source}"
+    elif knowledge.answered:
+        text = f"none of these ports answers, while {check.destination} itself is alive for {check.source}"
+    else:
+        text = f"nothing of {check.destination} answers {check.source} at {check.address}"
+    hint = (
+        f"look for what drops {check.protocol} from {check.source} to {check.address} "
+        f"in OUTPUT of {check.source}, between the hosts, and in INPUT of {check.destination}"
+    )
+    return _sentences(text, *knowledge.notes, hint)
+
+
+def _sentences(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _row(check: Check, observed: str, verdict: str, wrong: PortSet, evidence: str) -> dict[str, Any]:
+    return {
+        "requirement": check.requirement,
+        "source": check.source,
+        "destination": check.destination,
+        "address": check.address,
+        "family": check.family,
+        "protocol": check.protocol,
+        "ports": _ports.format_ports(check.ports),
+        "expected": check.expected,
+        "observed": observed,
+        "verdict": verdict,
+        "wrong_ports": _ports.format_ports(wrong),
+        "evidence": evidence,
+    }
+
+
+def _advice(requirement: str, reason: str) -> dict[str, Any]:
+    empty = dict.fromkeys(("source", "destination", "address", "family", "protocol", "ports", "wrong_ports"), "")
+    return {
+        **empty,
+        "requirement": requirement,
+        "expected": OPEN,
+        "observed": NOT_KNOWN,
+        "verdict": ADVICE,
+        "evidence": reason,
+    }

@@ -1,0 +1,214 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to listen on and what to probe in the next round of a verification. Pure.
+
+The first round asks every check. Later rounds ask only the ports that differ from what is expected or that
+nobody could explain, each at most twice more, with a live listener behind every one of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils import _requirements
+from ansible_collections.determined.network.plugins.plugin_utils._checks import BLOCKED, OPEN, Check, Checks
+from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
+from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
+
+FULL, SAMPLE = "full", "sample"
+
+MOST_QUESTIONS = 3  # the first one and two more
+FIRST_UNPRIVILEGED_PORT = 1024  # ip(7): binding below needs a capability
+# A path that is cut as a whole needs no 65,535 retries: a spread of its ports stands for the rest.
+MOST_RETRIES = 1024
+# Listeners on every port leave a host no local port for its own connections; half the range does no harm.
+MOST_LISTENERS = 30000
+# UDP has no resets, so every checked port needs a listener.
+MOST_UDP_PORTS = 256
+
+
+class Options(NamedTuple):
+    """How thorough a verification is."""
+
+    sweep: str = SAMPLE
+    sample_size: int = 64
+    seed: int = 0
+
+
+class Round(NamedTuple):
+    """Destination -> its listeners, and source -> its targets; both as the modules take them."""
+
+    listeners: dict[str, list[dict[str, str]]]
+    targets: dict[str, list[dict[str, str]]]
+
+
+def pair_of(check: Check) -> Pair:
+    """The pair that a check belongs to."""
+    return Pair(check.source, check.destination, check.address, check.protocol)
+
+
+def first_listeners(checks: Checks) -> dict[str, list[dict[str, str]]]:
+    """Checks -> listeners of the first round: at both ends of every documented range, above the privileged ports,
+    and at every single port."""
+    ports: dict[tuple[str, str, str], set[int]] = defaultdict(set)
+    for check in checks.checks:
+        if check.expected == OPEN:
+            ports[check.destination, check.address, check.protocol].update(_doors(check))
+    return _listeners({key: _ports.from_numbers(numbers) for key, numbers in ports.items()})
+
+
+def _doors(check: Check) -> Iterable[int]:
+    if check.protocol == "udp":
+        return _ports.numbers(_udp_sample(check.ports))
+    ends = {end for pair in check.ports for end in pair}
+    return {end for end in ends if end >= FIRST_UNPRIVILEGED_PORT or _ports.count(check.ports) == 1}
+
+
+def _udp_sample(ports: PortSet) -> PortSet:
+    if _ports.count(ports) <= MOST_UDP_PORTS:
+        return ports
+    return _spread(ports, MOST_UDP_PORTS)
+
+
+def first_round(checks: Checks, options: Options, started: Mapping[str, Mapping[str, Any]]) -> Round:
+    """Checks, and what the module `listener` returned on each destination -> the first round's targets."""
+    wanted: dict[Pair, list[PortSet]] = defaultdict(list)
+    families: dict[Pair, str] = {}
+    for check in checks.checks:
+        wanted[pair_of(check)].append(_udp_sample(check.ports) if check.protocol == "udp" else check.ports)
+        families[pair_of(check)] = check.family
+    landmarks = _landmarks(checks)
+    targets: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for pair, port_sets in wanted.items():
+        state = started.get(pair.destination) or {}
+        # Many checks of a pair have the very same ports; union them once.
+        ports = _ports.union(*dict.fromkeys(port_sets))
+        if options.sweep == SAMPLE and pair.protocol == "tcp":
+            ports = _ports.intersect(ports, _sample(landmarks, state, options, pair))
+        if pair.protocol == "tcp":
+            ports = _ports.union(ports, checks.controls.get((pair.source, pair.destination, families[pair]), ())[:4])
+        targets[pair.source].append(_target(pair, ports, state))
+    return Round(first_listeners(checks), dict(targets))
+
+
+def _target(pair: Pair, ports: PortSet, started: Mapping[str, Any]) -> dict[str, str]:
+    listening = _ports.union(
+        *[
+            _ports.parse_ports(item["ports"])
+            for item in started.get("listening") or []
+            if (item["address"], item["protocol"]) == (pair.address, pair.protocol)
+        ]
+    )
+    return {
+        "destination": pair.destination,
+        "address": pair.address,
+        "protocol": pair.protocol,
+        "ports": _ports.format_ports(ports),
+        "identify": _ports.format_ports(_ports.intersect(ports, listening)),
+    }
+
+
+def _landmarks(checks: Checks) -> PortSet:
+    """Every end of every range in the table and in the checks, with its neighbours."""
+    sets = [check.ports for check in checks.checks]
+    sets += [
+        _ports.parse_ports(row.ports)
+        for row in _requirements.load_table().requirements
+        if row.ports and row.ports not in _requirements.PORT_SETTINGS
+    ]
+    ends = {end for ports in set(sets) for pair in ports for end in pair}
+    around = {end + step for end in ends for step in (-1, 0, 1)}
+    return _ports.from_numbers(port for port in around if _ports.contains(_ports.ALL_PORTS, port))
+
+
+def _sample(landmarks: PortSet, started: Mapping[str, Any], options: Options, pair: Pair) -> PortSet:
+    generator = random.Random(f"{options.seed} {pair.destination}")
+    chosen = generator.sample(range(_ports.FIRST_PORT, _ports.LAST_PORT + 1), options.sample_size)
+    services = _ports.parse_ports((started.get("listening_services") or {}).get("tcp", ""))
+    return _ports.union(landmarks, _ports.from_numbers(chosen), services)
+
+
+def later_round(checks: Checks, known: Mapping[Pair, Knowledge]) -> Round:
+    """What all rounds so far have proven -> what to ask again; empty when nothing is left to ask."""
+    again: dict[Pair, PortSet] = {}
+    for pair, doubtful in _doubtful(checks.checks, known).items():
+        knowledge = known[pair]
+        left = _ports.subtract(doubtful, _asked_often(knowledge.asked))
+        suspect = _ports.intersect(left, knowledge.suspect)
+        # The spread below would find new ports for ever; a pair is asked again twice.
+        differing = _ports.subtract(left, suspect) if len(knowledge.asked) < MOST_QUESTIONS else ()
+        if suspect or differing:
+            again[pair] = _ports.union(suspect, _spread(differing, MOST_RETRIES))
+    room: dict[tuple[str, str, str], PortSet] = {}
+    targets: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for pair, ports in again.items():
+        key = (pair.destination, pair.address, pair.protocol)
+        taken = room.get(key, ())
+        fresh = _ports.subtract(ports, taken)
+        room[key] = _ports.union(taken, _first(fresh, MOST_LISTENERS - _ports.count(taken)))
+        ports = _ports.intersect(ports, room[key])
+        if ports:
+            text = _ports.format_ports(ports)
+            targets[pair.source].append({**_target(pair, ports, {}), "identify": text})
+    return Round(_listeners(room), dict(targets))
+
+
+def _doubtful(checks: Sequence[Check], known: Mapping[Pair, Knowledge]) -> dict[Pair, PortSet]:
+    doubtful: dict[Pair, PortSet] = {}
+    for check in checks:
+        knowledge = known.get(pair_of(check))
+        if knowledge is None:
+            continue  # the host is out of the run: asking again cannot help
+        wrong = (knowledge.suspect, knowledge.failed, knowledge.impostor)
+        if check.expected == BLOCKED:
+            wrong = (*wrong, knowledge.reached)
+        else:
+            wrong = (*wrong, knowledge.blocked, knowledge.no_route)
+        ports = _ports.intersect(check.ports, _ports.union(*wrong))
+        if ports:
+            doubtful[pair_of(check)] = _ports.union(doubtful.get(pair_of(check), ()), ports)
+    return doubtful
+
+
+def _asked_often(asked: Sequence[PortSet]) -> PortSet:
+    """The ports that were asked MOST_QUESTIONS times."""
+    often: list[PortSet] = [()] * (MOST_QUESTIONS + 1)
+    for ports in asked:
+        for times in range(MOST_QUESTIONS, 1, -1):
+            often[times] = _ports.union(often[times], _ports.intersect(often[times - 1], ports))
+        often[1] = _ports.union(often[1], ports)
+    return often[MOST_QUESTIONS]
+
+
+def _spread(ports: PortSet, most: int) -> PortSet:
+    """At most that many ports: all of them, or the two ends and an even spread between."""
+    count = _ports.count(ports)
+    if count <= most:
+        return ports
+    numbers = list(_ports.numbers(ports))
+    return _ports.from_numbers({numbers[index * (count - 1) // (most - 1)] for index in range(most)})
+
+
+def _first(ports: PortSet, most: int) -> PortSet:
+    kept = []
+    for first, last in ports:
+        if most <= 0:
+            break
+        last = min(last, first + most - 1)
+        kept.append((first, last))
+        most -= last - first + 1
+    return tuple(kept)
+
+
+def _listeners(ports: Mapping[tuple[str, str, str], PortSet]) -> dict[str, list[dict[str, str]]]:
+    listeners: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for (destination, address, protocol), numbers in ports.items():
+        if numbers:
+            text = _ports.format_ports(numbers)
+            listeners[destination].append({"address": address, "protocol": protocol, "ports": text})
+    return dict(listeners)

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as a person reads it in a terminal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.determined.network.plugins.plugin_utils._report import ADVICE, CORRECT, ERROR, FLAKY, WRONG
+
+# What a cell of the matrix shows; the worst of a pair wins, so the order matters.
+_SYMBOLS = (
+    ("error", "!"),
+    ("unknown", "!"),
+    ("filtered", "X"),
+    ("rejected", "R"),
+    ("no_route", "X"),
+    ("refused", "r"),
+    ("open", "."),
+)
+_LEGEND = ". open   X filtered   R rejected   r refused   ! no answer   # self   blank: not asked"
+MOST_LINES = 40  # of wrong cells; report.json has them all
+MOST_COLUMNS = 40  # hosts in the matrix
+
+
+def render(report: Mapping[str, Any], path: str) -> list[str]:
+    """A report, and where its file lies -> lines."""
+    cells = report["checks"]
+    bad = [cell for cell in cells if cell["verdict"] in (WRONG, ERROR, FLAKY)]
+    lines = [_heading(report["run"]), ""]
+    lines += _requirement_lines(cells)
+    if bad:
+        lines += ["", *_matrix(cells)]
+        lines += ["", *_bad_lines(bad, path)]
+    lines += ["", _summary_line(report["summary"]), f"Report: {path}"]
+    return lines
+
+
+def _heading(run: Mapping[str, Any]) -> str:
+    sweep = "every port of every range" if run["sweep"] == "full" else f"a sample of every range (seed {run['seed']})"
+    text = f"Verified in mode {run['mode']}: {sweep}"
+    if run.get("max_peers"):
+        text += f", at most {run['max_peers']} destinations for each source and row"
+    return text
+
+
+def _requirement_lines(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    ids = list(dict.fromkeys(cell["requirement"] for cell in cells))
+    width = max((len(name) for name in ids), default=0)
+    lines = []
+    for name in ids:
+        mine = [cell for cell in cells if cell["requirement"] == name]
+        counts = {verdict: sum(cell["verdict"] == verdict for cell in mine) for verdict in (WRONG, ERROR, FLAKY)}
+        if all(cell["verdict"] == ADVICE for cell in mine):
+            lines.append(f"  {name:<{width}}  advice: {mine[0]['evidence']}")
+            continue
+        correct = sum(cell["verdict"] == CORRECT for cell in mine)
+        ports = mine[0]["ports"] if len({cell["ports"] for cell in mine}) == 1 else "every other port"
+        text = f"  {name:<{width}}  {mine[0]['expected']:<7}  {correct:>5} of {len(mine):<5} correct"
+        text += "".join(f", {number} {verdict}" for verdict, number in counts.items() if number)
+        lines.append(f"{text}  {mine[0]['protocol']} {ports}")
+    return lines
+
+
+def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sources down, destinations across; each cell the worst that the required rows of the pair saw."""
+    required = [cell for cell in cells if cell["expected"] == "open" and cell["source"]]
+    sources = list(dict.fromkeys(cell["source"] for cell in required))[:MOST_COLUMNS]
+    destinations = list(dict.fromkeys(cell["destination"] for cell in required))[:MOST_COLUMNS]
+    worst: dict[tuple[str, str], str] = {}
+    rank = {state: number for number, (state, _) in enumerate(_SYMBOLS)}
+    for cell in required:
+        key = (cell["source"], cell["destination"])
+        if key not in worst or rank[cell["observed"]] < rank[worst[key]]:
+            worst[key] = cell["observed"]
+    width = max((len(name) for name in sources), default=0)
+    lines = ["What the required rows saw, sources down, destinations across:"]
+    lines.append(" " * (width + 4) + "  ".join(destinations))
+    for source in sources:
+        row = f"  {source:<{width}}"
+        for destination in destinations:
+            symbol = "#" if source == destination else dict(_SYMBOLS).get(worst.get((source, destination), ""), " ")
+            row += "  " + symbol.center(len(destination))
+        lines.append(row.rstrip())
+    return [*lines, "  " + _LEGEND]
+
+
+def _bad_lines(bad: Sequence[Mapping[str, Any]], path: str) -> list[str]:
+    lines = []
+    for cell in bad[:MOST_LINES]:
+        ports = cell["wrong_ports"] or cell["ports"]
+        lines.append(
+            f"  {cell['verdict'].upper()} {cell['requirement']}: {cell['source']} -> {cell['destination']} "
+            f"({cell['address']}) {cell['protocol']} {ports}: expected {cell['expected']}, "
+            f"observed {cell['observed']}: {cell['evidence']}"
+        )
+    if len(bad) > MOST_LINES:
+        lines.append(f"  ... and {len(bad) - MOST_LINES} more in {path}")
+    return lines
+
+
+def _summary_line(summary: Mapping[str, int]) -> str:
+    parts = [f"{summary[verdict]} {verdict}" for verdict in (CORRECT, WRONG, FLAKY, ERROR, ADVICE)]
+    return f"{summary['checks']} checks: " + ", ".join(parts)
+
+
+def failure_messages(report: Mapping[str, Any], path: str) -> list[str]:
+    """Why the play must fail: wrong cells, and cells without an answer; empty if all is well."""
+    messages = []
+    wrong = [cell for cell in report["checks"] if cell["verdict"] == WRONG]
+    unknown = [cell for cell in report["checks"] if cell["verdict"] == ERROR]
+    if wrong:
+        messages.append(f"The network is not what the cluster requires: {_count(wrong)} wrong, first: {_short(wrong[0])}")
+    if unknown:
+        messages.append(f"Not everything could be checked: {_count(unknown)} without an answer, first: {_short(unknown[0])}")
+    return [f"{message}. All of it: {path}" for message in messages]
+
+
+def _count(cells: Sequence[Any]) -> str:
+    return "1 check is" if len(cells) == 1 else f"{len(cells)} checks are"
+
+
+def _short(cell: Mapping[str, Any]) -> str:
+    ports = cell["wrong_ports"] or cell["ports"]
+    return (
+        f"{cell['requirement']}: {cell['source']} -> {cell['destination']} ({cell['address']}) "
+        f"{cell['protocol']} {ports}: expected {cell['expected']}, observed {cell['observed']} ({cell['evidence']})"
+    )
