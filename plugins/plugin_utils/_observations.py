@@ -64,7 +64,7 @@ _CLASSES = ("reached", "blocked", "no_route", "impostor", "suspect", "failed")
 def conclude(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[Pair, Knowledge]:
     """Host -> its results, round by round -> pair -> knowledge.
 
-    A result is ``{"started": ..., "targets": ..., "probe": ..., "read": ...}``: what the modules
+    A result is ``{"answer", "started", "targets", "probe", "read"}``: the line its listeners say, what the modules
     ``listener`` and ``probe`` returned and the targets that the latter was given; each may be empty.
     """
     known: dict[Pair, Knowledge] = {}
@@ -93,7 +93,7 @@ class _Destination:
     def __init__(self, name: str, result: Mapping[str, Any]) -> None:
         self.name = name
         started, read = result.get("started") or {}, result.get("read") or {}
-        self.answer = started.get("answer", "")
+        self.answer = result.get("answer", "")
         self.alive = bool(read.get("alive"))
         self._listening = _by_address(started.get("listening"))
         self._held = _by_address(started.get("held"))

@@ -1,0 +1,53 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: verification_again
+author: The determined.network maintainers (@determined-network)
+version_added: 0.1.0
+short_description: What a verification must ask again
+description:
+  - Concludes from all rounds so far which ports differ from what is expected, and what to ask about them.
+  - The role P(determined.network.verify#role) uses it between its tasks.
+positional: run, rounds
+options:
+  _input:
+    description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
+    type: dict
+    required: true
+  run:
+    description:
+      - How the run verifies. Takes C(hosts) (the names that take part), C(sweep), C(seed), C(sample_size)
+        and C(max_peers).
+    type: dict
+    required: true
+  rounds:
+    description:
+      - Host to its results, a list with a dictionary for each round. C(answer) is the line that its listeners
+        say, C(started) and C(read) are results of the module P(determined.network.listener#module),
+        C(targets) and C(probe) those of the module P(determined.network.probe#module).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Decide what to ask again
+  ansible.builtin.set_fact:
+    again: "{{ cluster | determined.network.verification_again(run, rounds) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: C(listeners) and C(targets) by host; both are empty when nothing is left to ask.
+  type: dict
+"""
+
+from ansible_collections.determined.network.plugins.plugin_utils import _verification
+
+
+class FilterModule:
+    def filters(self):
+        return {"verification_again": _verification.next_round}

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: verification_targets
+author: The determined.network maintainers (@determined-network)
+version_added: 0.1.0
+short_description: What each host must probe in a verification
+description:
+  - Derives the checks of a cluster and names the targets of the first round.
+  - The role P(determined.network.verify#role) uses it between its tasks.
+positional: run, started
+options:
+  _input:
+    description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
+    type: dict
+    required: true
+  run:
+    description:
+      - How the run verifies. Takes C(hosts) (the names that take part), C(sweep), C(seed), C(sample_size)
+        and C(max_peers).
+    type: dict
+    required: true
+  started:
+    description: Host to what the module P(determined.network.listener#module) returned there.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Decide who probes what
+  ansible.builtin.set_fact:
+    targets: "{{ cluster | determined.network.verification_targets(run, started) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Host to the targets of the module P(determined.network.probe#module).
+  type: dict
+"""
+
+from ansible_collections.determined.network.plugins.plugin_utils import _verification
+
+
+class FilterModule:
+    def filters(self):
+        return {"verification_targets": _verification.first_targets}

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One verification run as the role sees it: the plain values of Ansible in, plain values out. Pure.
+
+``run`` is a dictionary: ``hosts`` (names that take part), ``sweep``, ``seed``, ``sample_size``, ``max_peers``.
+The checks are computed anew in each step: that costs less than carrying them through Ansible's variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.determined.network.plugins.plugin_utils import _checks, _observations, _report, _rounds
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import Cluster
+
+Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def first_listeners(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """What to listen on in the first round: destination -> listeners."""
+    return _rounds.first_listeners(_derive(cluster, run))
+
+
+def first_targets(
+    cluster: Mapping[str, Any], run: Mapping[str, Any], started: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What to probe in the first round, now that each destination told what listens: source -> targets."""
+    options = _rounds.Options(run["sweep"], int(run["sample_size"]), int(run["seed"]))
+    return _rounds.first_round(_derive(cluster, run), options, started).targets
+
+
+def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
+    """What to ask again: ``{"listeners": ..., "targets": ...}``, both empty when nothing is left to ask."""
+    return _rounds.later_round(_derive(cluster, run), _observations.conclude(rounds))._asdict()
+
+
+def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
+    """Everything that was seen -> the report."""
+    checks = _derive(cluster, run)
+    mode = cluster["settings"]["mode"]
+    described = {"mode": mode, **{name: run[name] for name in ("sweep", "seed", "sample_size", "max_peers")}}
+    return _report.build_report(checks.checks, checks.uncovered, _observations.conclude(rounds), described)
+
+
+def _derive(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> _checks.Checks:
+    scope = _checks.Scope(frozenset(map(str, run["hosts"])), int(run["max_peers"]), int(run["seed"]))
+    return _checks.derive_checks(Cluster.from_dict(cluster), scope)
