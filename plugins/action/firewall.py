@@ -1,0 +1,152 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's half of module ``firewall``: confirms a change over a fresh connection.
+
+A host that is as it should be costs one run of the module. After a change the connection is
+reset and the module runs once more to keep the change. As long as that fails it is tried
+again; when the host's deadline has passed, the host has put its old state back, and this
+asks for it and says so.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
+
+MODULE = "determined.network.firewall"
+PAUSE_SECONDS = 0.5
+# After its deadline the host waits up to 60 s for a run that still holds its lock.
+RESTORE_SECONDS = 90.0
+
+
+class ActionModule(ActionBase):
+    """Runs the module, then confirms what it changed."""
+
+    TRANSFERS_FILES = False
+
+    def run(self, tmp=None, task_vars=None):
+        """One task -> its result."""
+        result = super().run(tmp, task_vars)
+        del tmp
+        self._variables = task_vars
+        self._change = uuid.uuid4().hex
+        self._problem = "no attempt was made"
+        try:
+            found = self._module()
+        except AnsibleError as problem:
+            # The connection broke while the module ran: nobody knows how far it came.
+            self._problem = str(problem)
+            if not self._has_changed():
+                raise
+            found = {"changed": True}
+            seconds_left = float(self._seconds())
+        else:
+            waiting = found.pop("awaiting_confirmation", None)
+            if not waiting:
+                result.update(found)
+                return result
+            seconds_left = waiting["seconds_left"]
+        result.update(found)
+        deadline = time.monotonic() + seconds_left
+        kept = self._confirm(deadline)
+        result.update(confirmed=True) if kept else result.update(self._settle(deadline))
+        return result
+
+    def _module(self, step=None):
+        """Run the module on the host -> its result; AnsibleError when the host is not reached."""
+        arguments = dict(self._task.args, _change=self._change)
+        if step in ("confirm", "settle"):
+            arguments = {"_change": self._change}
+        if step:
+            arguments["_step"] = step
+        return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=self._variables)
+
+    def _seconds(self):
+        try:
+            return int(self._task.args.get("confirm_timeout", 60))
+        except ValueError:
+            return 60
+
+    def _has_changed(self):
+        """Whether the run that was cut off can have armed the switch: not in check mode."""
+        return not self._task.check_mode
+
+    def _reset(self):
+        """Make sure that the next run opens a new connection."""
+        if type(self._connection).reset is ConnectionBase.reset:
+            self._connection.close()  # it has no reset of its own, which would only warn
+        else:
+            self._connection.reset()
+
+    def _confirm(self, deadline):
+        """Try until the deadline (time.monotonic) -> whether the host has kept the change."""
+        while time.monotonic() < deadline:
+            try:
+                self._reset()
+                answer = self._module("confirm")
+            except AnsibleError as problem:
+                self._problem = str(problem)
+            else:
+                if not answer.get("failed"):
+                    if not answer["kept"]:
+                        self._problem = (
+                            "the host was reached, but the change no longer awaited its confirmation"
+                        )
+                    return answer["kept"]
+                self._problem = str(answer.get("msg", answer))
+            time.sleep(max(0.0, min(PAUSE_SECONDS, deadline - time.monotonic())))
+        return False
+
+    def _settle(self, deadline):
+        """The change was not confirmed: wait for the host's own restore -> what to report."""
+        time.sleep(max(0.0, deadline - time.monotonic()))
+        end = time.monotonic() + RESTORE_SECONDS
+        settled = None
+        while time.monotonic() < end:
+            time.sleep(PAUSE_SECONDS)
+            try:
+                self._reset()
+                settled = self._module("settle").get("settled")
+                if settled and settled["state"] == "unknown":
+                    # Nothing waits any more, and nobody told how it ended: ask the firewall itself.
+                    compared = self._module("compare")
+                    if not compared.get("failed"):
+                        return self._ended_unseen(compared["changed"])
+                elif settled and settled["state"] in ("restored", "failed"):
+                    break
+            except AnsibleError as problem:
+                self._problem = str(problem)
+                settled = None
+        return self._undone(settled)
+
+    def _ended_unseen(self, differs):
+        if not differs:
+            return {"changed": True, "confirmed": True}  # it was kept; only the answer was lost
+        return self._failure(True, "The host's firewall is in its old state")
+
+    def _undone(self, settled):
+        if settled is None:
+            return self._failure(
+                False,
+                "The host cannot be reached now either, so whether its dead man's switch has put the old "
+                "state back is not known. Look at it over another way (console), run iptables-save there",
+            )
+        if settled["state"] == "restored":
+            return self._failure(True, "The host's dead man's switch has put the old state back")
+        return self._failure(False, "Of the change the host says: %s" % settled["message"])
+
+    def _failure(self, restored, state):
+        return {
+            "failed": True,
+            "changed": not restored,
+            "restored": restored,
+            "msg": "The firewall's change could not be confirmed over a fresh connection within %d s (last attempt: %s). "
+            "%s. Check that the policy's management lets this controller in, or raise confirm_timeout if "
+            "connecting takes that long." % (self._seconds(), self._problem.rstrip(". \n"), state),
+        }

@@ -1,0 +1,213 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the desired state to the host's: order, the switch, and the way back. No syntax.
+
+The order of a change: read and plan; take the lock; read and plan again, since the host may
+have changed; arm the switch; run the commands; hand the token back. Whoever confirms it over
+a fresh connection settles the change, otherwise the switch does.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import time
+from typing import NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _lock, _plan, _switch
+from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+
+_GRACE_SECONDS = 60.0  # how long a switch waits for a run that still holds the lock
+
+
+class Settings(NamedTuple):
+    """``confirm_timeout``, ``lock_timeout``: seconds. ``token``: names this change.
+    ``directory``: where a change under way is kept."""
+
+    confirm_timeout: float
+    lock_timeout: float
+    token: str
+    directory: str = _lock.DIRECTORY
+
+
+class Outcome(NamedTuple):
+    """``changed``: bool, also in check mode. ``plan``: a Plan. ``reading``: the Reading it was made
+    from. ``armed``: whether a change now awaits :func:`confirm`, and ``seconds_left`` for how
+    long. ``warnings``: sentences."""
+
+    changed: bool
+    plan: object
+    reading: object
+    armed: bool
+    seconds_left: float
+    warnings: tuple
+
+
+class _Draft(NamedTuple):
+    reading: object
+    plan: object
+    commands: list
+
+
+def apply(backend, policy, settings, runner, check_mode=False):
+    """Make a host's firewall what ``policy`` (None: nothing of ours) asks -> Outcome.
+
+    ``runner``: a Runner. BackendError: what is wrong, and in which state the host is.
+    A host that is as it should be is only read.
+    """
+    if check_mode:
+        draft = _draft(backend, policy, runner)
+        pending = tuple(_pending(change) for change in _switch.changes(settings.directory) if _blocks(change))
+        return Outcome(bool(draft.commands), draft.plan, draft.reading, False, 0.0, pending)
+    if not os.path.lexists(settings.directory):
+        draft = _draft(backend, policy, runner)
+        if not draft.commands:
+            return Outcome(False, draft.plan, draft.reading, False, 0.0, ())
+    with _lock.Lock(settings.directory, settings.lock_timeout) as lock:
+        runner.inherited = (lock.fd,)
+        try:
+            warnings = tuple(_settle_leftovers(backend, settings, runner))
+            draft = _draft(backend, policy, runner)
+            if not draft.commands:
+                return Outcome(False, draft.plan, draft.reading, False, 0.0, warnings)
+            deadline = _change(backend, draft, settings, runner)
+        finally:
+            runner.inherited = ()
+    left = max(0.0, deadline - time.monotonic())
+    return Outcome(True, draft.plan, draft.reading, True, left, warnings)
+
+
+def _draft(backend, policy, runner):
+    reading = runner.drive(backend.read())
+    desired = backend.render(policy, reading)
+    plan = _plan.compare(backend.describe(reading.state), backend.describe(desired), os.uname()[1])
+    return _Draft(reading, plan, backend.transactions(reading, desired))
+
+
+def _change(backend, draft, settings, runner):
+    old = draft.reading.state
+    deadline = time.monotonic() + settings.confirm_timeout
+    record = {
+        "deadline": deadline,
+        "made": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "backend": backend.name,
+        "old": backend.dump(old),
+    }
+    _switch.arm(
+        settings.directory,
+        settings.token,
+        record,
+        lambda: restore_in_switch(backend, old, settings.directory, runner),
+    )
+    try:
+        for command in draft.commands:
+            if time.monotonic() >= deadline:
+                raise BackendError(
+                    "The change took longer than confirm_timeout (%g s) allows" % settings.confirm_timeout
+                )
+            output = runner.run(command)
+            if output.code != 0:
+                raise BackendError(backend.explain(command, output))
+    except BaseException as problem:  # Ctrl-C too: nothing half-done may stay
+        _undo(backend, old, settings, runner, problem)
+    return deadline
+
+
+def _undo(backend, old, settings, runner, problem):
+    """The change failed: put the old state back at once, disarm, and say both."""
+    try:
+        put_back(backend, old, runner)
+    except BackendError as second:
+        # The switch stays armed: it will try again, and go on trying.
+        raise BackendError(
+            "%s. The old state could not be put back yet (%s); the dead man's switch tries again within %g s"
+            % (problem, second, settings.confirm_timeout)
+        )
+    _disarm(settings)
+    if not isinstance(problem, Exception):
+        raise problem
+    raise BackendError("%s. The firewall is as it was before" % problem)
+
+
+def _disarm(settings):
+    # When it has just expired instead, it restores the same state once more.
+    _switch.confirm(settings.directory, settings.token)
+
+
+def put_back(backend, old, runner):
+    """Bring our objects back to the state ``old``, wherever they are now. Foreign ones stay as they are."""
+    reading = runner.drive(backend.read())
+    for command in backend.transactions(reading, old):
+        output = runner.run(command)
+        if output.code != 0:
+            raise BackendError(backend.explain(command, output))
+
+
+def restore_in_switch(backend, old, directory, runner):
+    """What the switch does at its deadline, in its own process."""
+    try:
+        lock = _lock.Lock(directory, _GRACE_SECONDS).__enter__()
+    except BackendError:
+        runner.inherited = ()
+        put_back(backend, old, runner)  # whoever holds the lock is stuck: reachability comes first
+        return
+    try:
+        runner.inherited = (lock.fd,)
+        put_back(backend, old, runner)
+    finally:
+        runner.inherited = ()
+        lock.__exit__()
+
+
+def _blocks(change):
+    return change.watched and change.state in (_switch.ARMED, _switch.RESTORING)
+
+
+def _pending(change):
+    if change.state == _switch.RESTORING:
+        return "An earlier change was not confirmed in time, and the old state is being put back right now"
+    return (
+        "The change that was made at %s still awaits its confirmation: it is confirmed or undone within %.0f s"
+        % (change.record.get("made", "an unknown time"), change.seconds_left())
+    )
+
+
+def _settle_leftovers(backend, settings, runner):
+    """Before a change, with the lock held: leave no earlier one open -> warnings."""
+    warnings = []
+    for change in _switch.changes(settings.directory):
+        if _blocks(change):
+            raise BackendError("%s. Run this again after that. Nothing was changed" % _pending(change))
+        if change.state in (_switch.ARMED, _switch.RESTORING):
+            # Its switch was killed: nobody else will put that state back.
+            if change.state == _switch.ARMED:
+                _switch.move(settings.directory, change.token, _switch.ARMED, _switch.RESTORING)
+            put_back(backend, backend.load(change.record["old"]), runner)
+            warnings.append(
+                "the change that was made at %s was never confirmed and its dead man's switch was killed: "
+                "the state before it was put back first" % change.record.get("made", "an unknown time")
+            )
+        elif change.state == _switch.FAILED:
+            warnings.append(
+                "an earlier change was not confirmed and could not be undone: %s"
+                % change.record.get("problem", "no reason was kept")
+            )
+        _switch.forget(settings.directory, change.token)
+    _switch.sweep(settings.directory)
+    return warnings
+
+
+def confirm(token, directory=_lock.DIRECTORY):
+    """Keep a change -> True; False when it does not await a confirmation (any more)."""
+    return _switch.confirm(directory, token)
+
+
+def settle(token, directory=_lock.DIRECTORY):
+    """What became of a change -> the dict of ``_switch.describe``; a settled one is forgotten."""
+    found = _switch.describe(directory, token)
+    if found["state"] in (_switch.RESTORED, _switch.FAILED):
+        _switch.forget(directory, token)
+    return found

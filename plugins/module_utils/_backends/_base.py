@@ -1,0 +1,135 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every backend promises, and the values it exchanges with those who act on it.
+
+A backend never acts. To learn something it yields a question (:class:`Command`,
+:class:`ReadFile`, :class:`FindTool`) from a generator and is sent the answer; to change
+something it returns commands. So every backend can be tested without a firewall, and only
+``_runner`` ever starts a process.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import abc
+from typing import NamedTuple
+
+
+class BackendError(Exception):
+    """What went wrong, where, and what to do: one text for the administrator."""
+
+
+class Command(NamedTuple):
+    """A program to run.
+
+    ``argv``: tuple of str. ``stdin``: what it reads. ``purpose``: completes the sentence
+    "could not ...". ``timeout``: seconds until it is killed. ``retry_on``: when its stderr
+    holds this text, the command is tried again for a few seconds ("" = never).
+    The answer is an :class:`Output`; a code that is not 0 is an answer too.
+    """
+
+    argv: tuple
+    stdin: str = ""
+    purpose: str = ""
+    timeout: float = 60.0
+    retry_on: str = ""
+
+
+class Output(NamedTuple):
+    """What a program left: exit code (negative: killed by that signal), stdout, stderr."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class ReadFile(NamedTuple):
+    """A text file to read, mostly below /proc. The answer is its text; None when it is missing."""
+
+    path: str
+
+
+class FindTool(NamedTuple):
+    """A program to look for in PATH and the sbin directories. The answer is its path or None."""
+
+    name: str
+
+
+class Reading(NamedTuple):
+    """A host's firewall as a backend has just read it.
+
+    ``state``: our own objects, a backend's own type with ``==``. ``variant``: which tools a
+    change will use, and ``reason`` why. ``families``: "ipv4", "ipv6" as the kernel has them.
+    ``warnings``: sentences worth showing. ``missing``: sentences that say what must be
+    installed before a policy can be written here (empty: all is there). ``details``: what
+    else the backend wants to find again in :meth:`Backend.transactions`.
+    """
+
+    state: object
+    variant: str
+    reason: str
+    families: tuple
+    warnings: tuple
+    missing: tuple
+    details: object
+
+
+class Backend(abc.ABC):
+    """One syntax. Instances hold settings (timeouts), never what a host looks like."""
+
+    name = ""
+
+    @abc.abstractmethod
+    def read(self):
+        """Generator: yields questions, is sent their answers, returns a :class:`Reading`.
+
+        Only reads: not one of its commands may change the host, load a table or create a
+        file. Raises BackendError when an answer cannot be trusted: a failed read is never
+        taken for an empty firewall.
+        """
+
+    @abc.abstractmethod
+    def render(self, policy, reading):
+        """HostPolicy (or None: nothing of ours) and a Reading -> the state it asks for.
+
+        Pure and deterministic. Raises BackendError when ``reading.missing`` stands in the way.
+        """
+
+    @abc.abstractmethod
+    def transactions(self, reading, desired):
+        """A Reading and a state -> list of Commands that lead from one to the other.
+
+        Empty exactly when ``reading.state == desired``. Each command either does all of its
+        work or none as far as its tool allows, what others need comes first, and nothing
+        foreign is named in any of them. Restoring is the same call with the old state and
+        a fresh Reading, so it also starts from states in which a killed run left the host.
+        """
+
+    @abc.abstractmethod
+    def describe(self, state):
+        """A state -> its text for people: complete, sorted, the same for equal states."""
+
+    @abc.abstractmethod
+    def explain(self, command, output):
+        """A Command that failed and its Output -> what is wrong and what to do about it."""
+
+    @abc.abstractmethod
+    def inspect(self):
+        """Generator like :meth:`read`: returns ``(Reading, facts)``, for ``firewall_info``.
+
+        ``facts``: dict with "rules" (list of dicts: family, chain, rule, packets, bytes),
+        "sets" (list of dicts: name, family, entries), "foreign_before" (list of dicts:
+        family, chain, rule: what packets meet before our rules) and "foreign_variants"
+        (variant -> number of rules that are not ours).
+        """
+
+    @abc.abstractmethod
+    def dump(self, state):
+        """A state -> plain data for JSON."""
+
+    @abc.abstractmethod
+    def load(self, data):
+        """What :meth:`dump` gave -> an equal state."""

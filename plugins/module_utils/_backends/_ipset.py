@@ -1,0 +1,162 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Peers as ipsets: names, what ``ipset save`` prints, what ``ipset restore`` reads.
+
+Source: ipset(8), its type ``hash:net``. A set holds one family; a packet's look-up costs
+the same for ten peers and for ten thousand.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import ipaddress
+import re
+
+from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._backends._iptables_state import Set
+
+KIND = "hash:net"
+SMALLEST_MAXELEM = 65536  # ipset's own default; only a larger cluster needs more
+_ANYBODY = ("0.0.0.0/0", "::/0")
+_SUFFIX = {"ipv4": "4", "ipv6": "6"}
+# _v4 and _v6 are in use, _t4 and _t6 are being filled. At most 30 of the 31 characters.
+OURS = re.compile(r"determined_[a-z][a-z0-9_]{0,15}_[vt][46]\Z")
+# What the kernel chose by itself says nothing about what a set permits.
+_CHOSEN_BY_KERNEL = ("hashsize", "bucketsize", "initval")
+
+
+def is_anybody(addresses):
+    """Whether addresses of one family include the whole family, which hash:net cannot hold."""
+    return any(address in _ANYBODY for address in addresses)
+
+
+def set_name(peers, family):
+    """A peers name and a family -> the name of their set."""
+    return "determined_%s_v%s" % (peers, _SUFFIX[family])
+
+
+def is_temporary(name):
+    """Whether a set's name is one under which content is only being filled."""
+    return bool(OURS.match(name)) and name[-2] == "t"
+
+
+def temporary_name(name):
+    """A set's name -> the name under which its next content is filled."""
+    return name[:-2] + "t" + name[-1]
+
+
+def make_set(addresses, family):
+    """Addresses and networks of one family -> the Set that holds them."""
+    maxelem = SMALLEST_MAXELEM
+    while maxelem < len(addresses):
+        maxelem *= 2
+    options = "family %s maxelem %d" % ("inet" if family == "ipv4" else "inet6", maxelem)
+    return Set(KIND, options, _sorted_members(addresses))
+
+
+def sets_of(policy, families):
+    """HostPolicy and families -> name -> Set, of the peers that a rule needs and no others."""
+    rules = policy.inbound + policy.outbound
+    if policy.mode == "restrict":
+        rules += policy.management
+    found = {}
+    for peers in sorted(set(rule.peers for rule in rules)):
+        for family in families:
+            addresses = policy.peers[peers][family]
+            if addresses and not is_anybody(addresses):
+                found[set_name(peers, family)] = make_set(addresses, family)
+    return found
+
+
+def parse_save(text):
+    """The text of ``ipset save`` -> name -> Set, of our sets; ValueError on anything else."""
+    created, members = {}, {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        if words[0] == "create" and len(words) >= 3:
+            options = list(words[3:])
+            for option in _CHOSEN_BY_KERNEL:
+                if option in options:
+                    index = options.index(option)
+                    del options[index : index + 2]
+            created[words[1]] = (words[2], " ".join(options))
+            members[words[1]] = []
+        elif words[0] == "add" and len(words) >= 3 and words[1] in members:
+            members[words[1]].append(" ".join(words[2:]))
+        else:
+            raise ValueError("line %d of ipset save is unknown: %r" % (number, line))
+    return {
+        name: Set(kind, options, _sorted_members(members[name]))
+        for name, (kind, options) in created.items()
+        if OURS.match(name)
+    }
+
+
+def _sorted_members(members):
+    """Members in any order -> canonical, sorted by address, foreign kinds of entries last."""
+    addresses, others = [], []
+    for member in members:
+        try:
+            addresses.append(ipaddress.ip_network(member))
+        except ValueError:
+            others.append(member)
+    return tuple(
+        [
+            str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+            for network in sorted(addresses, key=lambda network: (network.version, network))
+        ]
+        + sorted(others)
+    )
+
+
+def restore_text(current, desired):
+    """Two dicts of name -> Set -> what ``ipset restore`` shall read before the rules change.
+
+    A set that exists is filled under another name and swapped: a packet meets the old
+    members or the new ones, and rules keep pointing at it. Sets that are no longer wanted
+    stay: rules may still use them. Returns "" when there is nothing to do.
+    """
+    lines = []
+    for name in sorted(desired):
+        new, old = desired[name], current.get(name)
+        if new == old:
+            continue
+        if old is None:
+            lines += _fill(name, new)
+            continue
+        if (old.kind, _family(old)) != (new.kind, _family(new)):
+            raise BackendError(
+                "the ipset %s exists already as %s %s, which cannot become %s %s. It is not what this "
+                "collection makes: find out what uses it, then remove it with: ipset destroy %s"
+                % (name, old.kind, old.options, new.kind, new.options, name)
+            )
+        temporary = temporary_name(name)
+        if temporary in current:
+            lines.append("destroy %s" % temporary)  # a killed run left it half full
+        lines += _fill(temporary, new)
+        lines += ["swap %s %s" % (temporary, name), "destroy %s" % temporary]
+    return "\n".join(lines + [""]) if lines else ""
+
+
+def unwanted(current, desired):
+    """Two dicts of name -> Set -> sorted names to destroy once no rule uses them."""
+    replaced = set(
+        temporary_name(name) for name in desired if name in current and current[name] != desired[name]
+    )
+    return sorted(set(current) - set(desired) - replaced)
+
+
+def _fill(name, value):
+    return ["create %s %s %s" % (name, value.kind, value.options)] + [
+        "add %s %s" % (name, member) for member in value.members
+    ]
+
+
+def _family(value):
+    words = value.options.split()
+    return words[words.index("family") + 1] if "family" in words else ""

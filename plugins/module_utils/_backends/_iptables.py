@@ -1,0 +1,306 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backend ``iptables``: our chains in table filter, peers in ipsets.
+
+Written through ``iptables-restore --noflush``, one transaction per family, never through
+nft: iptables-nft calls a table with native rules incompatible and stops showing it.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from typing import NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils._backends import (
+    _ipset,
+    _iptables_errors,
+    _iptables_rules,
+    _iptables_state,
+    _iptables_text,
+    _iptables_variant,
+)
+from ansible_collections.determined.network.plugins.module_utils._backends._base import (
+    Backend,
+    BackendError,
+    Command,
+    FindTool,
+    Reading,
+    ReadFile,
+)
+
+_COMMANDS = {"ipv4": "iptables", "ipv6": "ip6tables"}
+_FAMILY_NAMES = {"ipv4": "IPv4", "ipv6": "IPv6"}
+# The kernel names here the legacy tables that exist; asking for another would create it.
+_LEGACY_TABLES = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_tables_names"}
+_IPV6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
+
+
+class _Tools(NamedTuple):
+    """``save``, ``restore``: (variant, family) -> path. ``ipset``: path or None."""
+
+    save: dict
+    restore: dict
+    ipset: object
+
+
+class _Details(NamedTuple):
+    """``saved``: (variant, family) -> Saved."""
+
+    tools: _Tools
+    saved: dict
+
+
+class Iptables(Backend):
+    """See :class:`Backend`. ``lock_timeout``: seconds to wait for the xtables lock (int)."""
+
+    name = "iptables"
+
+    def __init__(self, lock_timeout=10):
+        self.lock_timeout = lock_timeout
+
+    def read(self):
+        return self._read(counters=False)
+
+    def _read(self, counters):
+        families = ("ipv4", "ipv6") if (yield ReadFile(_IPV6)) is not None else ("ipv4",)
+        tools, default, missing = yield from _find_tools(families)
+        warnings = [] if "ipv6" in families else ["this kernel has no IPv6: only IPv4 is handled"]
+        for family in families:
+            if ("legacy", family) not in tools.save and (yield ReadFile(_LEGACY_TABLES[family])):
+                warnings.append(
+                    "the kernel holds legacy tables of %s, which cannot be read here: iptables-legacy is not "
+                    "installed" % _FAMILY_NAMES[family]
+                )
+        saved, broken = {}, {}
+        for variant, family in sorted(tools.save):
+            text = yield from self._save(tools, variant, family, counters)
+            if text is None:
+                broken[variant] = "iptables-%s is installed, but this kernel does not support it" % variant
+                continue
+            try:
+                saved[variant, family] = _iptables_text.parse_save(text)
+            except ValueError as problem:
+                raise BackendError(
+                    "%s cannot be read: %s. Move those rules to a table of their own, since iptables and nft "
+                    "must not share one" % (tools.save[variant, family], problem)
+                )
+        usable = set(variant for variant, dummy in tools.save) - set(broken)
+        if not usable:
+            missing = missing + sorted(broken.values())
+        tables = {}
+        for key, value in saved.items():
+            table = _iptables_text.our_table(value)
+            if table != _iptables_state.Table():
+                tables[key] = table
+        foreign = {}
+        for (variant, dummy), value in saved.items():
+            foreign[variant] = foreign.get(variant, 0) + _iptables_text.foreign_weight(value)
+        variant, reason, more = _iptables_variant.choose(
+            usable, set(variant for variant, dummy in tables), foreign, default
+        )
+        for family in families:
+            if variant and (variant, family) not in tools.restore:
+                missing.append(_iptables_errors.missing_tool(_COMMANDS[family]))
+        sets = yield from self._read_sets(tools)
+        return Reading(
+            state=_iptables_state.State(tables, sets),
+            variant=variant,
+            reason=reason,
+            families=families,
+            warnings=tuple(warnings) + more,
+            missing=tuple(missing),
+            details=_Details(tools, saved),
+        )
+
+    def _save(self, tools, variant, family, counters):
+        if variant == "legacy" and not (yield ReadFile(_LEGACY_TABLES[family])):
+            return ""  # no legacy table exists, and looking with the tool might create one
+        command = Command(
+            (tools.save[variant, family],) + (("-c",) if counters else ()),
+            purpose="read the %s rules of iptables-%s" % (_FAMILY_NAMES[family], variant),
+        )
+        output = yield command
+        if output.code == 0:
+            return output.stdout
+        if variant == "nft" and any(
+            sign in output.stderr
+            for sign in ("Could not fetch rule set generation id: Invalid", "Protocol not supported")
+        ):
+            return None
+        raise BackendError(self.explain(command, output))
+
+    def _read_sets(self, tools):
+        if tools.ipset is None:
+            return {}
+        names = yield from self._ask((tools.ipset, "list", "-n"), "list the ipsets")
+        ours = [name for name in names.split() if _ipset.OURS.match(name)]
+        # A foreign set may hold a hundred thousand entries: save only ours, one by one then.
+        wanted = [()] if len(ours) == len(names.split()) else [(name,) for name in ours]
+        texts = []
+        for name in wanted if ours else ():
+            texts.append((yield from self._ask((tools.ipset, "save") + name, "read the ipsets")))
+        try:
+            return _ipset.parse_save("".join(texts))
+        except ValueError as problem:
+            raise BackendError("what ipset save printed cannot be read: %s" % problem)
+
+    def _ask(self, argv, purpose):
+        command = Command(argv, purpose=purpose)
+        output = yield command
+        if output.code != 0:
+            raise BackendError(self.explain(command, output))
+        return output.stdout
+
+    def render(self, policy, reading):
+        if policy is None:
+            return _iptables_state.NOTHING
+        if reading.missing:
+            raise BackendError(
+                "This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(reading.missing)
+            )
+        jumps = tuple(_iptables_state.Jump(base, 1, "-j %s" % chain) for base, chain in _iptables_state.BASES)
+        tables = {
+            (reading.variant, family): _iptables_state.Table(_iptables_rules.chains(policy, family), jumps)
+            for family in reading.families
+        }
+        return _iptables_state.State(tables, _ipset.sets_of(policy, reading.families))
+
+    def transactions(self, reading, desired):
+        current, tools = reading.state, reading.details.tools
+        wanted_sets = {name: value for name, value in desired.sets.items() if not _ipset.is_temporary(name)}
+        commands = []
+        sets = _ipset.restore_text(current.sets, wanted_sets)
+        if sets:
+            commands.append(Command((_tool(tools.ipset, "ipset"), "restore"), sets, "write the ipsets"))
+        # What is to be there first, then what is to go: a host that changes its variant is
+        # never without rules.
+        keys = set(current.tables) | set(desired.tables)
+        for variant, family in sorted(keys, key=lambda key: (key not in desired.tables, key)):
+            lengths = {}
+            if (variant, family) in reading.details.saved:
+                foreign = _iptables_text.foreign_rules(reading.details.saved[variant, family])
+                lengths = {chain: len(rules) for chain, rules in foreign.items()}
+            text = _iptables_text.restore_text(
+                current.tables.get((variant, family), _iptables_state.Table()),
+                desired.tables.get((variant, family), _iptables_state.Table()),
+                lengths,
+            )
+            if text:
+                tool = _tool(tools.restore.get((variant, family)), "%s-restore" % _COMMANDS[family])
+                commands.append(
+                    Command(
+                        (tool, "--noflush", "--wait=%d" % self.lock_timeout),
+                        text,
+                        "write the %s rules of iptables-%s" % (_FAMILY_NAMES[family], variant),
+                        timeout=60.0 + self.lock_timeout,
+                    )
+                )
+        for name in _ipset.unwanted(current.sets, wanted_sets):
+            # nf_tables lets go of a removed rule's set only a moment later.
+            commands.append(
+                Command(
+                    (_tool(tools.ipset, "ipset"), "destroy", name),
+                    purpose="remove the ipset %s" % name,
+                    retry_on="in use by a kernel component",
+                )
+            )
+        return commands
+
+    def describe(self, state):
+        lines = []
+        for (variant, family), table in sorted(state.tables.items()):
+            lines.append("# iptables-%s, %s, table filter" % (variant, _FAMILY_NAMES[family]))
+            lines += ["-I %s %d %s" % tuple(jump) for jump in table.jumps]
+            for name, rules in table.chains:
+                lines.append(":%s" % name)
+                lines += ["-A %s %s" % (name, rule) for rule in rules]
+            lines.append("")
+        for name, value in sorted(state.sets.items()):
+            lines.append("# ipset")
+            lines.append("create %s %s %s" % (name, value.kind, value.options))
+            lines += ["add %s %s" % (name, member) for member in value.members]
+            lines.append("")
+        return "\n".join(lines)
+
+    def explain(self, command, output):
+        return _iptables_errors.explain(command, output)
+
+    def inspect(self):
+        reading = yield from self._read(counters=True)
+        return reading, _facts(reading)
+
+    def dump(self, state):
+        return _iptables_state.dump(state)
+
+    def load(self, data):
+        return _iptables_state.load(data)
+
+
+def _tool(path, name):
+    if path is None:
+        raise BackendError(_iptables_errors.missing_tool(name))
+    return path
+
+
+def _find_tools(families):
+    """Generator -> (_Tools, what ``iptables`` itself is or None, sentences about what is missing)."""
+    tools = _Tools({}, {}, (yield FindTool("ipset")))
+    for family in families:
+        for variant in _iptables_state.VARIANTS:
+            save = yield FindTool("%s-%s-save" % (_COMMANDS[family], variant))
+            restore = yield FindTool("%s-%s-restore" % (_COMMANDS[family], variant))
+            if save and restore:
+                tools.save[variant, family] = save
+                tools.restore[variant, family] = restore
+    missing = [] if tools.ipset else [_iptables_errors.missing_tool("ipset")]
+    default = None
+    plain = yield FindTool("iptables")
+    if plain:
+        command = Command((plain, "--version"), purpose="ask iptables for its version")
+        output = yield command
+        if output.code != 0:
+            raise BackendError(_iptables_errors.explain(command, output))
+        default = _iptables_variant.of_version(output.stdout)
+        for family in families:
+            if not any(found_family == family for dummy, found_family in tools.save):
+                save = yield FindTool("%s-save" % _COMMANDS[family])
+                restore = yield FindTool("%s-restore" % _COMMANDS[family])
+                if save and restore:
+                    tools.save[default, family] = save
+                    tools.restore[default, family] = restore
+    if not tools.save:
+        missing.append(_iptables_errors.missing_tool("iptables"))
+    return tools, default, missing
+
+
+def _facts(reading):
+    rules, before, weights = [], [], {}
+    for (variant, family), saved in sorted(reading.details.saved.items()):
+        weights[variant] = weights.get(variant, 0) + _iptables_text.foreign_weight(saved)
+        for chain in _iptables_state.CHAINS:
+            for rule, count in zip(saved.rules.get(chain, ()), saved.counters.get(chain, ())):
+                packets, octets = count or (0, 0)
+                rules.append(
+                    {
+                        "variant": variant,
+                        "family": family,
+                        "chain": chain,
+                        "rule": rule,
+                        "packets": packets,
+                        "bytes": octets,
+                    }
+                )
+        for base, chain in _iptables_state.BASES:
+            for rule in saved.rules.get(base, ()):
+                if _iptables_text.leads_to(rule) == chain:
+                    break
+                if chain in saved.chains:
+                    before.append({"variant": variant, "family": family, "chain": base, "rule": rule})
+    sets = [
+        {"name": name, "type": value.kind, "options": value.options, "entries": len(value.members)}
+        for name, value in sorted(reading.state.sets.items())
+    ]
+    return {"rules": rules, "sets": sets, "foreign_before": before, "foreign_variants": weights}

@@ -1,0 +1,62 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds the SSH connection that this process was started over. Reads /proc and nothing else."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+
+from ansible_collections.determined.network.plugins.module_utils import _lockout
+
+_DEEPEST = 64  # ancestors to ask; a longer chain of processes does not occur
+
+
+def find():
+    """-> Carrier, or None when no process up to the first one was started by sshd.
+
+    sudo drops SSH_CONNECTION from the environment, so the ancestors are asked as well. A
+    connection that is not one of this network namespace does not count: a namespace or a
+    container entered from an SSH session inherits the variable, but not the connection.
+    """
+    for environment in _environments():
+        value = environment.get(b"SSH_CONNECTION")
+        if value is not None:
+            carrier = _lockout.parse_ssh_connection(value.decode("ascii", "replace"))
+            if carrier is not None and _lockout.is_established(_tables(), carrier):
+                return carrier
+    return None
+
+
+def _environments():
+    yield dict(os.environb)
+    pid = os.getpid()
+    for dummy in range(_DEEPEST):
+        try:
+            with open("/proc/%d/environ" % pid, "rb") as handle:
+                pairs = handle.read().split(b"\0")
+            yield dict(pair.split(b"=", 1) for pair in pairs if b"=" in pair)
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            pass  # gone, or of another user namespace: its parents may still tell
+        try:
+            with open("/proc/%d/stat" % pid, "rb") as handle:
+                # proc(5): the name in brackets may hold anything, the parent is the second field after it
+                pid = int(handle.read().rpartition(b")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            return
+        if pid <= 0:
+            return
+
+
+def _tables():
+    texts = []
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(path, encoding="ascii") as handle:
+                texts.append(handle.read())
+        except FileNotFoundError:
+            pass  # a kernel without IPv6
+    return texts

@@ -1,0 +1,55 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a change would do, as texts: current state against desired state. Pure."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import difflib
+from typing import NamedTuple
+
+
+class Plan(NamedTuple):
+    """``before``, ``after``: a backend's descriptions. ``before_header``, ``after_header``: their titles."""
+
+    before: str
+    after: str
+    before_header: str
+    after_header: str
+
+    @property
+    def changed(self):
+        """Whether the two texts differ."""
+        return self.before != self.after
+
+
+def compare(before, after, host):
+    """Two descriptions and the host's name (str) -> Plan."""
+    return Plan(before, after, "firewall of %s, now" % host, "firewall of %s, as its policy asks" % host)
+
+
+def as_ansible_diff(plan):
+    """Plan -> the dict that a module returns as ``diff`` (shown by ``--diff``)."""
+    return {
+        "before": plan.before,
+        "after": plan.after,
+        "before_header": plan.before_header,
+        "after_header": plan.after_header,
+    }
+
+
+def unified(plan):
+    """Plan -> unified diff text, "" when nothing differs. No dates: equal plans give equal texts."""
+    return "".join(
+        line if line.endswith("\n") else line + "\n"
+        for line in difflib.unified_diff(
+            plan.before.splitlines(True),
+            plan.after.splitlines(True),
+            plan.before_header,
+            plan.after_header,
+            n=3,
+        )
+    )

@@ -1,0 +1,100 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only place where commands run."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import subprocess
+import time
+
+from ansible_collections.determined.network.plugins.module_utils._backends import _base
+
+# sudo and cron hand on a PATH without them.
+_SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
+_RETRY_SECONDS = 5.0
+_PAUSE_SECONDS = 0.05
+
+
+class Runner(object):
+    """Answers the questions of a backend and runs its commands.
+
+    ``path``: directories to search, as in PATH; None takes PATH and the system directories.
+    ``inherited``: descriptors that children keep open (the apply's lock, so that it is held
+    as long as anything that this process started may still write).
+    """
+
+    def __init__(self, path=None, inherited=()):
+        if path is None:
+            path = os.pathsep.join([os.environ.get("PATH", "")] + list(_SYSTEM_DIRECTORIES))
+        self.path = path.strip(os.pathsep)
+        self.inherited = tuple(inherited)
+        self._environment = dict(os.environ, PATH=self.path, LC_ALL="C", LANG="C")
+
+    def find(self, name):
+        """A program's name -> its path, None when there is none."""
+        for directory in self.path.split(os.pathsep):
+            candidate = os.path.join(directory, name)
+            if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+                return candidate
+        return None
+
+    def run(self, command):
+        """A Command -> Output. One that exceeds its timeout is killed: its code is negative."""
+        deadline = time.monotonic() + _RETRY_SECONDS
+        while True:
+            output = self._run_once(command)
+            again = output.code != 0 and command.retry_on and command.retry_on in output.stderr
+            if not again or time.monotonic() >= deadline:
+                return output
+            time.sleep(_PAUSE_SECONDS)
+
+    def _run_once(self, command):
+        try:
+            process = subprocess.Popen(
+                list(command.argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._environment,
+                cwd="/",
+                close_fds=True,
+                pass_fds=self.inherited,
+            )
+        except OSError as problem:
+            raise _base.BackendError("%s cannot be started: %s" % (command.argv[0], problem))
+        try:
+            stdout, stderr = process.communicate(command.stdin.encode("utf-8"), timeout=command.timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+        return _base.Output(
+            process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace")
+        )
+
+    def answer(self, question):
+        """A question of a backend (Command, ReadFile, FindTool) -> its answer."""
+        if isinstance(question, _base.Command):
+            return self.run(question)
+        if isinstance(question, _base.FindTool):
+            return self.find(question.name)
+        try:
+            with open(question.path, encoding="utf-8", errors="replace") as handle:
+                return handle.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as problem:
+            raise _base.BackendError("%s cannot be read: %s" % (question.path, problem))
+
+    def drive(self, conversation):
+        """A backend's generator -> what it returns, after all its questions were answered."""
+        try:
+            question = next(conversation)
+            while True:
+                question = conversation.send(self.answer(question))
+        except StopIteration as end:
+            return end.value

@@ -1,0 +1,277 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dead man's switch: a process that puts the old state back unless somebody confirms.
+
+A change is one file in the folder of ``_lock``; its name is its state and its token::
+
+    armed-TOKEN  ->  (confirmed: gone)
+                 ->  restoring-TOKEN  ->  restored-TOKEN or failed-TOKEN
+
+Confirming and expiring both begin with renaming ``armed-TOKEN``: the kernel lets exactly
+one of them succeed. The switch holds a flock on the file as long as it lives, so that a file
+whose switch was killed is told from one that is being watched.
+
+Everything is imported before the process is born: Ansible removes the module's files as
+soon as the module has ended.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import errno
+import fcntl
+import json
+import os
+import re
+import signal
+import time
+from typing import NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _lock
+from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+
+ARMED, RESTORING, RESTORED, FAILED = "armed", "restoring", "restored", "failed"
+_STATES = (ARMED, RESTORING, RESTORED, FAILED)
+TOKEN = re.compile(r"[a-z0-9]{8,64}\Z")
+_FILE = re.compile(r"(%s)-([a-z0-9]{8,64})\Z" % "|".join(_STATES))
+_LOOK_SECONDS = 1.0  # how often a switch looks whether its file is still there
+_RETRY_SECONDS = 300.0  # how long it goes on trying to restore
+
+
+class Change(NamedTuple):
+    """A change as its file tells it. ``record``: the dict that :func:`arm` was given.
+    ``watched``: whether its switch lives."""
+
+    state: str
+    token: str
+    record: dict
+    watched: bool
+
+    def seconds_left(self):
+        """Seconds until the old state comes back; 0.0 once the deadline has passed."""
+        return max(0.0, self.record.get("deadline", 0.0) - time.monotonic())
+
+
+def changes(directory):
+    """All changes of which something is left on this host -> list of Change."""
+    found = []
+    try:
+        names = sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return found
+    for name in names:
+        parts = _FILE.match(name)
+        if parts:
+            try:
+                with open(os.path.join(directory, name), encoding="utf-8") as handle:
+                    record = json.load(handle)
+                    watched = _is_held(handle)
+            except FileNotFoundError:
+                continue  # settled in this very moment
+            except ValueError as problem:
+                raise BackendError("%s is damaged: %s" % (os.path.join(directory, name), problem))
+            found.append(Change(parts.group(1), parts.group(2), record, watched))
+    return found
+
+
+def _is_held(handle):
+    try:
+        fcntl.flock(handle.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as problem:
+        if problem.errno in (errno.EAGAIN, errno.EACCES):
+            return True
+        raise
+    return False
+
+
+def path_of(directory, state, token):
+    """Where the file of a change in a state lies."""
+    return os.path.join(directory, "%s-%s" % (state, token))
+
+
+def move(directory, token, state, new_state):
+    """Take a change from one state to the next; False when somebody else was faster."""
+    try:
+        os.rename(path_of(directory, state, token), path_of(directory, new_state, token))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def forget(directory, token):
+    """Remove what is left of a settled change, and the folder if it is the last one."""
+    for state in (RESTORED, FAILED, RESTORING):
+        try:
+            os.unlink(path_of(directory, state, token))
+        except FileNotFoundError:
+            pass
+    _lock.tidy(directory)
+
+
+def sweep(directory):
+    """Remove half-written files; only to be called with the lock held."""
+    for name in os.listdir(directory):
+        if name.startswith("."):
+            os.unlink(os.path.join(directory, name))
+
+
+def arm(directory, token, record, restore):
+    """Start the switch; returns once it watches. BackendError when it does not come up.
+
+    ``record``: plain data to keep beside ``deadline`` (time.monotonic seconds, the same
+    clock for all processes). ``restore()``: puts the old state back, raises when it cannot;
+    called in the switch's own process.
+    """
+    answer = spawn(lambda ready: _watch(directory, token, record, restore, ready))
+    if answer != "ready":
+        raise BackendError(
+            "The dead man's switch could not be armed: %s. Nothing was changed"
+            % (answer or "its process died")
+        )
+
+
+def confirm(directory, token):
+    """Keep the change -> True; False when it does not await a confirmation (any more)."""
+    held = [change for change in changes(directory) if change.token == token]
+    # Removing the file is the confirmation: whoever removes or renames it first has won.
+    try:
+        os.unlink(path_of(directory, ARMED, token))
+    except FileNotFoundError:
+        return False
+    for change in held:
+        _wake(change)
+    _lock.tidy(directory)
+    return True
+
+
+def _wake(change):
+    """Let a switch look at once; it would by itself within a second."""
+    if change.watched:
+        try:
+            os.kill(change.record["pid"], signal.SIGUSR1)
+        except (OSError, KeyError):
+            pass
+
+
+def describe(directory, token):
+    """What became of a change -> dict: ``state`` ("unknown" when nothing is left), ``message``,
+    ``seconds_left`` (until the old state comes back; 0 unless armed)."""
+    for change in changes(directory):
+        if change.token == token:
+            break
+    else:
+        return {"state": "unknown", "message": "nothing is known of it on this host", "seconds_left": 0.0}
+    seconds = change.seconds_left()
+    if change.state == ARMED:
+        message = "it awaits its confirmation for %.0f s more, then the old state comes back" % seconds
+    elif change.state == RESTORING:
+        message = "the time to confirm it has passed, and the old state is being put back"
+    elif change.state == RESTORED:
+        message = "the time to confirm it has passed, and the old state is back"
+    else:
+        message = "the time to confirm it has passed, and the old state could not be put back: %s" % (
+            change.record.get("problem", "no reason was kept")
+        )
+    return {"state": change.state, "message": message, "seconds_left": seconds}
+
+
+def spawn(target):
+    """Run ``target(ready)`` in a process of its own that outlives this one and its session.
+
+    ``ready(text)`` hands one text back, which is what this function returns; "" when the
+    process died before. The one place to change for hosts on which a login session's
+    processes are killed when it ends (systemd's KillUserProcesses).
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer = _Answer(writer)
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                _detach(writer)
+                target(answer.tell)
+        except BaseException as problem:  # nothing may fall through into the module's own code
+            answer.tell("%s: %s" % (type(problem).__name__, problem))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader, "rb") as handle:
+        return handle.read().decode("utf-8", "replace")
+
+
+class _Answer(object):
+    """The one text that a new process hands back; later ones go nowhere."""
+
+    def __init__(self, writer):
+        self._writer = writer
+
+    def tell(self, text):
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            os.write(writer, text.encode("utf-8", "replace"))
+            os.close(writer)
+
+
+def _detach(keep):
+    """No terminal, no signal of a closing session, no descriptor of the parent."""
+    os.chdir("/")
+    os.umask(0o077)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1,))
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != keep:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the descriptor that listed them
+
+
+def _watch(directory, token, record, restore, ready):
+    record = dict(record, pid=os.getpid(), token=token)
+    armed = path_of(directory, ARMED, token)
+    handle = _write(directory, token, record)  # open and locked for as long as this process lives
+    os.rename(handle.name, armed)
+    ready("ready")
+    while True:
+        remaining = record["deadline"] - time.monotonic()
+        if remaining <= 0:
+            break
+        signal.sigtimedwait((signal.SIGUSR1,), min(remaining, _LOOK_SECONDS))
+        if not os.path.exists(armed):
+            return
+    if move(directory, token, ARMED, RESTORING):
+        _restore(directory, token, record, restore)
+
+
+def _write(directory, token, record):
+    handle = open(os.path.join(directory, ".%s-%d" % (token, os.getpid())), "w", encoding="utf-8")
+    fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
+    json.dump(record, handle)
+    handle.flush()
+    return handle
+
+
+def _restore(directory, token, record, restore):
+    deadline = time.monotonic() + _RETRY_SECONDS
+    while True:
+        try:
+            restore()
+        except Exception as problem:
+            if time.monotonic() >= deadline:
+                handle = _write(directory, token, dict(record, problem=str(problem)))
+                os.rename(handle.name, path_of(directory, FAILED, token))
+                os.unlink(path_of(directory, RESTORING, token))
+                return
+            time.sleep(1.0)
+        else:
+            move(directory, token, RESTORING, RESTORED)
+            return

@@ -1,0 +1,239 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: firewall
+short_description: Make a host's firewall permit what a Determined cluster requires
+version_added: 0.1.0
+description:
+  - Writes a host's policy, as the lookup P(determined.network.host_policy#lookup) computes it, into chains and sets of its
+    own, for IPv4 and IPv6. Rules, chains, sets and policies of others stay byte for byte as they are.
+  - A change is guarded by a dead man's switch. Before the first command a process on the host is armed that puts the old
+    state back after O(confirm_timeout) seconds. The controller closes its connection, opens a fresh one and confirms the
+    change over it. If it cannot, the host restores itself and the task fails and says so.
+  - A policy under which the SSH connection that carries this task could not be made anew is refused before anything is touched.
+author: "The determined.network maintainers (@determined-network)"
+attributes:
+  check_mode:
+    support: full
+    description: Predicts exactly what would change, and changes nothing.
+  diff_mode:
+    support: full
+    description: Shows rules and sets before and after.
+  platform:
+    support: full
+    platforms: linux
+    description: Linux with iptables (nf_tables or legacy) and ipset.
+  action:
+    support: full
+    description: An action plugin confirms the change over a fresh connection.
+  async:
+    support: none
+    description: The controller must stay to confirm the change.
+options:
+  state:
+    description:
+      - V(present) writes the policy.
+      - V(absent) removes every chain, jump, set and file of this collection from the host.
+    type: str
+    choices: [present, absent]
+    default: present
+  backend:
+    description:
+      - In which firewall's words the policy is written. V(auto) picks what the host uses.
+    type: str
+    choices: [auto, iptables]
+    default: auto
+  policy:
+    description:
+      - What this host must let in and out, as the lookup P(determined.network.host_policy#lookup) gives it.
+      - Required with O(state=present).
+    type: dict
+  confirm_timeout:
+    description:
+      - After how many seconds without confirmation the host puts the old state back.
+      - It must cover the change itself and a new connection. There is no change without the switch, so at least V(1).
+    type: int
+    default: 60
+  lock_timeout:
+    description:
+      - How many seconds to wait for another program that holds the xtables lock, and for another run of this module.
+    type: int
+    default: 10
+  allow_lockout:
+    description:
+      - Write a policy even if the connection that carries it could not be made anew. If the controller really cannot come
+        back, the host still restores itself after O(confirm_timeout) seconds.
+    type: bool
+    default: false
+notes:
+  - Needs root on the host, and there Python 3.6 or newer, iptables with ip6tables, and ipset.
+  - The iptables tools are picked where our chains already are, else where the host's own rules are, else what the command
+    C(iptables) is. RV(reason) says which it was.
+  - Rules do not survive a reboot by themselves.
+seealso:
+  - module: determined.network.firewall_info
+  - name: How it works, in depth
+    description: The rules, the switch and what happens in every kind of failure.
+    link: https://github.com/determined-network/determined.network/blob/main/docs/firewall.md
+"""
+
+EXAMPLES = r"""
+- name: Permit what the cluster requires of this host
+  determined.network.firewall:
+    policy: "{{ lookup('determined.network.host_policy', cluster, inventory_hostname) }}"
+  become: true
+
+- name: Undo everything
+  determined.network.firewall:
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+backend:
+  description: In which firewall's words the policy is written.
+  returned: success
+  type: str
+  sample: iptables
+variant:
+  description: Which tools were used; empty when none is installed and there was nothing to remove.
+  returned: success
+  type: str
+  sample: nft
+reason:
+  description: Why these.
+  returned: success
+  type: str
+  sample: the command iptables is this variant
+families:
+  description: The address families that this kernel has and that were handled.
+  returned: success
+  type: list
+  elements: str
+  sample: [ipv4, ipv6]
+confirmed:
+  description: Whether a change was confirmed over a fresh connection. Always true when the task changed something and succeeded.
+  returned: changed, and not in check mode
+  type: bool
+restored:
+  description: Whether the old state is known to be back.
+  returned: when a change could not be confirmed
+  type: bool
+"""
+
+import os
+import uuid
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.determined.network.plugins.module_utils import (
+    _apply,
+    _carrier,
+    _lockout,
+    _model,
+    _plan,
+    _runner,
+    _switch,
+)
+from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
+
+
+def main():
+    """Read the arguments, act, hand back the result."""
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "backend": {"type": "str", "choices": ["auto", "iptables"], "default": "auto"},
+            "policy": {"type": "dict"},
+            "confirm_timeout": {"type": "int", "default": 60},
+            "lock_timeout": {"type": "int", "default": 10},
+            "allow_lockout": {"type": "bool", "default": False},
+            # Between the action plugin and this module: which step of which change this run is
+            # (None: make it; "confirm": keep it; "settle": say what became of it; "compare":
+            # say whether the host still differs from the policy).
+            "_step": {"type": "str"},
+            "_change": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    step, token = module.params["_step"], module.params["_change"] or uuid.uuid4().hex
+    if step not in (None, "confirm", "settle", "compare") or not _switch.TOKEN.match(token):
+        module.fail_json(
+            msg="_step and _change are for the action plugin of this module, which fills them in"
+        )
+    try:
+        if os.geteuid() != 0:
+            raise BackendError(
+                "Only root may read and change the firewall: run the task with become. Nothing was changed"
+            )
+        if step == "confirm":
+            kept = _apply.confirm(token)
+            module.exit_json(changed=kept, kept=kept)
+        if step == "settle":
+            module.exit_json(changed=False, settled=_apply.settle(token))
+        module.exit_json(**change(module, token, module.check_mode or step == "compare"))
+    except BackendError as problem:
+        module.fail_json(msg="%s." % str(problem).rstrip("."))
+
+
+def change(module, token, check_mode):
+    """The step that reads, plans and, outside of check mode, changes -> the result."""
+    params = module.params
+    policy = wanted_policy(params)
+    if params["confirm_timeout"] < 1:
+        raise BackendError(
+            "confirm_timeout is %d: at least 1 second. There is no change without the switch"
+            % params["confirm_timeout"]
+        )
+    if params["lock_timeout"] < 0:
+        raise BackendError("lock_timeout is %d: a number of seconds, 0 or more" % params["lock_timeout"])
+    if policy is not None and policy.mode == "restrict" and not params["allow_lockout"]:
+        carrier = _carrier.find()
+        if carrier is not None and not _lockout.permits(policy, carrier):
+            raise BackendError(_lockout.refusal(policy, carrier))
+    backend = Iptables(params["lock_timeout"])
+    settings = _apply.Settings(params["confirm_timeout"], params["lock_timeout"], token)
+    outcome = _apply.apply(backend, policy, settings, _runner.Runner(), check_mode)
+    reading = outcome.reading
+    warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else ())
+    for warning in warnings:
+        module.warn(warning)
+    result = {
+        "changed": outcome.changed,
+        "backend": backend.name,
+        "variant": reading.variant or "",
+        "reason": reading.reason,
+        "families": list(reading.families),
+    }
+    if outcome.changed:
+        result["diff"] = _plan.as_ansible_diff(outcome.plan)
+    if outcome.armed:
+        result["awaiting_confirmation"] = {"change": token, "seconds_left": outcome.seconds_left}
+    return result
+
+
+def wanted_policy(params):
+    """The arguments -> HostPolicy, or None when all of ours shall go."""
+    if params["state"] == "absent":
+        return None
+    if params["policy"] is None:
+        raise BackendError(
+            "policy is missing: state present needs what lookup determined.network.host_policy gives"
+        )
+    try:
+        return _model.HostPolicy.from_dict(params["policy"])
+    except ValueError as problem:
+        raise BackendError("The policy is wrong: %s. Nothing was changed" % problem)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: firewall_info
+short_description: Read what determined.network.firewall manages on a host
+version_added: 0.1.0
+description:
+  - Reads the managed rules with their counters, the managed sets, how they differ from a policy, and what of the host's own
+    firewall decides before them. Changes nothing.
+author: "The determined.network maintainers (@determined-network)"
+attributes:
+  check_mode:
+    support: full
+    description: Only reads.
+  diff_mode:
+    support: none
+    description: Changes nothing. RV(drift) is a unified diff.
+  platform:
+    support: full
+    platforms: linux
+    description: Linux with iptables (nf_tables or legacy) and ipset.
+options:
+  backend:
+    description:
+      - Which firewall to read. V(auto) picks what the host uses.
+    type: str
+    choices: [auto, iptables]
+    default: auto
+  policy:
+    description:
+      - What the host should permit, as the lookup P(determined.network.host_policy#lookup) gives it. With it RV(drift) is returned.
+    type: dict
+notes:
+  - Needs root on the host.
+seealso:
+  - module: determined.network.firewall
+"""
+
+EXAMPLES = r"""
+- name: Read the managed rules and how they differ from the policy
+  determined.network.firewall_info:
+    policy: "{{ lookup('determined.network.host_policy', cluster, inventory_hostname) }}"
+  become: true
+  register: firewall
+
+- name: Stop when somebody changed them by hand
+  ansible.builtin.assert:
+    that: not firewall.drift
+    fail_msg: "{{ firewall.drift }}"
+"""
+
+RETURN = r"""
+backend:
+  description: Which firewall was read.
+  returned: success
+  type: str
+  sample: iptables
+variant:
+  description: Which tools a change would use; empty when none is installed.
+  returned: success
+  type: str
+  sample: nft
+reason:
+  description: Why these.
+  returned: success
+  type: str
+  sample: our chains are there
+families:
+  description: The address families that this kernel has.
+  returned: success
+  type: list
+  elements: str
+  sample: [ipv4, ipv6]
+managed:
+  description: Whether anything of this collection is on the host.
+  returned: success
+  type: bool
+rules:
+  description: The managed rules, in the order in which packets meet them.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    variant:
+      description: V(nft) or V(legacy).
+      type: str
+    family:
+      description: V(ipv4) or V(ipv6).
+      type: str
+    chain:
+      description: The rule's chain.
+      type: str
+    rule:
+      description: The rule as iptables-save prints it.
+      type: str
+    packets:
+      description: How many packets matched since the chain was written.
+      type: int
+    bytes:
+      description: How many bytes they had.
+      type: int
+sets:
+  description: The managed sets.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The set's name.
+      type: str
+    type:
+      description: Its ipset type.
+      type: str
+    options:
+      description: What it was created with.
+      type: str
+    entries:
+      description: How many addresses and networks it holds.
+      type: int
+drift:
+  description: Unified diff from what is there to what O(policy) asks; empty when they agree.
+  returned: when O(policy) is given
+  type: str
+foreign_before:
+  description:
+    - Rules of others that packets meet before ours. Empty is right; M(determined.network.firewall) moves its jump back to the top.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    variant:
+      description: V(nft) or V(legacy).
+      type: str
+    family:
+      description: V(ipv4) or V(ipv6).
+      type: str
+    chain:
+      description: The rule's chain.
+      type: str
+    rule:
+      description: The rule as iptables-save prints it.
+      type: str
+foreign_variants:
+  description:
+    - For each variant of iptables, how much it holds that is not ours (rules, chains, and policies other than ACCEPT).
+  returned: success
+  type: dict
+  sample: {"nft": 12, "legacy": 0}
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.determined.network.plugins.module_utils import _model, _plan, _runner
+from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
+
+
+def main():
+    """Read and hand back."""
+    module = AnsibleModule(
+        argument_spec={
+            "backend": {"type": "str", "choices": ["auto", "iptables"], "default": "auto"},
+            "policy": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        if os.geteuid() != 0:
+            raise BackendError("Only root may read the firewall: run the task with become")
+        module.exit_json(**read(module))
+    except BackendError as problem:
+        module.fail_json(msg="%s." % str(problem).rstrip("."))
+
+
+def read(module):
+    """-> the result."""
+    backend = Iptables()
+    reading, facts = _runner.Runner().drive(backend.inspect())
+    for warning in reading.warnings + reading.missing:
+        module.warn(warning)
+    result = {
+        "changed": False,
+        "backend": backend.name,
+        "variant": reading.variant or "",
+        "reason": reading.reason,
+        "families": list(reading.families),
+        "managed": reading.state != backend.render(None, reading),
+    }
+    result.update(facts)
+    if module.params["policy"] is not None:
+        try:
+            policy = _model.HostPolicy.from_dict(module.params["policy"])
+        except ValueError as problem:
+            raise BackendError("The policy is wrong: %s" % problem)
+        plan = _plan.compare(
+            backend.describe(reading.state), backend.describe(backend.render(policy, reading)), os.uname()[1]
+        )
+        result["drift"] = _plan.unified(plan)
+    return result
+
+
+if __name__ == "__main__":
+    main()
