@@ -1,0 +1,43 @@
+# `make demo` and `make test` are all you need; both set up what they lack.
+SHELL := /bin/sh
+export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+PYTEST := .venv/bin/python -m pytest
+# Tests that build network namespaces need root.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env "PATH=$$PATH")
+
+.PHONY: demo test setup-test lint unit host-pythons sanity integration bench build clean
+
+demo: ## Rehearse inventories/demo on network namespaces and show the result
+	@scripts/setup demo
+	@.venv/bin/ansible-playbook playbooks/rehearse.yml -i inventories/demo -e verify_report_dir=$(CURDIR)/build/demo
+
+test: lint unit host-pythons sanity integration ## Everything that CI runs
+
+setup-test:
+	@scripts/setup test
+
+lint: setup-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	scripts/in-collection ansible-lint --profile production --offline
+
+unit: setup-test
+	$(PYTEST) tests/unit
+
+host-pythons: setup-test ## What runs on managed hosts, on every Python they may have
+	scripts/host-pythons
+
+sanity: setup-test
+	scripts/in-collection ansible-test sanity --venv --requirements
+
+integration: setup-test
+	$(AS_ROOT) $(PYTEST) tests/integration
+
+bench: setup-test
+	$(AS_ROOT) .venv/bin/python -m bench
+
+build: setup-test
+	.venv/bin/ansible-galaxy collection build --force --output-path build
+
+clean:
+	rm -rf build .venv
