@@ -1,0 +1,175 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel says about a failed connection -> a state and a reason. Pure.
+
+With IP_RECVERR (ip(7)) or IPV6_RECVERR (ipv6(7)) set, the kernel queues a
+``struct sock_extended_err`` (linux/errqueue.h) for every ICMP error that a socket receives.
+A RST leaves that queue empty: so a closed port is told from a firewall's REJECT, although
+``connect`` returns ECONNREFUSED for both.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import errno
+import ipaddress
+import os
+import struct
+from typing import NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _model
+
+ORIGIN_ICMP = 2  # SO_EE_ORIGIN_ICMP
+ORIGIN_ICMP6 = 3  # SO_EE_ORIGIN_ICMP6
+
+# The socket was not even tried: this host lacks something. Waiting can help.
+SHORTAGES = frozenset(
+    (
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EAGAIN,
+        errno.EADDRNOTAVAIL,  # every local port towards this address and port is in use
+        errno.EADDRINUSE,
+    )
+)
+# EINVAL is what a blackhole route answers, EAFNOSUPPORT a kernel without IPv6.
+_NO_ROUTE = frozenset(
+    (
+        errno.ENETUNREACH,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.EHOSTDOWN,
+        errno.EINVAL,
+        errno.EAFNOSUPPORT,
+    )
+)
+
+OWN_FIREWALL = "this host's own firewall"
+OWN_UNREACHABLE = "%s (reject as unreachable)" % OWN_FIREWALL
+NEIGHBOUR = "the neighbour does not answer ARP or neighbour discovery"
+
+# RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1
+_ICMP = {
+    (3, 0): "network unreachable",
+    (3, 1): "host unreachable",
+    (3, 2): "protocol unreachable",
+    (3, 3): "port unreachable",
+    (3, 4): "fragmentation needed",
+    (3, 5): "source route failed",
+    (3, 6): "destination network unknown",
+    (3, 7): "destination host unknown",
+    (3, 8): "source host isolated",
+    (3, 9): "network administratively prohibited",
+    (3, 10): "host administratively prohibited",
+    (3, 11): "network unreachable for this type of service",
+    (3, 12): "host unreachable for this type of service",
+    (3, 13): "communication administratively prohibited",
+    (3, 14): "host precedence violation",
+    (3, 15): "precedence cutoff in effect",
+    (11, 0): "time to live exceeded",
+    (11, 1): "fragment reassembly time exceeded",
+    (12, 0): "parameter problem",
+}
+# RFC 4443, section 3
+_ICMP6 = {
+    (1, 0): "no route to destination",
+    (1, 1): "communication administratively prohibited",
+    (1, 2): "beyond scope of source address",
+    (1, 3): "address unreachable",
+    (1, 4): "port unreachable",
+    (1, 5): "source address failed ingress or egress policy",
+    (1, 6): "route to destination rejected",
+    (2, 0): "packet too big",
+    (3, 0): "hop limit exceeded",
+    (3, 1): "fragment reassembly time exceeded",
+    (4, 0): "parameter problem",
+}
+_PROMPT = 0.5  # seconds
+_HOST_UNREACHABLE = {ORIGIN_ICMP: (3, 1), ORIGIN_ICMP6: (1, 3)}
+
+
+class ExtendedError(NamedTuple):
+    """One entry of a socket's error queue; ``offender`` is who sent the ICMP error, or ""."""
+
+    number: int
+    origin: int
+    kind: int
+    code: int
+    offender: str
+
+
+def parse_extended_error(data):
+    """The bytes of an IP_RECVERR or IPV6_RECVERR control message -> ExtendedError.
+
+    Raises ValueError when they are too short to be one (linux/errqueue.h: u32 errno, u8
+    origin, type, code and padding, u32 info and data, then the offender's sockaddr).
+    """
+    if len(data) < 16:
+        raise ValueError("an extended socket error has at least 16 bytes, not %d" % len(data))
+    number, origin, kind, code = struct.unpack_from("=IBBB", data)
+    return ExtendedError(number, origin, kind, code, _offender(data[16:]))
+
+
+def _offender(sockaddr):
+    family = struct.unpack_from("=H", sockaddr)[0] if len(sockaddr) >= 2 else 0
+    if family == 2 and len(sockaddr) >= 8:
+        return str(ipaddress.IPv4Address(bytes(sockaddr[4:8])))
+    if family == 10 and len(sockaddr) >= 24:
+        return str(ipaddress.IPv6Address(bytes(sockaddr[8:24])))
+    return ""
+
+
+def describe_icmp(error):
+    """An ExtendedError of ICMP origin -> ``"icmp 3/13 communication ... from 192.0.2.1"``."""
+    name, kinds = ("icmp6", _ICMP6) if error.origin == ORIGIN_ICMP6 else ("icmp", _ICMP)
+    words = kinds.get((error.kind, error.code), "unknown kind")
+    return "%s %d/%d %s from %s" % (name, error.kind, error.code, words, error.offender or "nobody known")
+
+
+def describe_errno(number):
+    """An errno -> ``"EMFILE: Too many open files"``."""
+    return "%s: %s" % (errno.errorcode.get(number, "errno %d" % number), os.strerror(number))
+
+
+def classify(number, extended, own_address, at_once=False, seconds=None):
+    """How a connection attempt ended -> ``(state, reason)``; the state is one of _model.STATES.
+
+    ``number``: the errno of connect (or of a send on a connected UDP socket), 0 for success.
+    ``extended``: the ExtendedError of the socket's queue, or None when the queue was empty.
+    ``own_address``: the local address of the socket, "" when unknown.
+    ``at_once``: the very call that should have sent the packet failed.
+    ``seconds``: how long the answer took, when known.
+    The reason is "" for what needs none (open, refused, filtered).
+    """
+    if extended is not None and extended.origin in (ORIGIN_ICMP, ORIGIN_ICMP6):
+        return _classify_icmp(extended, own_address, at_once or (seconds is not None and seconds < _PROMPT))
+    if number in (errno.EPERM, errno.EACCES) or (at_once and number == errno.ECONNREFUSED):
+        return _model.REJECTED, "%s (%s)" % (OWN_FIREWALL, describe_errno(number))
+    if number in (0, errno.ECONNRESET, errno.EPIPE):
+        # A RST answers a SYN with ECONNREFUSED; ECONNRESET came after the handshake.
+        return _model.OPEN, ""
+    if number == errno.ECONNREFUSED:
+        return _model.REFUSED, ""
+    if number == errno.ETIMEDOUT:
+        return _model.FILTERED, ""
+    if number in _NO_ROUTE:
+        return _model.NO_ROUTE, describe_errno(number)
+    return _model.ERROR, describe_errno(number)
+
+
+def _classify_icmp(extended, own_address, prompt):
+    reason = describe_icmp(extended)
+    if not extended.offender or extended.offender != own_address:
+        return _model.REJECTED, reason
+    if (extended.kind, extended.code) == _HOST_UNREACHABLE[extended.origin]:
+        if prompt:
+            return _model.REJECTED, "%s, %s" % (reason, OWN_UNREACHABLE)
+        # The kernel tells itself so when ARP (RFC 826) or ND (RFC 4861 7.2.2) got no answer
+        # to three requests, a second apart. A REJECT in its own firewall comes at once.
+        return _model.NO_ROUTE, "%s (%s)" % (NEIGHBOUR, reason)
+    return _model.REJECTED, "%s, %s" % (reason, OWN_FIREWALL)

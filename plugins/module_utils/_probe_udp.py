@@ -1,0 +1,152 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""UDP probes: a datagram, and whatever comes back to it.
+
+UDP has no handshake. An answer means open; an ICMP error means rejected, also when a host
+without a firewall says by it that the port is closed (RFC 1122 4.1.3.1); silence means
+filtered, or a service that does not answer strangers.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import collections
+import select
+import time
+
+from ansible_collections.determined.network.plugins.module_utils import (
+    _model,
+    _probe_errors,
+    _probe_sockets,
+)
+
+_DATAGRAM = b"determined.network probe\n"
+_ATTEMPTS = 3  # datagrams are lost without anybody's knowledge
+_LAP = 256
+_PATIENCE = 5.0  # seconds that a shortage may last
+
+
+class _Question(object):
+    __slots__ = ("target", "port", "sock", "since", "sent")
+
+    def __init__(self, target, port, sock, since):
+        self.target, self.port, self.sock, self.since, self.sent = target, port, sock, since, 0
+
+
+def run(targets, timeout, window, capacity):
+    """Ask every port of the UDP targets; ``timeout`` is in seconds, for all attempts together.
+
+    At most ``window`` questions to one address, and ``capacity`` in all, are open at once.
+    """
+    waiting = collections.deque((target, collections.deque(_numbers(target))) for target in targets)
+    open_by_target = collections.Counter()
+    questions = {}
+    short_since = None
+    epoll = select.epoll()
+    try:
+        while waiting or questions:
+            now = time.monotonic()
+            for _unused in range(len(waiting)):
+                target, ports = waiting.popleft()
+                while ports and len(questions) < capacity and open_by_target[id(target)] < window:
+                    port = ports.popleft()
+                    try:
+                        question = _ask(target, port, now)
+                    except OSError as problem:
+                        if problem.errno not in _probe_errors.SHORTAGES:
+                            state = _probe_errors.classify(problem.errno, None, "", at_once=True)
+                            target.record(port, *state)
+                            continue
+                        short_since = short_since or now
+                        if now - short_since > _PATIENCE:
+                            reason = _probe_errors.describe_errno(problem.errno)
+                            target.record(port, _model.ERROR, reason)
+                            continue
+                        ports.appendleft(port)
+                        break
+                    short_since = None
+                    questions[question.sock.fileno()] = question
+                    open_by_target[id(target)] += 1
+                    epoll.register(question.sock.fileno(), select.EPOLLIN)
+                if ports:
+                    waiting.append((target, ports))
+            for descriptor, _unused in epoll.poll(timeout / 20.0, max(1, len(questions))):
+                _hear(questions[descriptor])
+            for descriptor, question in list(questions.items()):
+                if question.sock is not None:
+                    _repeat_or_give_up(question, now, timeout)
+                if question.sock is None:
+                    del questions[descriptor]
+                    open_by_target[id(question.target)] -= 1
+    finally:
+        for question in questions.values():
+            if question.sock is not None:
+                question.sock.close()
+        epoll.close()
+
+
+def _numbers(target):
+    return [number for first, last in target.ports for number in range(first, last + 1)]
+
+
+def _ask(target, port, now):
+    sock = _probe_sockets.open_socket(target)
+    try:
+        sock.connect(_probe_sockets.socket_address(target.address, port))
+        question = _Question(target, port, sock, now)
+        _send(question)
+    except OSError:
+        sock.close()
+        raise
+    return question
+
+
+def _send(question):
+    question.sock.send(_DATAGRAM)
+    question.sent += 1
+    question.target.sent += 1
+
+
+def _hear(question):
+    """An answer, or an error from the network, has come."""
+    target, port = question.target, question.port
+    try:
+        data = question.sock.recv(2048)
+    except BlockingIOError:
+        return
+    except OSError as problem:
+        _end_by_error(question, problem.errno)
+        return
+    target.record(port, _model.OPEN)
+    target.seconds.append(time.monotonic() - question.since)
+    if port in target.identify:
+        target.answered(port, data)
+    _end(question)
+
+
+def _end_by_error(question, number):
+    extended = _probe_sockets.read_error_queue(question.sock)
+    own = _probe_sockets.source_address(question.target)
+    question.target.record(question.port, *_probe_errors.classify(number, extended, own, at_once=True))
+    _end(question)
+
+
+def _repeat_or_give_up(question, now, timeout):
+    elapsed = now - question.since
+    if elapsed >= timeout:
+        question.target.record(question.port, _model.FILTERED)
+        _end(question)
+    elif question.sent < _ATTEMPTS and elapsed >= timeout * question.sent / _ATTEMPTS:
+        try:
+            _send(question)
+        except OSError as problem:
+            if problem.errno not in _probe_errors.SHORTAGES:
+                _end_by_error(question, problem.errno)
+
+
+def _end(question):
+    question.sock.close()
+    question.sock = None
