@@ -1,0 +1,194 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private file systems: what a rehearsal's host writes never reaches the machine's own files.
+
+System directories get an overlay (the kernel's Documentation/filesystems/overlayfs.rst) whose upper
+layer is in the lab's memory; /run is empty memory, which also hides the sockets of systemd, D-Bus
+and Docker, so that no role talks to the machine's own services by mistake. /home, /root and /tmp stay
+the machine's: Ansible and its Python may be there.
+
+In a user namespace only one user is mapped, and the kernel refuses to write below directories, or to
+copy files up, that belong to anybody else. So an ordinary user's overlays have a layer between:
+a private copy of /etc, and the directories alone of the rest.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import shutil
+import stat
+from typing import NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _namespace_kernel as kernel
+
+# Those of hier(7) that configuration management writes to. Links (/bin -> usr/bin) are left alone.
+PRIVATE = (
+    "/bin",
+    "/boot",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt",
+    "/sbin",
+    "/srv",
+    "/usr",
+    "/var",
+)
+
+# How deep an ordinary user's hosts may write below the directories that exist.
+_DEPTH = 4
+
+
+class Plan(NamedTuple):
+    """How each host gets its private files.
+
+    ``overlays``: pairs of (directory, layers above it): an overlay over the directory, uppermost
+    layer first. A last layer of None stands for the directory itself.
+    ``copies``: pairs of (copy, file): a single file that was mounted, to be written into the overlay.
+    """
+
+    overlays: tuple
+    copies: tuple
+
+
+def prepare(lab, ordinary_user):
+    """Make the layers that all hosts share under the directory ``lab`` -> a Plan.
+
+    Raises OSError where the kernel has no overlay file system.
+    """
+    places = [place for place in PRIVATE if os.path.isdir(place) and not os.path.islink(place)]
+    mounted = sorted(set(kernel.mount_points()), key=lambda place: place.count("/"))
+    _probe(lab, ordinary_user)
+    if ordinary_user:
+        return _prepare_for_user(lab, places, mounted)
+    overlays = []
+    copies = []
+    for place in places:
+        overlays.append((place, (None,)))
+        # An overlay does not show what is mounted below its layers.
+        for below in mounted:
+            if not below.startswith(place + "/"):
+                continue
+            if os.path.isdir(below):
+                overlays.append((below, (None,)))
+            elif os.path.isfile(below):
+                copy = os.path.join(lab, "file%d" % len(copies))
+                shutil.copy2(below, copy)
+                copies.append((copy, below))
+    return Plan(tuple(overlays), tuple(copies))
+
+
+def _prepare_for_user(lab, places, mounted):
+    overlays = []
+    for place in places:
+        layer = os.path.join(lab, "layer", place[1:])
+        if place == "/etc":
+            _copy(place, layer)
+            overlays.append((place, (layer,)))
+            continue
+        # The kernel refuses a layer below which a locked mount lies: go around it.
+        for part in _without_mounts(place, mounted):
+            part_layer = os.path.join(lab, "layer", part[1:])
+            _copy_directories(part, part_layer, _DEPTH)
+            overlays.append((part, (part_layer, None)))
+    return Plan(tuple(overlays), ())
+
+
+def _without_mounts(place, mounted):
+    """A directory -> itself if nothing is mounted below, else those of its parts of which that is true."""
+    if not any(below.startswith(place + "/") for below in mounted):
+        return [place] if os.access(place, os.R_OK | os.X_OK) else []
+    try:
+        parts = sorted(entry.path for entry in os.scandir(place) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+    return [found for part in parts for found in _without_mounts(part, mounted)]
+
+
+def make_private(plan, private, ordinary_user):
+    """In a host's own mount namespace: put the plan's overlays in place and an empty /run.
+
+    ``private`` is a new directory of the lab for this host's upper layers. Raises OSError.
+    """
+    # Open first: once /var is covered, no path leads to what was mounted below it.
+    opened = [os.open(place, os.O_PATH | os.O_DIRECTORY) for place, layers in plan.overlays]
+    try:
+        for index, (place, layers) in enumerate(plan.overlays):
+            below = "/proc/self/fd/%d" % opened[index]
+            lowers = [below if layer is None else layer for layer in layers]
+            try:
+                _overlay(place, lowers, os.path.join(private, str(index)), ordinary_user)
+            except OSError:
+                if place in PRIVATE or ordinary_user:
+                    raise
+                # A file system that cannot be a layer: shown, but not to be written to.
+                kernel.mount(below, place, "", kernel.MS_BIND)
+                kernel.mount(
+                    "none",
+                    place,
+                    "",
+                    kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID,
+                )
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    for copy, place in plan.copies:
+        shutil.copy2(copy, place)
+    kernel.mount("run", "/run", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
+    os.mkdir("/run/lock", 0o1777)
+    os.chmod("/run/lock", 0o1777)
+
+
+def _probe(lab, ordinary_user):
+    """One overlay of nothing: so that a kernel without overlays is told from a place that is odd."""
+    place = os.path.join(lab, "probe")
+    lower = os.path.join(place, "lower")
+    os.makedirs(lower)
+    os.mkdir(os.path.join(place, "merged"))
+    _overlay(os.path.join(place, "merged"), [lower], os.path.join(place, "private"), ordinary_user)
+
+
+def _overlay(place, lowers, private, ordinary_user):
+    upper = os.path.join(private, "upper")
+    work = os.path.join(private, "work")
+    os.makedirs(upper)
+    os.mkdir(work)
+    # The root of an overlay looks like its uppermost layer.
+    os.chmod(upper, stat.S_IMODE(os.stat(lowers[0]).st_mode))
+    options = "lowerdir=%s,upperdir=%s,workdir=%s" % (":".join(lowers), upper, work)
+    kernel.mount("overlay", place, "overlay", 0, options + (",userxattr" if ordinary_user else ""))
+
+
+def _copy(source, target):
+    """Copy what is readable of a tree; owners become the user's own."""
+    os.makedirs(target)
+    for entry in os.scandir(source):
+        place = os.path.join(target, entry.name)
+        try:
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), place)
+            elif entry.is_dir():
+                _copy(entry.path, place)
+            elif entry.is_file():
+                shutil.copy2(entry.path, place)
+        except PermissionError:
+            # /etc/shadow and its like: not this user's to read, so not there for the rehearsal.
+            continue
+    shutil.copymode(source, target)
+
+
+def _copy_directories(source, target, depth):
+    """Copy the directories of a tree, without what is in them, ``depth`` levels deep."""
+    os.makedirs(target)
+    if depth:
+        for entry in os.scandir(source):
+            # An unreadable one is not merged: as a layer's empty directory it would hide its content.
+            if entry.is_dir(follow_symlinks=False) and os.access(entry.path, os.R_OK | os.X_OK):
+                _copy_directories(entry.path, os.path.join(target, entry.name), depth - 1)
+    shutil.copymode(source, target)

@@ -1,0 +1,205 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: namespaces
+short_description: Build a rehearsal's hosts as network namespaces of the control node
+version_added: 0.1.0
+description:
+  - Builds one network namespace per host on the control node, with the host's own addresses, so that the
+    plays for a cluster can run there before they run in production. The connection plugin
+    P(determined.network.namespace#connection) enters them.
+  - Hosts reach each other over a laboratory network that has no way out, whatever their subnets are.
+  - Every host has the network stack and the packet filter of a real kernel, its own host name, private
+    overlays over C(/etc), C(/usr), C(/var), C(/opt), C(/srv) and C(/boot), and an empty C(/run). C(/tmp),
+    C(/home) and C(/root) are the control node's own.
+  - The namespaces, every process in them and all that was written there vanish when C(ansible-playbook)
+    ends in whatever way, or with O(state=absent).
+options:
+  name:
+    description:
+      - Name of the rehearsal. Rehearsals of different names, or of different users, run side by side.
+    type: str
+    default: rehearsal
+  hosts:
+    description:
+      - "The hosts: inventory name to a list of its IPv4 and IPv6 addresses. Required with O(state=present)."
+    type: dict
+  state:
+    description:
+      - With V(present), the namespaces are there for exactly these O(hosts). If others are there under this
+        name, they are removed and built anew.
+      - With V(absent), they are gone.
+    type: str
+    choices: [present, absent]
+    default: present
+  keep:
+    description:
+      - Whether the namespaces stay when C(ansible-playbook) ends, until O(state=absent) or the next boot.
+        For tools that run several playbooks one after the other, such as Molecule.
+    type: bool
+    default: false
+  owner_pid:
+    description:
+      - Process id whose end ends the rehearsal, unless O(keep=true). By default that of C(ansible-playbook).
+    type: int
+attributes:
+  check_mode:
+    description: Whether the task can say what it would change, and change nothing.
+    support: full
+  diff_mode:
+    description: Whether the task shows hosts and addresses before and after.
+    support: full
+  platform:
+    description: Systems on which the module works.
+    support: full
+    platforms: linux
+requirements:
+  - iproute2 (C(ip)) and util-linux (C(nsenter)) on the control node
+  - Linux with the overlay file system; as an ordinary user, Linux 5.11 with unprivileged user namespaces
+notes:
+  - Runs on the control node only, as the user who runs C(ansible-playbook). Use C(delegate_to=localhost),
+    not C(become).
+  - For an ordinary user, the root of a rehearsal's hosts is that user, and no other user exists there.
+    Files that the user may not read are missing from C(/etc).
+  - All hosts share one PID namespace, so they see each other's processes.
+seealso:
+  - plugin: determined.network.namespace
+    plugin_type: connection
+author:
+  - The determined.network maintainers (@determined-network)
+"""
+
+EXAMPLES = r"""
+- name: Build two hosts of different subnets
+  determined.network.namespaces:
+    hosts:
+      master: [192.0.2.1, "2001:db8::1"]
+      agent1: [198.51.100.7]
+  delegate_to: localhost
+  run_once: true
+  register: rehearsal
+
+- name: Let the plays that follow run there
+  ansible.builtin.set_fact:
+    ansible_connection: determined.network.namespace
+    ansible_become: false
+    determined_namespace: "{{ rehearsal.namespaces[inventory_hostname] }}"
+
+- name: Remove them before ansible-playbook ends
+  determined.network.namespaces:
+    state: absent
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+name:
+  description: Name of the rehearsal.
+  returned: always
+  type: str
+  sample: rehearsal
+namespaces:
+  description:
+    - For each host what the connection plugin needs, as the variable C(determined_namespace). Empty in
+      check mode if the namespaces are not there yet, and with O(state=absent).
+  returned: always
+  type: dict
+  sample:
+    agent1:
+      rehearsal: rehearsal
+      host: agent1
+      keeper: {pid: 4711, started: 812345}
+      files:
+        mount: /proc/4711/fd/9
+        net: /proc/4711/fd/10
+        uts: /proc/4711/fd/11
+        pid: /proc/4711/ns/pid
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.determined.network.plugins.module_utils import _namespace_keeper as keeper
+from ansible_collections.determined.network.plugins.module_utils import _namespace_state as states
+from ansible_collections.determined.network.plugins.module_utils import _namespaces as namespaces
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "default": "rehearsal"},
+            "hosts": {"type": "dict"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "keep": {"type": "bool", "default": False},
+            "owner_pid": {"type": "int"},
+        },
+        required_if=[("state", "present", ["hosts"])],
+        supports_check_mode=True,
+    )
+    try:
+        name = namespaces.check_name(module.params["name"])
+        present = module.params["state"] == "present"
+        hosts = namespaces.read_hosts(module.params["hosts"]) if present else ()
+        with states.locked():
+            owner = _owner(module) if present else None
+            result = _apply(module, name, hosts, owner)
+    except (keeper.BuildError, ValueError, OSError) as problem:
+        module.fail_json(msg=str(problem))
+    module.exit_json(**result)
+
+
+def _owner(module):
+    if module.params["keep"]:
+        return None
+    pid = module.params["owner_pid"]
+    if pid is None:
+        raise ValueError("owner_pid is missing: give the process whose end ends the rehearsal, or keep: true")
+    owner = states.process(pid)
+    if owner is None:
+        raise ValueError("owner_pid is %d, and no such process runs" % pid)
+    return owner
+
+
+def _apply(module, name, hosts, owner):
+    state = states.read(name)
+    wanted = namespaces.addresses(hosts)
+    found = state["hosts"] if state else {}
+    present = module.params["state"] == "present"
+    same = bool(state) == present and found == wanted and (not present or state["owner"] == owner)
+    if state and present and not same:
+        _refuse_if_in_use(state, owner)
+    if not same and not module.check_mode:
+        if state:
+            keeper.stop(state)
+        state = keeper.start(name, hosts, owner) if present else None
+    settled = same or not module.check_mode
+    return {
+        "changed": not same,
+        "name": name,
+        "namespaces": state["namespaces"] if state and present and settled else {},
+        "diff": {"before": _text(found), "after": _text(wanted)},
+    }
+
+
+def _refuse_if_in_use(state, owner):
+    other = state["owner"]
+    if other is not None and other != owner and states.runs(other):
+        raise ValueError(
+            "The rehearsal %s belongs to process %d, which still runs (see 'ps -fp %d'): wait for its end, "
+            "or give this one another name (for the playbook: -e rehearse_name=...)."
+            % (state["name"], other["pid"], other["pid"])
+        )
+
+
+def _text(hosts):
+    return "".join("%s: %s\n" % (name, ", ".join(hosts[name])) for name in sorted(hosts))
+
+
+if __name__ == "__main__":
+    main()
