@@ -43,6 +43,8 @@ _REQUIRED = ("id", "kind", "from", "to", "purpose", "provenance", "sections")
 _EXTRA_FIELDS = ("id", "from", "to", "protocol", "ports", "purpose", "part_of", "networks")
 _EXTRA_REQUIRED = ("id", "from", "to", "ports")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+# What the report and the policies call things that stand in no row.
+_RESERVED_IDS = ("restrict", "management")
 
 
 class Requirement(NamedTuple):
@@ -90,10 +92,29 @@ def load_table() -> Table:
 def parse_table(text: str) -> Table:
     """YAML text -> Table. Raises ValueError that names every bad row and field."""
     data = yaml.safe_load(text)
-    requirements, problems = _parse_rows(data.get("requirements", []), _FIELDS, _REQUIRED)
+    if not isinstance(data, Mapping) or not isinstance(data.get("requirements"), list):
+        raise ValueError(
+            "requirements table: it is a dictionary whose field `requirements` is a list of rows"
+        )
+    requirements, problems = _parse_rows(data["requirements"], _FIELDS, _REQUIRED)
+    defaults = data.get("default_master_port")
+    ports = defaults if isinstance(defaults, Mapping) else {}
+    problems += _default_problems("default_master_port.plain", ports.get("plain"), single=True)
+    problems += _default_problems("default_master_port.tls", ports.get("tls"), single=True)
+    problems += _default_problems("default_management_ports", data.get("default_management_ports"))
     if problems:
         raise ValueError("requirements table:\n" + "\n".join(f"  {problem}" for problem in problems))
-    return Table(data["default_master_port"], data["default_management_ports"], tuple(requirements))
+    return Table(dict(ports), data["default_management_ports"], tuple(requirements))
+
+
+def _default_problems(field: str, value: Any, single: bool = False) -> list[RowProblem]:
+    try:
+        ports = _ports.parse_ports("" if value is None else value)
+    except ValueError as problem:
+        return [RowProblem("-", field, str(problem))]
+    if not isinstance(value, str) or not ports or (single and _ports.count(ports) != 1):
+        return [RowProblem("-", field, f"{value!r} is not a text with {'one port' if single else 'ports'}")]
+    return []
 
 
 def parse_extra_rows(rows: Any) -> tuple[list[Requirement], list[RowProblem]]:
@@ -190,6 +211,8 @@ def _field_problem(field: str, value: Any) -> str | None:
         return f"{value!r} is not a text"
     elif field == "id" and not _ID.match(value):
         return f"{value!r} is not made of a-z, 0-9 and _ (at most 64, a letter first)"
+    elif field == "id" and value in _RESERVED_IDS:
+        return f"{value!r} already means something else in reports"
     return None
 
 
@@ -198,7 +221,9 @@ def _row_sense(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     ends = (row["from"], row["to"])
     problems = []
     if NETWORKS in ends and not row.get("networks"):
-        problems.append(("networks", "is missing; `from: networks` and `to: networks` take their CIDRs there"))
+        problems.append(
+            ("networks", "is missing; `from: networks` and `to: networks` take their CIDRs there")
+        )
     if NETWORKS not in ends and row.get("networks"):
         problems.append(("networks", "only goes with `from: networks` or `to: networks`"))
     if not {MASTER, AGENTS} & set(ends):
@@ -208,4 +233,8 @@ def _row_sense(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         problems.append(("ports", "is missing"))
     if (kind == FLOW) != (SERVICES not in ends) and kind != ADVICE:
         problems.append(("to", f"a row of kind {kind} cannot lead to {row['to']}"))
+    elif kind != ADVICE and (row.get("ports") == "service_ports") != (kind == INTERNET):
+        problems.append(("ports", "`service_ports` goes with rows to services, and only with them"))
+    if row.get("ports") == "agent_ports" and row["to"] != AGENTS:
+        problems.append(("ports", "`agent_ports` are ports of agents; only a row to agents can have them"))
     return problems
