@@ -233,7 +233,8 @@ def explain_refusal(step, problem, limit_reached, ordinary_user, settings):
     if ordinary_user:
         return text + (
             " An ordinary user needs unprivileged user namespaces, which a seccomp profile, a security "
-            "module or a container forbids here. Run ansible-playbook with sudo, or on a machine where they are allowed."
+            "module or a container forbids here. Run ansible-playbook with sudo, or on a machine where "
+            "they are allowed."
         )
     return text + (
         " This process is root, but lacks a right: in a container, give it CAP_SYS_ADMIN and CAP_NET_ADMIN "
