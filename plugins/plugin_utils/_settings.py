@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -28,6 +29,9 @@ VARIABLES = {
 }
 
 EVERYWHERE = "all hosts"
+
+# A name of DNS or of the hosts file; its last label is not all digits, as that of a mistyped address is.
+_NAME = re.compile(r"(?:[^\W_][\w-]*\.|_[\w-]+\.)*(?!\d+\.?\Z)[^\W_][\w-]*\.?\Z")
 
 
 class Management(NamedTuple):
@@ -204,8 +208,14 @@ class _Reader:
                 text = f"entry {number} is not a dictionary with `ports` and, if need be, `networks`"
                 self._problem("management", text, 'write, for example, {ports: "22", networks: [198.51.100.0/24]}')
                 continue
-            texts = self.networks("management", entry.get("networks"))
-            networks = _addresses.families(texts) if "networks" in entry else _addresses.ANYWHERE
+            networks = _addresses.ANYWHERE
+            if "networks" in entry:
+                known = len(self.problems)
+                texts = self.networks("management", entry["networks"])
+                if not texts and len(self.problems) == known:
+                    text = f"entry {number} names no network, so that nobody could use it"
+                    self._problem("management", text, "name the networks of your administrators, or leave it out")
+                networks = _addresses.families(texts)
             found.append(Management(self._ports("management", entry["ports"]), networks))
         return tuple(found)
 
@@ -231,9 +241,11 @@ class _Reader:
             purpose = entry.get("purpose", "resource")
             if purpose not in ("registry", "resource"):
                 self._problem("services", f"purpose {purpose!r} is unknown", "write registry or resource")
-            host = str(entry["host"])
-            if "/" in host:
-                self.networks("services", host)
+            host = entry["host"]
+            if not isinstance(host, str) or not (_addresses.is_network(host) or _NAME.match(host)):
+                text = f"entry {number}: host {host!r} is neither a name nor an address nor a network"
+                self._problem("services", text, "write registry.example.com, 198.51.100.7 or 198.51.100.0/24")
+                continue
             found.append(Service(host, self._ports("services", entry["ports"]), purpose))
         return tuple(found)
 
