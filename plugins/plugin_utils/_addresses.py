@@ -73,7 +73,7 @@ def parse_network(value: Any) -> tuple[str, str]:
     try:
         # netaddr would take "10/8" and "10.0.0.0/255.0.0.0"; people mean CIDR here.
         host, slash, length = value.partition("/")
-        if not slash or not parse_address(host) or not length.isdecimal():
+        if not slash or not parse_address(host) or not (length.isascii() and length.isdecimal()):
             raise ValueError
         network = netaddr.IPNetwork(value)
     except (netaddr.AddrFormatError, ValueError):
@@ -81,6 +81,15 @@ def parse_network(value: Any) -> tuple[str, str]:
     if network.ip != network.network:
         raise ValueError(f"{value!r} has host bits set; {network.cidr} is the network, {network.ip} the address")
     return f"ipv{network.version}", _text(network)
+
+
+def is_network(text: str) -> bool:
+    """Whether a text is an address or a CIDR."""
+    try:
+        parse_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def families(texts: Iterable[str]) -> Families:
@@ -99,11 +108,21 @@ def families(texts: Iterable[str]) -> Families:
     return {family: tuple(values) for family, values in found.items()}
 
 
-def contains(networks: Families, family: str, address: str) -> bool:
-    """Whether an address lies in the networks (or is one of the addresses) of its family."""
-    return address in networks[family] or any(
-        "/" in network and netaddr.IPAddress(address) in netaddr.IPNetwork(network) for network in networks[family]
-    )
+class Matcher:
+    """Answers quickly, and often, whether an address lies in some networks (or is one of their addresses)."""
+
+    def __init__(self, networks: Families) -> None:
+        self._addresses = {family: frozenset(texts) for family, texts in networks.items()}
+        self._networks = {
+            family: [netaddr.IPNetwork(text) for text in texts if "/" in text] for family, texts in networks.items()
+        }
+
+    def contains(self, family: str, address: str) -> bool:
+        """Whether a canonical address of that family is among them."""
+        if address in self._addresses[family]:
+            return True
+        networks = self._networks[family]
+        return bool(networks) and any(netaddr.IPAddress(address) in network for network in networks)
 
 
 def _text(network: Any) -> str:

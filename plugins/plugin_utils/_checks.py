@@ -9,7 +9,7 @@ Checks come from flows and never from rendered rules: a bug of a renderer must n
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
@@ -95,29 +95,43 @@ def derive_checks(cluster: Cluster, scope: Scope) -> Checks:
 
 
 class _Members:
-    """Which hosts belong to which peers, each question answered once."""
+    """Which hosts belong to which peers, each question answered once.
+
+    A host with one address inside and one outside could come from either: it is no member, so that nothing is
+    promised to it, but it may pass for one, so that nothing is expected to be closed to it.
+    """
 
     def __init__(self, hosts: dict[str, Host]) -> None:
-        self._known: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._known: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {}
         self._hosts = hosts
 
     def families(self, peers: Peers, host: Host) -> tuple[str, ...]:
-        """The families in which a host of the inventory is one of the peers."""
+        """The families in which a host of the inventory is one of the peers, whichever address it uses."""
+        return self._look_up(peers)[host.name][0]
+
+    def possible_families(self, peers: Peers, host: Host) -> tuple[str, ...]:
+        """The families in which some address of the host is one of the peers."""
+        return self._look_up(peers)[host.name][1]
+
+    def _look_up(self, peers: Peers) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         if peers.name not in self._known:
-            named = frozenset(peers.hosts)
+            matcher = _addresses.Matcher(peers.addresses)
             self._known[peers.name] = {
-                name: tuple(family for family in FAMILIES if _is_member(peers, named, member, family))
-                for name, member in self._hosts.items()
+                name: (_families(matcher, host, all), _families(matcher, host, any))
+                for name, host in self._hosts.items()
             }
-        return self._known[peers.name][host.name]
+        return self._known[peers.name]
 
 
-def _is_member(peers: Peers, named: frozenset[str], host: Host, family: str) -> bool:
-    addresses = host.addresses[family]
-    if not addresses:
-        return False
-    # A host with one address inside and one outside could come from either: not a member then.
-    return host.name in named or all(_addresses.contains(peers.addresses, family, address) for address in addresses)
+def _families(
+    matcher: _addresses.Matcher, host: Host, quantifier: Callable[[Iterable[bool]], bool]
+) -> tuple[str, ...]:
+    return tuple(
+        family
+        for family in FAMILIES
+        if host.addresses[family]
+        and quantifier(matcher.contains(family, address) for address in host.addresses[family])
+    )
 
 
 def _pairs(sources: Sequence[Host], targets: Sequence[Host], scope: Scope) -> Iterator[tuple[Host, Host]]:
@@ -148,11 +162,14 @@ def _negative_checks(
             if not source.addresses[family]:
                 continue
             held = frozenset(
-                number for number, flow in enumerate(flows.required) if family in members.families(flow.source, source)
+                number
+                for number, flow in enumerate(flows.required)
+                if family in members.possible_families(flow.source, source)
             )
-            management = _ports.union(
-                *[ports for peers, ports in flows.management if family in members.families(peers, source)]
-            )
+            management = [
+                _ports.union(*[ports for peers, ports in flows.management if family in is_one(peers, source)])
+                for is_one in (members.families, members.possible_families)
+            ]
             key = (held, destination.roles)
             if key not in permitted:
                 permitted[key] = _ports.union(
@@ -162,8 +179,8 @@ def _negative_checks(
                         if number in held and flow.protocol == "tcp" and flow.destination.name in destination.roles
                     ]
                 )
-            forbidden = _ports.subtract(_ports.subtract(_ports.ALL_PORTS, permitted[key]), management)
-            controls[source.name, destination.name, family] = management
+            forbidden = _ports.subtract(_ports.subtract(_ports.ALL_PORTS, permitted[key]), management[1])
+            controls[source.name, destination.name, family] = management[0]
             if forbidden:
                 for address in destination.addresses[family]:
                     yield Check(
