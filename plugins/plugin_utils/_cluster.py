@@ -9,11 +9,12 @@ so that ``--limit``, job slices and ``serial`` give the same cluster as a full r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _settings
+from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements, _settings
 from ansible_collections.determined.network.plugins.plugin_utils._problems import InventoryProblems, Problem
 
 # Inventory group -> role, in the words of the requirements table.
@@ -104,16 +105,19 @@ def build_cluster(
 
     Raises InventoryProblems with everything that is wrong, also what the caller found before.
     """
+    earlier_problems = list(earlier_problems)
     problems = [*earlier_problems, *_role_problems(roles)]
-    login_ports = [
-        values[name] for values in variables.values() for name in LOGIN_PORT_VARIABLES if values.get(name)
-    ]
-    settings, found = _settings.check(options, dict.fromkeys(login_ports))
+    login_ports, found = _login_ports(variables)
     problems += found
-    hosts, found = _read_hosts(roles, variables, resolve)
+    settings, found = _settings.check(options, login_ports)
+    problems += found
+    # Where a host's variable could not be read, what stands in its place means nothing.
+    unread = {problem.where for problem in earlier_problems if problem.variable in HOST_VARIABLES}
+    readable = {name: held for name, held in roles.items() if name not in unread}
+    hosts, found = _read_hosts(readable, variables, resolve)
     problems += found
     if settings and not problems:
-        problems += _family_problems(hosts)
+        problems += _family_problems(hosts, settings.extra_requirements)
     if problems or settings is None:
         raise InventoryProblems(problems)
     return Cluster(hosts, settings)
@@ -138,6 +142,25 @@ def _role_problems(roles: Mapping[str, tuple[str, ...]]) -> list[Problem]:
             text = f"is also in {others}, but an outsider is a host that must get nowhere"
             problems.append(Problem(name, "group determined_outsiders", text, "leave it in one of the two"))
     return problems
+
+
+def _login_ports(variables: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[Problem]]:
+    """The ports by which Ansible reaches the hosts, each once."""
+    ports: dict[str, None] = {}
+    problems = []
+    for host, values in variables.items():
+        for variable in LOGIN_PORT_VARIABLES:
+            value = values.get(variable)
+            if value is None or value == "":
+                continue
+            try:
+                parsed = _ports.parse_ports(value)
+                if _ports.count(parsed) != 1:
+                    raise ValueError(f"{value!r} is not one port")
+                ports[_ports.format_ports(parsed)] = None
+            except ValueError as problem:
+                problems.append(Problem(host, variable, str(problem), "write the one port of its SSH server"))
+    return list(ports), problems
 
 
 def _read_hosts(
@@ -206,28 +229,37 @@ def _gpus(host: str, value: Any) -> tuple[int | None, list[Problem]]:
     return int(value), []
 
 
-def _family_problems(hosts: Sequence[Host]) -> list[Problem]:
+def _family_problems(
+    hosts: Sequence[Host], extra_requirements: Iterable[_requirements.Requirement]
+) -> list[Problem]:
     """Two hosts that must talk but have no address family in common.
 
-    Costs one pass: hosts with both families get on with everybody, so only hosts of a single family count.
+    Costs one pass: hosts with both families get on with everybody, and those of a single family are
+    compared role by role.
     """
-    only: dict[str, list[Host]] = {family: [] for family in FAMILIES}
+    only: dict[str, dict[tuple[str, ...], list[Host]]] = {family: {} for family in FAMILIES}
     for host in hosts:
         present = [family for family in FAMILIES if host.addresses[family]]
-        if len(present) == 1 and not host.has("outsiders"):
-            only[present[0]].append(host)
+        if len(present) == 1:
+            only[present[0]].setdefault(host.roles, []).append(host)
+    rows = (*_requirements.load_table().requirements, *extra_requirements)
+    joined = {(row.source, row.destination) for row in rows if row.kind == _requirements.FLOW}
     problems = []
-    for host in only["ipv6"]:
-        others = [other.name for other in only["ipv4"] if _must_talk(host, other)]
+    for roles, mates in only["ipv6"].items():
+        others = [
+            other.name
+            for other_roles, group in only["ipv4"].items()
+            if _must_talk(roles, other_roles, joined)
+            for other in group
+        ]
         if others:
             shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
             text = f"has only IPv6 addresses and must talk to hosts with only IPv4 ones: {shown}"
             remedy = "give one side an address of the other family"
-            problems.append(Problem(host.name, "determined_address", text, remedy))
+            problems += [Problem(host.name, "determined_address", text, remedy) for host in mates]
     return problems
 
 
-def _must_talk(left: Host, right: Host) -> bool:
-    """Whether some flow joins the two hosts: everybody but two clients, or a client and a mere agent."""
-    pairs = {(a, b) for a in left.roles for b in right.roles} | {(b, a) for a in left.roles for b in right.roles}
-    return bool(pairs & {("master", "agents"), ("agents", "agents"), ("clients", "master")})
+def _must_talk(left: Iterable[str], right: Iterable[str], joined: Collection[tuple[str, str]]) -> bool:
+    """Whether some row leads from a role of the one to a role of the other, or back."""
+    return any((a, b) in joined or (b, a) in joined for a in left for b in right)
