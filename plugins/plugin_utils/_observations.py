@@ -38,7 +38,7 @@ class Knowledge(NamedTuple):
     impostor   somebody else than the destination answered
     suspect    a reset or an answer came, but nothing shows yet who sent it
     failed     the question could not be asked
-    changed    reached in one round and not in another
+    changed    reached in one round, and blocked or answered by an impostor in another
     """
 
     reached: PortSet = NOTHING
@@ -212,10 +212,11 @@ def _merge(old: Knowledge | None, new: Knowledge) -> Knowledge:
         return new
     asked = new.asked[0]
     merged = {name: _ports.union(_ports.subtract(getattr(old, name), asked), getattr(new, name)) for name in _CLASSES}
-    was_blocked = _ports.union(old.blocked, old.no_route)
-    now_blocked = _ports.union(new.blocked, new.no_route)
+    before = (old.reached, old.impostor, _ports.union(old.blocked, old.no_route))
+    after = (new.reached, new.impostor, _ports.union(new.blocked, new.no_route))
     changed = _ports.union(
-        old.changed, _ports.intersect(was_blocked, new.reached), _ports.intersect(old.reached, now_blocked)
+        old.changed,
+        *[_ports.intersect(was, now) for i, was in enumerate(before) for j, now in enumerate(after) if i != j],
     )
     states = {state: _ports.union(_ports.subtract(old.states[state], asked), new.states[state]) for state in new.states}
     return old._replace(
