@@ -131,7 +131,8 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         if terms:
             raise AnsibleLookupError("determined.network.cluster takes no terms, only named options")
-        self.set_options(var_options=variables, direct=kwargs)
+        # The variables are read below, host by host, so that the result does not depend on who asks.
+        self.set_options(direct=kwargs)
         try:
             _addresses.require_netaddr()
             roles = _cluster.cluster_hosts(variables["groups"])

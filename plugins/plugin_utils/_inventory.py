@@ -62,9 +62,11 @@ class Inventory:
                     problems.append(_untemplatable("the play", variable, error))
                 continue
             values: dict[str, dict[str, Any]] = {}
+            unreadable: list[Problem] = []
             for host in hosts:
                 if variable in self._view(host)[1]:
-                    self._read(host, variable, values.setdefault(host, {}), problems)
+                    self._read(host, variable, values.setdefault(host, {}), unreadable)
+            problems += _summarize(unreadable)
             pairs = [(host, found[variable]) for host, found in values.items() if variable in found]
             chosen, conflicts = _settings.collect(variable, pairs)
             problems += conflicts
@@ -86,6 +88,13 @@ class Inventory:
             return False
         own = self._view(self._variables["inventory_hostname"])[1]
         return variable not in own or own[variable] != self._variables[variable]
+
+
+def _summarize(problems: list[Problem]) -> list[Problem]:
+    """A group's variable fails alike on each of its hosts: say it once."""
+    if len(problems) < 2:
+        return problems
+    return [problems[0]._replace(where=f"{problems[0].where} and {len(problems) - 1} more")]
 
 
 def _untemplatable(where: str, variable: str, error: AnsibleError) -> Problem:
