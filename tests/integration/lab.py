@@ -1,0 +1,96 @@
+"""A rehearsed cluster that outlives one playbook, so that a test can break it and verify again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = Path(sys.executable).parent
+
+GROUPS = ("determined_master", "determined_agents", "determined_clients", "determined_outsiders")
+
+
+def inventory(hosts: dict[str, tuple[str, list[str]]], **variables: object) -> dict:
+    """Host -> (group, addresses), and cluster-wide variables -> an inventory as YAML's data."""
+    children: dict[str, dict] = {}
+    for name, (group, addresses) in hosts.items():
+        children.setdefault(group, {"hosts": {}})["hosts"][name] = {"determined_address": addresses}
+    return {"all": {"vars": variables, "children": children}}
+
+
+class Lab:
+    """Network namespaces for the hosts of an inventory, for as long as the ``with`` block lasts."""
+
+    def __init__(self, folder: Path, name: str, hosts: dict[str, tuple[str, list[str]]], **variables: object):
+        self.folder, self.name, self.hosts = folder, name, hosts
+        settings = {
+            "ansible_connection": "determined.network.namespace",
+            "ansible_become": False,
+            "ansible_python_interpreter": sys.executable,
+            "ansible_remote_tmp": "/run/ansible",
+            "determined_rehearsal": name,
+            **variables,
+        }
+        self.inventory = folder / "inventory.yml"
+        self.inventory.write_text(yaml.safe_dump(inventory(hosts, **settings)))
+        self.namespaces: dict[str, dict] = {}
+
+    def __enter__(self) -> Lab:
+        addresses = {name: texts for name, (_, texts) in self.hosts.items()}
+        self._namespaces({"hosts": addresses, "owner_pid": os.getpid()})
+        state = json.loads(next(self.folder.glob("tree/localhost")).read_text())
+        self.namespaces = state["namespaces"]
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._namespaces({"state": "absent"})
+
+    def _namespaces(self, arguments: dict) -> None:
+        text = json.dumps({"name": self.name, **arguments})
+        # Without an inventory, so that localhost is this machine and nothing else.
+        command = ["ansible", "localhost", "-i", "localhost,", "-c", "local", "-t", str(self.folder / "tree")]
+        done = self._run([*command, "-m", "determined.network.namespaces", "-a", text])
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/collections"),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        tool = [str(TOOLS / command[0]), *command[1:]]
+        return subprocess.run(
+            tool, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=600
+        )
+
+    def play(self, playbook: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
+        """Play a playbook of the collection against the namespaces."""
+        extra = json.dumps({"verify_report_dir": str(self.folder), **variables})
+        command = ["ansible-playbook", f"determined.network.{playbook}", "-i", str(self.inventory), "-e", extra]
+        return self._run([*command, *arguments])
+
+    def report(self) -> dict:
+        """The report of the last verification."""
+        return json.loads((self.folder / "report.json").read_text())
+
+    def enter(self, host: str) -> list[str]:
+        """The command line that enters a host, to put a command behind."""
+        files = self.namespaces[host]["files"]
+        return ["nsenter", *(f"--{kind}={path}" for kind, path in sorted(files.items())), "--"]
+
+    def shell(self, host: str, command: str) -> str:
+        """Run a shell command on a host -> its output; the test fails if the command does."""
+        done = subprocess.run([*self.enter(host), "sh", "-ec", command], text=True, capture_output=True, timeout=60)
+        assert done.returncode == 0, f"{host}: {command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start(self, host: str, command: str) -> subprocess.Popen[bytes]:
+        """Start a shell command on a host that goes on; the test ends it."""
+        return subprocess.Popen([*self.enter(host), "sh", "-ec", command], stderr=subprocess.DEVNULL)
