@@ -42,6 +42,14 @@ _SAMPLE = 256  # ports
 _FIRST_WAIT = 1.2  # seconds: the kernel repeats a SYN after 1 s (RFC 6298, section 2)
 
 
+def check_settings(timeout, window):
+    """ValueError unless ``timeout`` (seconds) and ``window`` (probes) make sense."""
+    if not 0.1 <= timeout <= 60:
+        raise ValueError("timeout is %s, not 0.1 to 60 seconds" % timeout)
+    if not 1 <= window <= _probe_sockets.MOST_SOCKETS:
+        raise ValueError("window is %d, not 1 to %d probes" % (window, _probe_sockets.MOST_SOCKETS))
+
+
 def run(targets, timeout, window, echo):
     """Probe a list of Target -> ``{"observations": [...], "resets_sent": n}``, JSON-ready.
 

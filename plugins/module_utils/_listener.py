@@ -1,0 +1,148 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start, read and stop groups of temporary listeners, and read what this host counts."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import errno
+import json
+import os
+import socket
+
+from ansible_collections.determined.network.plugins.module_utils import (
+    _listener_daemon,
+    _listener_plan,
+    _ports,
+    _probe_proc,
+)
+
+_PATIENCE = 20.0  # seconds for the supervisor to answer or to end
+_UNIX_NAME = "@determined.network.listener."
+# files of /proc/net -> protocol, state of a socket that waits for clients
+_TABLES = (
+    ("tcp", "tcp", _probe_proc.TCP_LISTEN),
+    ("tcp6", "tcp", _probe_proc.TCP_LISTEN),
+    ("udp", "udp", _probe_proc.UDP_UNCONNECTED),
+    ("udp6", "udp", _probe_proc.UDP_UNCONNECTED),
+)
+
+
+class NotPermitted(Exception):
+    """The listeners of this token belong to another user."""
+
+
+def start(token, answer, lifetime, listeners):
+    """Start listeners, in place of those of the same token -> report of _listener_daemon.launch.
+
+    Raises NotPermitted; RuntimeError when there are no listeners afterwards.
+    """
+    stop(token)
+    report = _listener_daemon.launch(token, answer, lifetime, listeners)
+    if "error" in report:
+        raise RuntimeError(report["error"])
+    return _present(report)
+
+
+def read(token):
+    """The state of a token's listeners, or None where there are none.
+
+    {"listening", "held", "busy", "problems", "pid", "alive", "seconds_left"}. Raises NotPermitted.
+    """
+    data = _command(token, b"read")
+    if not data:  # nobody there, or at its deadline just now
+        return None
+    state = json.loads(data.decode("utf-8"))
+    if "error" in state:
+        raise NotPermitted("the listeners of token %s: %s control them" % (token, state["error"]))
+    return _present(state)
+
+
+def stop(token):
+    """End a token's listeners; returns whether there were any, after their ports are free."""
+    data = _command(token, b"stop")
+    if data:
+        error = json.loads(data.decode("utf-8"))["error"]
+        raise NotPermitted("the listeners of token %s: %s control them" % (token, error))
+    return data is not None
+
+
+def _present(report):
+    """Tell ports that services hold from those that only a connection of this host uses."""
+    held, busy = _listener_plan.split_held(report["held"], _waiting_sockets() if report["held"] else {})
+    return dict(report, held=held, busy=busy)
+
+
+def _command(token, command):
+    """Send a command -> all that comes back until the supervisor closes; None: nobody there."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(_PATIENCE)
+    try:
+        sock.connect(_listener_daemon.control_address(token))
+        sock.sendall(command)
+        parts = []
+        while True:
+            part = sock.recv(65536)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    except socket.timeout:
+        keeper = _listener_daemon.peer(sock)[0]
+        message = "process %d, the listeners of token %s, does not answer; kill it" % (keeper, token)
+        raise RuntimeError(message) from None
+    except OSError as problem:
+        if problem.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE):
+            return None  # nobody there, or it has just reached its deadline
+        raise
+    finally:
+        sock.close()
+
+
+def counters():
+    """What this network namespace has counted since it was made, both families."""
+    with open("/proc/net/snmp") as snmp:
+        groups = _probe_proc.parse_counters(snmp.read())
+    groups6 = {}
+    if os.path.exists("/proc/net/snmp6"):  # absent without IPv6 in the kernel
+        with open("/proc/net/snmp6") as snmp6:
+            groups6 = _probe_proc.parse_counters6(snmp6.read())
+    return {
+        "tcp_resets_sent": groups["Tcp"]["OutRsts"],
+        "ipv4_packets_received": groups["Ip"]["InReceives"],
+        "ipv6_packets_received": groups6.get("Ip6InReceives", 0),
+    }
+
+
+def listening_services():
+    """Ports that anything but listeners of this collection waits on -> {"tcp": "22", "udp": ""}."""
+    own = {"tcp": set(), "udp": set()}
+    for token in _tokens():
+        try:
+            state = read(token) or {"listening": ()}
+        except NotPermitted:
+            continue  # another user's: a listener like any other to us
+        for item in state["listening"]:
+            address = item["address"].partition("%")[0]
+            numbers = _ports.numbers(_ports.parse_ports(item["ports"]))
+            own[item["protocol"]].update((address, port) for port in numbers)
+    found = _waiting_sockets()
+    return {protocol: _listener_plan.services(found[protocol], own[protocol]) for protocol in found}
+
+
+def _waiting_sockets():
+    """Sockets that wait for clients -> {"tcp": {(address, port)}, "udp": {(address, port)}}."""
+    found = {"tcp": set(), "udp": set()}
+    for name, protocol, state in _TABLES:
+        if os.path.exists("/proc/net/" + name):
+            with open("/proc/net/" + name) as table:
+                found[protocol] |= _probe_proc.parse_sockets(table.read(), state)
+    return found
+
+
+def _tokens():
+    with open("/proc/net/unix") as table:
+        names = {line.split()[-1] for line in table if _UNIX_NAME in line}
+    return sorted(name[len(_UNIX_NAME) :] for name in names if name.startswith(_UNIX_NAME))

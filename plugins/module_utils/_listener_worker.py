@@ -1,0 +1,131 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One process of a group of listeners: binds its ports, reports, and answers until it ends."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import time
+
+from ansible_collections.determined.network.plugins.module_utils import (
+    _ports,
+    _probe_errors,
+    _probe_sockets,
+)
+
+_BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn
+
+
+def bind_all(listeners):
+    """Listen on [(address, protocol, port set)] -> ``([sockets], report)``.
+
+    The report: ``listening`` and ``held`` (ports in use by somebody else) as lists of
+    {"address", "protocol", "ports"}, and ``problems``, sentences about what could not be bound.
+    """
+    sockets = []
+    report = {"listening": [], "held": [], "problems": []}
+    for address, protocol, ports in listeners:
+        listening, held, failed = [], [], {}
+        for port in _ports.numbers(ports):
+            try:
+                sockets.append(_bind(address, protocol, port))
+                listening.append(port)
+            except OSError as problem:
+                if problem.errno == errno.EADDRINUSE:
+                    held.append(port)
+                    continue
+                failed.setdefault(problem.errno, []).append(port)
+                if problem.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    break  # it is the address, not the port
+        for name, numbers in (("listening", listening), ("held", held)):
+            if numbers:
+                text = _ports.format_ports(_ports.from_numbers(numbers))
+                report[name].append({"address": address, "protocol": protocol, "ports": text})
+        for number, numbers in failed.items():
+            report["problems"].append(_problem(address, protocol, number, numbers))
+    return sockets, report
+
+
+def _bind(address, protocol, port):
+    family = _probe_sockets.FAMILIES["ipv6" if ":" in address else "ipv4"]
+    sock = socket.socket(family, _probe_sockets.TYPES[protocol] | socket.SOCK_NONBLOCK)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if protocol == "tcp":
+            # Only past connections are passed over. For UDP it would share a service's port.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(_probe_sockets.socket_address(address, port))
+        if protocol == "tcp":
+            sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _problem(address, protocol, number, numbers):
+    if number == errno.EADDRNOTAVAIL:
+        return (
+            "the inventory says %s, but no interface here has it; correct determined_address, "
+            "or give the address to an interface (ip address show)" % address
+        )
+    if number == errno.EAFNOSUPPORT:
+        return "%s: the kernel of this host has no IPv6; use its IPv4 address" % address
+    ports = _ports.format_ports(_ports.from_numbers(numbers))
+    if number == errno.EACCES:
+        return "%s %s ports %s: listening on these needs root (become: true)" % (address, protocol, ports)
+    return "%s %s ports %s: %s" % (address, protocol, ports, _probe_errors.describe_errno(number))
+
+
+def serve(sockets, answer, deadline, leash):
+    """Answer until ``deadline`` (time.monotonic) or until the file descriptor ``leash`` is closed.
+
+    The supervisor holds the other end of the leash: when it ends, however, this ends too.
+    """
+    epoll = select.epoll()
+    epoll.register(leash, select.EPOLLIN)
+    by_descriptor = {}
+    for sock in sockets:
+        by_descriptor[sock.fileno()] = sock
+        epoll.register(sock.fileno(), select.EPOLLIN)
+    while True:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return
+        for descriptor, _unused in epoll.poll(remaining, 1024):
+            if descriptor == leash:
+                return
+            _answer(by_descriptor[descriptor], answer)
+
+
+def _answer(sock, answer):
+    """One client; epoll calls again while there are more."""
+    try:
+        if sock.type & socket.SOCK_DGRAM:
+            _unused, client = sock.recvfrom(2048)
+            sock.sendto(answer, client)
+            return
+        connection, _unused = sock.accept()
+    except OSError:
+        return  # the client has gone, or there are too many at once: it will come again
+    with contextlib.suppress(OSError):
+        connection.send(answer)
+    connection.close()
+
+
+def run(listeners, answer, deadline, leash, report_to):
+    """A worker's whole life; ``report_to`` receives bind_all's report through ``report_to(dict)``."""
+    _probe_sockets.raise_file_limit()
+    sockets, report = bind_all(listeners)
+    report_to(report)
+    serve(sockets, answer, deadline, leash)
+    os._exit(0)

@@ -1,0 +1,254 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: listener
+short_description: Temporary listeners that say which host they are on
+version_added: 0.1.0
+description:
+  - Starts listeners on the addresses and ports that a verification is about to probe, so that a probe can
+    tell whether it reached the right host. Whoever connects is sent one line, O(answer), and is
+    disconnected; a UDP datagram is answered by it.
+  - The listeners run in a detached process. They end when told to (O(state=stopped)), and by themselves
+    when O(lifetime) is over, whatever became of the play that started them.
+  - Only the given addresses are bound. A port that a real service holds is left alone and returned in
+    RV(held).
+  - Returns the host's own counters of packets and of resets, and the ports that services listen on, so that a
+    report can attest what a probe saw from outside.
+author:
+  - The determined.network maintainers (@determined-network)
+attributes:
+  check_mode:
+    support: partial
+    description: Can run in check mode and return changed status prediction without modifying target.
+    details: In check mode nothing is started or stopped, and RV(listening) is empty for O(state=started).
+  diff_mode:
+    support: none
+    description: Will return details on what has changed when in diff mode.
+  platform:
+    support: full
+    platforms: linux
+    description: Target operating systems that the module runs on.
+options:
+  state:
+    description:
+      - V(started) starts the listeners, in place of those that the same O(token) has.
+      - V(read) returns whether they are alive, and the counters of now.
+      - V(stopped) ends them and returns after their ports are free.
+    type: str
+    choices: [started, read, stopped]
+    default: started
+  token:
+    description:
+      - Name of the verification run, 1 to 64 letters, digits, C(-) and C(_).
+      - Listeners of different tokens do not touch each other.
+    type: str
+    required: true
+  answer:
+    description:
+      - The line that is sent, at most 200 characters; it should name the run and the host.
+      - Required if O(state=started).
+    type: str
+  lifetime:
+    description:
+      - Seconds after which the listeners end by themselves, at most 86400.
+    type: int
+    default: 600
+  listeners:
+    description:
+      - Where to listen. Required if O(state=started).
+    type: list
+    elements: dict
+    suboptions:
+      address:
+        description: An IPv4 or IPv6 address of this host. Wildcards are refused.
+        type: str
+        required: true
+      protocol:
+        description: Transport protocol.
+        type: str
+        choices: [tcp, udp]
+        default: tcp
+      ports:
+        description: Compact ports, for example V(1734,1750,12350-12360).
+        type: str
+        required: true
+notes:
+  - Needs Linux and Python 3.6 or later on the managed host, and no root, except to listen on ports below
+    C(net.ipv4.ip_unprivileged_port_start) (1024).
+  - Root and the user who started listeners may control them; nobody else.
+  - As many processes are started as the hard limit of open files demands.
+  - While listeners hold most of C(net.ipv4.ip_local_port_range), the host can hardly open connections
+    itself. On real hosts prefer few ports; ranges can be checked without listeners, see
+    M(determined.network.probe).
+  - Where systemd-logind has C(KillUserProcesses=yes), listeners started by an ordinary user end with the
+    SSH session.
+seealso:
+  - module: determined.network.probe
+"""
+
+EXAMPLES = r"""
+- name: Listen where the other agents will connect
+  determined.network.listener:
+    token: run-20260102-1
+    answer: "determined.network run-20260102-1 {{ inventory_hostname }}"
+    lifetime: 300
+    listeners:
+      - address: 192.0.2.12
+        ports: 1734,1750,12355
+      - address: 2001:db8::12
+        ports: 1734,1750,12355
+  register: started
+
+- name: Read the counters after the probes
+  determined.network.listener:
+    token: run-20260102-1
+    state: read
+
+- name: End them
+  determined.network.listener:
+    token: run-20260102-1
+    state: stopped
+"""
+
+RETURN = r"""
+listening:
+  description: Where the listeners of the token listen.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"address": "192.0.2.12", "protocol": "tcp", "ports": "1734,1750"}]
+held:
+  description: Wanted ports that a real service holds; in the form of RV(listening).
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"address": "192.0.2.12", "protocol": "tcp", "ports": "12355"}]
+busy:
+  description:
+    - Wanted ports that could not be bound although no service holds them, because a connection of this host
+      uses them as its local port; in the form of RV(listening). They refuse connections.
+  returned: always
+  type: list
+  elements: dict
+  sample: []
+problems:
+  description: What could not be bound at all, one sentence each.
+  returned: always
+  type: list
+  elements: str
+  sample: ["the inventory says 192.0.2.99, but no interface here has it; ..."]
+alive:
+  description: Whether listeners of the token run, complete with all their processes.
+  returned: always
+  type: bool
+  sample: true
+pid:
+  description: The process that supervises the listeners, or null.
+  returned: always
+  type: int
+  sample: 4711
+seconds_left:
+  description: Seconds until the listeners end by themselves.
+  returned: if O(state=read) and listeners are there
+  type: float
+  sample: 287.2
+counters:
+  description: What this host's network namespace has counted since it was made; compare two readings.
+  returned: always
+  type: dict
+  contains:
+    tcp_resets_sent:
+      description: RSTs that the TCP stack sent, over IPv4 and IPv6. RSTs of a firewall are not among them.
+      type: int
+    ipv4_packets_received:
+      description: IPv4 packets received on all interfaces.
+      type: int
+    ipv6_packets_received:
+      description: IPv6 packets received on all interfaces.
+      type: int
+  sample: {"tcp_resets_sent": 64512, "ipv4_packets_received": 70111, "ipv6_packets_received": 218}
+listening_services:
+  description: Compact ports on which anything else listens, on any address, by protocol.
+  returned: always
+  type: dict
+  sample: {"tcp": "22,8080", "udp": "68"}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.determined.network.plugins.module_utils import _listener, _listener_plan
+
+_LONGEST_ANSWER = 200
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["started", "read", "stopped"], "default": "started"},
+            "token": {"type": "str", "required": True, "no_log": False},
+            "answer": {"type": "str"},
+            "lifetime": {"type": "int", "default": 600},
+            "listeners": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "address": {"type": "str", "required": True},
+                    "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
+                    "ports": {"type": "str", "required": True},
+                },
+            },
+        },
+        required_if=[("state", "started", ("answer", "listeners"))],
+        supports_check_mode=True,
+    )
+    try:
+        result = _run(module.params, module.check_mode)
+    except (ValueError, _listener.NotPermitted, RuntimeError) as problem:
+        module.fail_json(msg=str(problem))
+    module.exit_json(**result)
+
+
+def _run(params, check_mode):
+    """The module's parameters -> its result. Raises ValueError for wrong ones."""
+    token = _listener_plan.read_token(params["token"])
+    result = {"listening": [], "held": [], "busy": [], "problems": [], "alive": False, "pid": None}
+    if params["state"] == "started":
+        listeners = _listener_plan.read_listeners(params["listeners"])
+        _check_answer(params["answer"])
+        _check_lifetime(params["lifetime"])
+        result["changed"] = True
+        if not check_mode:
+            report = _listener.start(token, params["answer"], params["lifetime"], listeners)
+            result.update(report, alive=True)
+    elif params["state"] == "read" or check_mode:
+        state = _listener.read(token)
+        result["changed"] = params["state"] == "stopped" and state is not None
+        result.update(state or {})
+    else:
+        result["changed"] = _listener.stop(token)
+    if check_mode and params["state"] != "read":
+        result["msg"] = "check mode: no listeners were started or stopped"
+    result["counters"] = _listener.counters()
+    result["listening_services"] = _listener.listening_services()
+    return result
+
+
+def _check_answer(answer):
+    if not answer or len(answer) > _LONGEST_ANSWER or not answer.isprintable():
+        raise ValueError("answer is %r, not one line of 1 to %d characters" % (answer, _LONGEST_ANSWER))
+
+
+def _check_lifetime(lifetime):
+    if not 1 <= lifetime <= _listener_plan.LONGEST_LIFETIME:
+        raise ValueError("lifetime is %d, not 1 to %d seconds" % (lifetime, _listener_plan.LONGEST_LIFETIME))
+
+
+if __name__ == "__main__":
+    main()
