@@ -48,6 +48,8 @@ if sys.argv[1] == "connect":
         print(problem)
 else:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     sock.bind((address, port))
     if kind == socket.SOCK_STREAM:
         sock.listen(64)
@@ -92,7 +94,8 @@ class Host:
         for child in [*self._children, self._keeper]:
             child.kill()
         for child in [*self._children, self._keeper]:
-            child.communicate()
+            child.wait()
+            child.stdout.close()
 
     @property
     def pid(self) -> int:
@@ -116,14 +119,13 @@ class Host:
         self._children.append(child)
         return child
 
-    def module(self, name: str, environment: dict | None = None, **arguments) -> dict:
-        """Run a module of the collection on this host -> its result."""
-        env = dict(os.environ, PYTHONPATH=str(COLLECTIONS), **(environment or {}))
-        env.pop("SSH_CONNECTION", None)
-        env.update(environment or {})
+    def module(self, name: str, environment: dict | None = None, before=(), **arguments) -> dict:
+        """Run a module of the collection on this host, below the program ``before`` -> its result."""
+        env = {key: value for key, value in os.environ.items() if key != "SSH_CONNECTION"}
+        env.update(environment or {}, PYTHONPATH=str(COLLECTIONS))
         arguments.setdefault("_ansible_check_mode", False)
         done = subprocess.run(
-            self.enter(sys.executable, "-c", _RUN_MODULE, name),
+            self.enter(*before, sys.executable, "-c", _RUN_MODULE, name),
             input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
             capture_output=True,
             text=True,

@@ -71,6 +71,10 @@ _IN_USE = (
     "a rule that is not ours uses this set, so it cannot be removed. Find the rule with: "
     "iptables-save | grep match-set; ip6tables-save | grep match-set"
 )
+_NATIVE = (
+    "table filter holds native nftables chains that iptables cannot use. Move them to a table of their own: "
+    "iptables and nft must not share one (see: nft list ruleset)"
+)
 _FULL = "a set is full or memory ran out: see dmesg, and ipset list -t"
 
 # The first that matches what the program wrote decides.
@@ -82,6 +86,7 @@ _MEANINGS = (
     (re.compile(r"Cannot open session to kernel|protocol versions? .*not|Kernel support protocol"), _kernel),
     (re.compile(r"Permission denied|you must be root|Operation not permitted"), _DENIED),
     (re.compile(r"in use by a kernel component"), _IN_USE),
+    (re.compile(r"CHAIN_\w+ failed \(Operation not supported\)"), _NATIVE),
     (re.compile(r"is full|Cannot allocate memory|No space left"), _FULL),
     (
         re.compile(

@@ -47,7 +47,7 @@ def parse_save(text):
     table = None
     for number, line in enumerate(text.splitlines(), 1):
         incompatible = _INCOMPATIBLE.match(line)
-        if incompatible:
+        if incompatible and incompatible.group(1) == "filter":
             raise ValueError(
                 "table %s holds native nftables rules that iptables cannot show" % incompatible.group(1)
             )
