@@ -13,7 +13,8 @@ in passes:
 2. Where the address itself answered on some port (open or refused), every silent port is
    tried again for the full timeout. Where nothing at all came back, a sample of the silent
    ports is.
-3. If one of the sample was answered, all silent ports are tried again.
+3. While such a pass is answered on ports that were silent before, the path loses SYNs: what is
+   silent still is tried again, _MORE_PASSES times at most.
 
 What is silent then is ``filtered``, or ``rejected`` where this host's own firewall is the
 one that swallows the SYNs (:mod:`_probe_own_firewall`).
@@ -40,6 +41,7 @@ from ansible_collections.determined.network.plugins.module_utils import (
 
 _SAMPLE = 256  # ports
 _FIRST_WAIT = 1.2  # seconds: the kernel repeats a SYN after 1 s (RFC 6298, section 2)
+_MORE_PASSES = 3
 
 
 def check_settings(timeout, window):
@@ -133,14 +135,19 @@ def _probe_tcp_targets(targets, passes):
     held_back = passes.run(first)
     again = [(target, _worth_another_try(target)) for target in targets]
     if any(ports for target, ports in again if _ports.count(target.ports) > _SAMPLE):
+        answered = [target.answers_seen for target in targets]
         held_back = passes.try_again(again)
-        # A sample that found an answer has shown a path: the rest deserves the full timeout too.
-        woken = [
-            (target, set(target.states[_model.FILTERED]) - set(tried))
-            for target, tried in again
-            if target.responsive
-        ]
-        passes.try_again(woken)
+        for _unused in range(_MORE_PASSES):
+            # Answers to what was silent show a path that loses SYNs, or that there is a path at all.
+            again = [
+                (target, sorted(target.states[_model.FILTERED]))
+                for target, before in zip(targets, answered)  # noqa: B905 - strict is Python 3.10's
+                if target.answers_seen > before
+            ]
+            answered = [target.answers_seen for target in targets]
+            if not any(ports for _target, ports in again):
+                break
+            passes.try_again(again)
     for target in targets:
         _settle_neighbour_failure(target)
     _probe_own_firewall.find(targets, held_back, passes.timeout)

@@ -67,9 +67,14 @@ class Target(object):
             self.record(port, other_state, reason)
 
     @property
+    def answers_seen(self):
+        """How many ports the address itself answered on: with one, a path to it exists."""
+        return len(self.states[_model.OPEN]) + len(self.states[_model.REFUSED])
+
+    @property
     def responsive(self):
-        """Whether the address itself answered: a path to it exists."""
-        return bool(self.states[_model.OPEN] or self.states[_model.REFUSED])
+        """Whether the address itself answered."""
+        return self.answers_seen > 0
 
     def observation(self):
         """What was seen, JSON-ready; every port asked is in exactly one state."""

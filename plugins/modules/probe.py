@@ -32,8 +32,9 @@ description:
     asked in a fast pass first, which waits 1.2 seconds at most, and O(timeout) if that is shorter. If the
     address has answered on any port in that pass (V(open) or V(refused)), a path exists, and every silent
     port is asked again with the full O(timeout). If nothing at all came back, 256 silent ports, spread over
-    the range, and those of O(targets[].identify) are asked again with the full O(timeout); if one of them
-    is answered, all the others are too."
+    the range, and those of O(targets[].identify) are asked again with the full O(timeout). While such a
+    pass is answered on ports that were silent before, everything that is silent still is asked again, three
+    times at most."
   - "What V(filtered) rests on, therefore. Within a wait of 1.1 seconds the kernel sends a SYN twice, within
     3.5 seconds at least three times; with a O(timeout) below 1 second every SYN is sent once per pass."
   - Silence that this host's own firewall makes (OUTPUT DROP) is recognised by the kernel's counter of
