@@ -96,17 +96,19 @@ def union(*sets):
 
 
 def subtract(ports, removed):
-    """The ports of ``ports`` that are not in ``removed``."""
+    """The ports of ``ports`` that are not in ``removed``; both are sorted, so one pass over both is enough."""
     kept = []
+    index = 0
     for first, last in ports:
-        for gone_first, gone_last in removed:
-            if gone_last < first or gone_first > last:
-                continue
+        while index < len(removed) and removed[index][1] < first:
+            index += 1
+        position = index
+        while position < len(removed) and removed[position][0] <= last:
+            gone_first, gone_last = removed[position]
             if gone_first > first:
                 kept.append((first, gone_first - 1))
             first = gone_last + 1
-            if first > last:
-                break
+            position += 1
         if first <= last:
             kept.append((first, last))
     return tuple(kept)
