@@ -107,8 +107,14 @@ class _Destination:
     def listening(self, pair: Pair) -> PortSet:
         return self._listening.get((pair.address, pair.protocol), NOTHING)
 
+    def occupied(self, pair: Pair) -> PortSet:
+        """Ports at which something of the host surely listens, on this very address: its stack resets none."""
+        # The local port of an outgoing connection is held as well, but nothing listens there.
+        held = _ports.intersect(self._held.get((pair.address, pair.protocol), NOTHING), self._services)
+        return _ports.union(held, self.listening(pair) if self.alive else NOTHING)
+
     def services(self, pair: Pair) -> PortSet:
-        """Ports that real services of the host hold."""
+        """Ports that real services of the host hold, perhaps on other addresses only."""
         held = self._held.get((pair.address, pair.protocol), NOTHING)
         return _ports.union(held, self._services) if pair.protocol == "tcp" else held
 
@@ -132,7 +138,7 @@ def _refused_by_destination(
             destination = destinations.get(pair.destination)
             if destination and pair.protocol == "tcp":
                 refused = _ports.parse_ports(observation["refused"])
-                seen[pair.destination] += _ports.count(_ports.subtract(refused, destination.listening(pair)))
+                seen[pair.destination] += _ports.count(_ports.subtract(refused, destination.occupied(pair)))
     return seen
 
 
@@ -155,7 +161,7 @@ def _classify(
     unexplained = _ports.subtract(_ports.subtract(states["open"], listening), services)
     silent = _ports.subtract(by_listener, named)
 
-    imitated = _ports.intersect(states["refused"], listening) if destination.alive else NOTHING
+    imitated = _ports.intersect(states["refused"], destination.occupied(pair))
     closed = _ports.subtract(states["refused"], imitated)
     attested = pair.protocol == "tcp" and refused_in_all <= destination.resets
     reached = _ports.union(_ports.intersect(by_listener, genuine), by_service, closed if attested else NOTHING)
@@ -198,7 +204,7 @@ def _notes(
             "a firewall imitates resets"
         )
     if imitated:
-        notes.append(f"{_ports.format_ports(imitated)} was reset by a firewall while a listener stood there")
+        notes.append(f"{_ports.format_ports(imitated)} was reset by a firewall while something listened there")
     for text, ports in (observation.get("rejections") or {}).items():
         notes.append(f"{ports}: {text}")
     for text, ports in (observation.get("errors") or {}).items():
