@@ -6,8 +6,10 @@ Nothing outside of the namespaces is touched; all ends with the host's one proce
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,10 +73,9 @@ else:
 class Host:
     """``with Host() as host``: a machine with loopback only, until it is linked to others."""
 
-    def __init__(self, ipv6: bool = True):
+    def __init__(self):
         self._keeper: subprocess.Popen | None = None
         self._children: list[subprocess.Popen] = []
-        self._ipv6 = ipv6
 
     def __enter__(self) -> Host:
         script = (
@@ -88,10 +89,17 @@ class Host:
             text=True,
         )
         assert self._keeper.stdout.readline() == "ready\n", "the namespaces could not be made"
+        self._namespace = os.readlink(f"/proc/{self._keeper.pid}/ns/net")
+        assert self._namespace != os.readlink("/proc/self/ns/net")
         return self
 
     def __exit__(self, *unused) -> None:
-        for child in [*self._children, self._keeper]:
+        # Whatever still runs in these namespaces was started here: Ansible's ssh masters, sshd, switches.
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.readlink(process / "ns/net") == self._namespace:
+                    os.kill(int(process.name), signal.SIGKILL)
+        for child in self._children:
             child.kill()
         for child in [*self._children, self._keeper]:
             child.wait()
