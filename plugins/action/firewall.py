@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -21,6 +20,7 @@ from ansible.plugins.connection import ConnectionBase
 
 MODULE = "determined.network.firewall"
 PAUSE_SECONDS = 0.5
+TRAILING = ". \n"
 # After its deadline the host waits up to 60 s for a run that still holds its lock.
 RESTORE_SECONDS = 90.0
 
@@ -139,14 +139,14 @@ class ActionModule(ActionBase):
             )
         if settled["state"] == "restored":
             return self._failure(True, "The host's dead man's switch has put the old state back")
-        return self._failure(False, "Of the change the host says: %s" % settled["message"])
+        return self._failure(False, f"Of the change the host says: {settled['message']}")
 
     def _failure(self, restored, state):
         return {
             "failed": True,
             "changed": not restored,
             "restored": restored,
-            "msg": "The firewall's change could not be confirmed over a fresh connection within %d s (last attempt: %s). "
-            "%s. Check that the policy's management lets this controller in, or raise confirm_timeout if "
-            "connecting takes that long." % (self._seconds(), self._problem.rstrip(". \n"), state),
+            "msg": "The firewall's change could not be confirmed over a fresh connection within "
+            f"{self._seconds()} s (last attempt: {self._problem.rstrip(TRAILING)}). {state}. "
+            "Check that the policy's management lets this controller in, or raise confirm_timeout if connecting takes that long.",
         }

@@ -125,7 +125,7 @@ def _undo(backend, old, settings, runner, problem):
         raise BackendError(
             "%s. The old state could not be put back yet (%s); the dead man's switch tries again within %g s"
             % (problem, second, settings.confirm_timeout)
-        )
+        ) from second
     _disarm(settings)
     if not isinstance(problem, Exception):
         raise problem
@@ -169,9 +169,9 @@ def _blocks(change):
 def _pending(change):
     if change.state == _switch.RESTORING:
         return "An earlier change was not confirmed in time, and the old state is being put back right now"
-    return (
-        "The change that was made at %s still awaits its confirmation: it is confirmed or undone within %.0f s"
-        % (change.record.get("made", "an unknown time"), change.seconds_left())
+    return "The change made at %s still awaits its confirmation: it is confirmed or undone within %.0f s" % (
+        change.record.get("made", "an unknown time"),
+        change.seconds_left(),
     )
 
 

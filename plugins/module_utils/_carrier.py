@@ -34,7 +34,7 @@ def find():
 def _environments():
     yield dict(os.environb)
     pid = os.getpid()
-    for dummy in range(_DEEPEST):
+    for _generation in range(_DEEPEST):
         try:
             with open("/proc/%d/environ" % pid, "rb") as handle:
                 pairs = handle.read().split(b"\0")

@@ -12,6 +12,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -31,7 +32,9 @@ def make_directory(directory):
     except FileExistsError:
         pass
     except OSError as problem:
-        raise BackendError("The folder %s cannot be made: %s. Nothing was changed" % (directory, problem))
+        raise BackendError(
+            "The folder %s cannot be made: %s. Nothing was changed" % (directory, problem)
+        ) from problem
     try:
         found = os.lstat(directory)
     except FileNotFoundError:
@@ -46,10 +49,8 @@ def make_directory(directory):
 
 def tidy(directory):
     """Remove the folder if nothing is left in it."""
-    try:
+    with contextlib.suppress(OSError):
         os.rmdir(directory)
-    except OSError:
-        pass
 
 
 class Lock(object):
@@ -95,10 +96,8 @@ class Lock(object):
         return False
 
     def __exit__(self, *dummy):
-        try:
+        with contextlib.suppress(OSError):
             os.unlink(self._path)
-        except OSError:
-            pass
         os.close(self.fd)
         self.fd = None
         tidy(self._directory)

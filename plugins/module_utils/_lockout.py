@@ -91,8 +91,8 @@ def _hexadecimal(text):
 def refusal(policy, carrier):
     """Why this policy must not be written, for the administrator."""
     return (
-        "Refused, nothing was changed: this policy would lock out the very connection that carries it. Mode restrict "
-        "permits no new connection from %s to TCP port %d of %s. Let determined_management (the policy's management) "
-        "name that port and a network that holds %s, or set allow_lockout if there is another way in"
-        % (carrier.client, carrier.server_port, policy.host, carrier.client)
+        "Refused, nothing was changed: this policy would lock out the very connection that carries it. Mode "
+        "restrict permits no new connection from %s to TCP port %d of %s. Let determined_management (the "
+        "policy's management) name that port and a network that holds %s, or set allow_lockout if there is "
+        "another way in" % (carrier.client, carrier.server_port, policy.host, carrier.client)
     )

@@ -66,7 +66,7 @@ class Runner(object):
                 pass_fds=self.inherited,
             )
         except OSError as problem:
-            raise _base.BackendError("%s cannot be started: %s" % (command.argv[0], problem))
+            raise _base.BackendError("%s cannot be started: %s" % (command.argv[0], problem)) from problem
         try:
             stdout, stderr = process.communicate(command.stdin.encode("utf-8"), timeout=command.timeout)
         except subprocess.TimeoutExpired:
@@ -88,7 +88,7 @@ class Runner(object):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
-            raise _base.BackendError("%s cannot be read: %s" % (question.path, problem))
+            raise _base.BackendError("%s cannot be read: %s" % (question.path, problem)) from problem
 
     def drive(self, conversation):
         """A backend's generator -> what it returns, after all its questions were answered."""

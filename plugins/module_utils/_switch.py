@@ -21,6 +21,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -72,7 +73,9 @@ def changes(directory):
             except FileNotFoundError:
                 continue  # settled in this very moment
             except ValueError as problem:
-                raise BackendError("%s is damaged: %s" % (os.path.join(directory, name), problem))
+                raise BackendError(
+                    "%s is damaged: %s" % (os.path.join(directory, name), problem)
+                ) from problem
             found.append(Change(parts.group(1), parts.group(2), record, watched))
     return found
 
@@ -104,10 +107,8 @@ def move(directory, token, state, new_state):
 def forget(directory, token):
     """Remove what is left of a settled change, and the folder if it is the last one."""
     for state in (RESTORED, FAILED, RESTORING):
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(path_of(directory, state, token))
-        except FileNotFoundError:
-            pass
     _lock.tidy(directory)
 
 
@@ -150,10 +151,8 @@ def confirm(directory, token):
 def _wake(change):
     """Let a switch look at once; it would by itself within a second."""
     if change.watched:
-        try:
+        with contextlib.suppress(OSError):
             os.kill(change.record["pid"], signal.SIGUSR1)
-        except (OSError, KeyError):
-            pass
 
 
 def describe(directory, token):
@@ -229,10 +228,8 @@ def _detach(keep):
         os.dup2(null, number)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2 and int(name) != keep:
-            try:
+            with contextlib.suppress(OSError):  # the descriptor that listed them
                 os.close(int(name))
-            except OSError:
-                pass  # the descriptor that listed them
 
 
 def _watch(directory, token, record, restore, ready):
@@ -253,7 +250,7 @@ def _watch(directory, token, record, restore, ready):
 
 
 def _write(directory, token, record):
-    handle = open(os.path.join(directory, ".%s-%d" % (token, os.getpid())), "w", encoding="utf-8")
+    handle = open(os.path.join(directory, ".%s-%d" % (token, os.getpid())), "w", encoding="utf-8")  # noqa: SIM115
     fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
     json.dump(record, handle)
     handle.flush()

@@ -13,12 +13,15 @@ module: firewall
 short_description: Make a host's firewall permit what a Determined cluster requires
 version_added: 0.1.0
 description:
-  - Writes a host's policy, as the lookup P(determined.network.host_policy#lookup) computes it, into chains and sets of its
-    own, for IPv4 and IPv6. Rules, chains, sets and policies of others stay byte for byte as they are.
-  - A change is guarded by a dead man's switch. Before the first command a process on the host is armed that puts the old
-    state back after O(confirm_timeout) seconds. The controller closes its connection, opens a fresh one and confirms the
-    change over it. If it cannot, the host restores itself and the task fails and says so.
-  - A policy under which the SSH connection that carries this task could not be made anew is refused before anything is touched.
+  - Writes a host's policy, as the lookup P(determined.network.host_policy#lookup) computes it, into
+    chains and sets of its own, for IPv4 and IPv6. Rules, chains, sets and policies of others stay byte for
+    byte as they are.
+  - A change is guarded by a dead man's switch. Before the first command a process on the host is armed
+    that puts the old state back after O(confirm_timeout) seconds. The controller closes its connection,
+    opens a fresh one and confirms the change over it. If it cannot, the host restores itself and the task
+    fails and says so.
+  - A policy under which the SSH connection that carries this task could not be made anew is refused
+    before anything is touched.
 author: "The determined.network maintainers (@determined-network)"
 attributes:
   check_mode:
@@ -59,24 +62,26 @@ options:
   confirm_timeout:
     description:
       - After how many seconds without confirmation the host puts the old state back.
-      - It must cover the change itself and a new connection. There is no change without the switch, so at least V(1).
+      - It must cover the change itself and a new connection. There is no change without the switch, so at
+        least V(1).
     type: int
     default: 60
   lock_timeout:
     description:
-      - How many seconds to wait for another program that holds the xtables lock, and for another run of this module.
+      - How many seconds to wait for another program that holds the xtables lock, and for another run of
+        this module.
     type: int
     default: 10
   allow_lockout:
     description:
-      - Write a policy even if the connection that carries it could not be made anew. If the controller really cannot come
-        back, the host still restores itself after O(confirm_timeout) seconds.
+      - Write a policy even if the connection that carries it could not be made anew. If the controller
+        really cannot come back, the host still restores itself after O(confirm_timeout) seconds.
     type: bool
     default: false
 notes:
   - Needs root on the host, and there Python 3.6 or newer, iptables with ip6tables, and ipset.
-  - The iptables tools are picked where our chains already are, else where the host's own rules are, else what the command
-    C(iptables) is. RV(reason) says which it was.
+  - The iptables tools are picked where our chains already are, else where the host's own rules are, else
+    what the command C(iptables) is. RV(reason) says which it was.
   - Rules do not survive a reboot by themselves.
 seealso:
   - module: determined.network.firewall_info
@@ -120,7 +125,8 @@ families:
   elements: str
   sample: [ipv4, ipv6]
 confirmed:
-  description: Whether a change was confirmed over a fresh connection. Always true when the task changed something and succeeded.
+  description: Whether a change was confirmed over a fresh connection. Always true when the task changed
+    something and succeeded.
   returned: changed, and not in check mode
   type: bool
 restored:
@@ -133,7 +139,6 @@ import os
 import uuid
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.determined.network.plugins.module_utils import (
     _apply,
     _carrier,
@@ -232,7 +237,7 @@ def wanted_policy(params):
     try:
         return _model.HostPolicy.from_dict(params["policy"])
     except ValueError as problem:
-        raise BackendError("The policy is wrong: %s. Nothing was changed" % problem)
+        raise BackendError("The policy is wrong: %s. Nothing was changed" % problem) from problem
 
 
 if __name__ == "__main__":

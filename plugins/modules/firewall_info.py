@@ -13,8 +13,8 @@ module: firewall_info
 short_description: Read what determined.network.firewall manages on a host
 version_added: 0.1.0
 description:
-  - Reads the managed rules with their counters, the managed sets, how they differ from a policy, and what of the host's own
-    firewall decides before them. Changes nothing.
+  - Reads the managed rules with their counters, the managed sets, how they differ from a policy, and what
+    of the host's own firewall decides before them. Changes nothing.
 author: "The determined.network maintainers (@determined-network)"
 attributes:
   check_mode:
@@ -36,7 +36,8 @@ options:
     default: auto
   policy:
     description:
-      - What the host should permit, as the lookup P(determined.network.host_policy#lookup) gives it. With it RV(drift) is returned.
+      - What the host should permit, as the lookup P(determined.network.host_policy#lookup) gives it. With
+        it RV(drift) is returned.
     type: dict
 notes:
   - Needs root on the host.
@@ -131,7 +132,8 @@ drift:
   type: str
 foreign_before:
   description:
-    - Rules of others that packets meet before ours. Empty is right; M(determined.network.firewall) moves its jump back to the top.
+    - Rules of others that packets meet before ours. Empty is right; M(determined.network.firewall) moves
+      its jump back to the top.
   returned: success
   type: list
   elements: dict
@@ -150,7 +152,8 @@ foreign_before:
       type: str
 foreign_variants:
   description:
-    - For each variant of iptables, how much it holds that is not ours (rules, chains, and policies other than ACCEPT).
+    - For each variant of iptables, how much it holds that is not ours (rules, chains, and policies other
+      than ACCEPT).
   returned: success
   type: dict
   sample: {"nft": 12, "legacy": 0}
@@ -159,7 +162,6 @@ foreign_variants:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.determined.network.plugins.module_utils import _model, _plan, _runner
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
 from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
@@ -201,7 +203,7 @@ def read(module):
         try:
             policy = _model.HostPolicy.from_dict(module.params["policy"])
         except ValueError as problem:
-            raise BackendError("The policy is wrong: %s" % problem)
+            raise BackendError("The policy is wrong: %s" % problem) from problem
         plan = _plan.compare(
             backend.describe(reading.state), backend.describe(backend.render(policy, reading)), os.uname()[1]
         )

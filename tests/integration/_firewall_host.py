@@ -160,7 +160,7 @@ class Host:
         assert child.stdout.readline() == "ready\n"
 
     def connect(self, address: str, port: int, kind: str = "tcp", timeout: float = 0.6) -> str:
-        """"open", "filtered", "refused" or an error's text."""
+        """ "open", "filtered", "refused" or an error's text."""
         family = "6" if ":" in address else "4"
         return self.run(
             sys.executable, "-c", _SOCKETS, "connect", family, kind, address, str(port), str(timeout)

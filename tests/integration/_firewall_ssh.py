@@ -45,7 +45,12 @@ class SshLab:
         link(self.host, [f"{ADDRESS}/24"], self.controller, [f"{CONTROLLER}/24"], "eth0")
         self.host.run("mkdir", "-p", "/run/sshd")
         self._sshd = self.host.start(
-            "/usr/sbin/sshd", "-D", "-E", str(self.folder / "sshd.log"), "-f", str(self.folder / "sshd_config")
+            "/usr/sbin/sshd",
+            "-D",
+            "-E",
+            str(self.folder / "sshd.log"),
+            "-f",
+            str(self.folder / "sshd_config"),
         )
         listening = "Server listening"
         self.host.wait_until(lambda: listening in self.log())

@@ -9,6 +9,7 @@ import json
 import time
 
 import pytest
+
 from ._firewall_host import Host, link, policy, rule
 
 ANYBODY = {"ipv4": ["0.0.0.0/0"], "ipv6": ["::/0"]}
@@ -87,7 +88,9 @@ def shims(host: Host, folder, names=("iptables", "ip6tables")) -> tuple[dict, ob
     folder.mkdir()
     log = folder / "log"
     log.write_text("")
-    tools = ["ipset"] + [f"{n}-{v}-{w}" for n in names for v in ("nft", "legacy") for w in ("save", "restore")]
+    tools = ["ipset"] + [
+        f"{n}-{v}-{w}" for n in names for v in ("nft", "legacy") for w in ("save", "restore")
+    ]
     for tool in tools:
         shim = folder / tool
         shim.write_text(f'#!/bin/sh\necho "{tool} $*" >> {log}\nexec /usr/sbin/{tool} "$@"\n')
@@ -96,7 +99,11 @@ def shims(host: Host, folder, names=("iptables", "ip6tables")) -> tuple[dict, ob
 
 
 def writing(calls: list[str]) -> list[str]:
-    return [call for call in calls if "-restore" in call or call.split()[:2] in (["ipset", "restore"], ["ipset", "destroy"])]
+    return [
+        call
+        for call in calls
+        if "-restore" in call or call.split()[:2] in (["ipset", "restore"], ["ipset", "destroy"])
+    ]
 
 
 @pytest.mark.parametrize("mode", ["permit", "restrict"])
@@ -148,8 +155,10 @@ def test_jump_returns_to_the_top_and_once(host, variant):
     host.apply(wanted)
     good = host.rules()
     host.shell(
-        f"iptables-{variant} -I INPUT -s 203.0.113.8 -j DROP; iptables-{variant} -A INPUT -j DETERMINED-INPUT;"
-        f"ip6tables-{variant} -A INPUT -i eth9 -j DETERMINED-INPUT; ip6tables-{variant} -D OUTPUT -j DETERMINED-OUTPUT"
+        f"iptables-{variant} -I INPUT -s 203.0.113.8 -j DROP\n"
+        f"iptables-{variant} -A INPUT -j DETERMINED-INPUT\n"
+        f"ip6tables-{variant} -A INPUT -i eth9 -j DETERMINED-INPUT\n"
+        f"ip6tables-{variant} -D OUTPUT -j DETERMINED-OUTPUT\n"
     )
     info = host.module("firewall_info", policy=wanted)
     assert [found["rule"] for found in info["foreign_before"]] == ["-s 203.0.113.8/32 -j DROP"]
@@ -221,9 +230,9 @@ def test_native_rules_in_the_tables_of_iptables_stay(host):
     assert "ip saddr @odd tcp dport vmap" in host.run("nft", "list", "table", "ip", "filter")
     host.apply(None)
     text = host.run("nft", "list", "table", "ip", "filter")
-    assert text.replace("\n\tchain OUTPUT {\n\t\ttype filter hook output priority filter; policy accept;\n\t}\n", "") == (
-        before
-    )
+    assert text.replace(
+        "\n\tchain OUTPUT {\n\t\ttype filter hook output priority filter; policy accept;\n\t}\n", ""
+    ) == (before)
 
 
 def test_a_table_that_iptables_cannot_read_is_an_error(host):
@@ -239,9 +248,9 @@ def test_permit_lets_through_what_a_closed_host_refuses_and_drops_nothing(neighb
     managed, agent, outsider = neighbours
     managed.shell(
         f"for t in iptables-{variant} ip6tables-{variant}; do $t -P INPUT DROP; $t -P OUTPUT DROP;"
-        f"$t -A INPUT -s 203.0.113.0/24 -p tcp --dport 99 -j ACCEPT 2>/dev/null || "
-        f"$t -A INPUT -s 2001:db8:ffff::/64 -p tcp --dport 99 -j ACCEPT; $t -A OUTPUT -p tcp --sport 99 -j ACCEPT; done;"
-        f"ip6tables-{variant} -A INPUT -i eth1 -p ipv6-icmp -j ACCEPT; ip6tables-{variant} -A OUTPUT -o eth1 -p ipv6-icmp -j ACCEPT"
+        "$t -A INPUT -i eth1 -p tcp --dport 99 -j ACCEPT; $t -A OUTPUT -p tcp --sport 99 -j ACCEPT; done\n"
+        f"ip6tables-{variant} -A INPUT -i eth1 -p ipv6-icmp -j ACCEPT\n"
+        f"ip6tables-{variant} -A OUTPUT -o eth1 -p ipv6-icmp -j ACCEPT\n"
     )
     for family in "46":
         for port in (99, 1734, 1800):
@@ -373,24 +382,37 @@ def private_sbin(host: Host, remove=(), replace=None) -> None:
     for name in remove:
         host.shell(f"rm /usr/sbin/{name}")
     for name, script in (replace or {}).items():
-        host.run("sh", "-c", f"rm /usr/sbin/{name}; cat > /usr/sbin/{name}; chmod 755 /usr/sbin/{name}", stdin=script)
+        host.run(
+            "sh",
+            "-c",
+            f"rm /usr/sbin/{name}; cat > /usr/sbin/{name}; chmod 755 /usr/sbin/{name}",
+            stdin=script,
+        )
 
 
 @pytest.mark.parametrize(
     "remove, words",
     [
         (["ipset"], ["ipset is not installed", "package ipset"]),
-        (["ip6tables", "ip6tables-nft-save", "ip6tables-legacy-save", "ip6tables-save"], ["ip6tables", "iptables-nft"]),
         (
-            [f"{six}{rest}" for six in ("iptables", "ip6tables")
-             for rest in ("", "-nft-save", "-legacy-save", "-save", "-nft-restore", "-legacy-restore")],
+            ["ip6tables", "ip6tables-nft-save", "ip6tables-legacy-save", "ip6tables-save"],
+            ["ip6tables", "iptables-nft"],
+        ),
+        (
+            [
+                f"{six}{rest}"
+                for six in ("iptables", "ip6tables")
+                for rest in ("", "-nft-save", "-legacy-save", "-save", "-nft-restore", "-legacy-restore")
+            ],
             ["iptables is not installed", "Debian", "Enterprise Linux"],
         ),
     ],
 )
 def test_missing_programs_are_named_with_their_packages(host, remove, words):
     private_sbin(host, remove)
-    result = host.module("firewall", policy=policy("permit", {"agents": AGENTS}, [rule("tcp", "80", "agents")]))
+    result = host.module(
+        "firewall", policy=policy("permit", {"agents": AGENTS}, [rule("tcp", "80", "agents")])
+    )
     assert result["failed"]
     for word in [*words, "Nothing was changed"]:
         assert word in result["msg"]
@@ -403,7 +425,12 @@ def test_missing_programs_are_named_with_their_packages(host, remove, words):
     "tool, said, code, words",
     [
         ("ip6tables-nft-restore", "Couldn't load match `set':No such file or directory", 2, ["libxt_set.so"]),
-        ("ip6tables-nft-restore", "line 9: RULE_APPEND failed (No such file or directory): rule in chain X", 4, ["kernel"]),
+        (
+            "ip6tables-nft-restore",
+            "line 9: RULE_APPEND failed (No such file or directory): rule in chain X",
+            4,
+            ["kernel"],
+        ),
         (
             "ip6tables-nft-restore",
             "Warning: Extension conntrack revision 0 not supported, missing kernel module?",
@@ -416,7 +443,9 @@ def test_missing_programs_are_named_with_their_packages(host, remove, words):
 def test_a_kernel_without_a_part_leaves_nothing_behind(host, tool, said, code, words):
     before = host.rules()
     private_sbin(host, replace={tool: f'#!/bin/sh\necho "{said}" >&2\nexit {code}\n'.replace("`", "\\`")})
-    result = host.module("firewall", policy=policy("permit", {"agents": AGENTS}, [rule("tcp", "80", "agents")]))
+    result = host.module(
+        "firewall", policy=policy("permit", {"agents": AGENTS}, [rule("tcp", "80", "agents")])
+    )
     assert result["failed"]
     for word in words:
         assert word in result["msg"], result["msg"]
@@ -428,7 +457,8 @@ def test_a_kernel_without_a_part_leaves_nothing_behind(host, tool, said, code, w
 def without_tables(rules: str) -> str:
     """Without the empty table that iptables-nft makes with its first rule and never removes."""
     return "\n".join(
-        line for line in rules.splitlines()
+        line
+        for line in rules.splitlines()
         if line not in ("*filter", "COMMIT", ":INPUT ACCEPT", ":FORWARD ACCEPT", ":OUTPUT ACCEPT")
     )
 
@@ -440,7 +470,9 @@ def test_only_root(host):
 
 
 def test_a_bad_policy_is_refused_with_all_its_problems(host):
-    wanted = policy("permissive", {"Agents!": {}, "a": {"ipv4": ["192.0.2.300"]}}, [rule("sctp", "0", "nobody")])
+    wanted = policy(
+        "permissive", {"Agents!": {}, "a": {"ipv4": ["192.0.2.300"]}}, [rule("sctp", "0", "nobody")]
+    )
     result = host.module("firewall", policy=wanted)
     assert result["failed"]
     for word in ("permissive", "Agents!", "192.0.2.300", "sctp", "nobody", "ports", "Nothing was changed"):
@@ -467,7 +499,9 @@ def test_info_counts_packets_and_sees_drift(neighbours):
         "determined_agents_v4": 2,
         "determined_agents_v6": 2,
     }
-    managed.shell("iptables-nft -A DETERMINED-INPUT -s 203.0.113.5 -j ACCEPT; ipset del determined_agents_v4 192.0.2.2")
+    managed.shell(
+        "iptables-nft -A DETERMINED-INPUT -s 203.0.113.5 -j ACCEPT; ipset del determined_agents_v4 192.0.2.2"
+    )
     drift = managed.module("firewall_info", policy=wanted)["drift"]
     assert "--A DETERMINED-INPUT -s 203.0.113.5/32 -j ACCEPT" in drift
     assert "+add determined_agents_v4 192.0.2.2" in drift

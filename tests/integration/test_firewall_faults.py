@@ -21,14 +21,22 @@ ANYBODY = {"ipv4": ["0.0.0.0/0"], "ipv6": ["::/0"]}
 SSH = rule("tcp", "22", "anybody", "management")
 OLD = policy(
     "restrict",
-    {"agents": {"ipv4": ["192.0.2.2"], "ipv6": ["2001:db8::2"]}, "gone": {"ipv4": ["192.0.2.5"]}, "anybody": ANYBODY},
+    {
+        "agents": {"ipv4": ["192.0.2.2"], "ipv6": ["2001:db8::2"]},
+        "gone": {"ipv4": ["192.0.2.5"]},
+        "anybody": ANYBODY,
+    },
     [rule("tcp", "80", "agents"), rule("tcp", "81", "gone")],
     [],
     [SSH],
 )
 NEW = policy(
     "restrict",
-    {"agents": {"ipv4": ["192.0.2.2", "192.0.2.4"], "ipv6": ["2001:db8::4"]}, "more": {"ipv4": ["192.0.2.6"]}, "anybody": ANYBODY},
+    {
+        "agents": {"ipv4": ["192.0.2.2", "192.0.2.4"], "ipv6": ["2001:db8::4"]},
+        "more": {"ipv4": ["192.0.2.6"]},
+        "anybody": ANYBODY,
+    },
     [rule("tcp", "80,90", "agents"), rule("tcp", "82", "more")],
     [],
     [SSH],
@@ -88,9 +96,18 @@ class Pair:
     def __enter__(self) -> Pair:
         self.host = Host().__enter__()
         self.client = Host().__enter__()
-        link(self.host, ["192.0.2.1/24", "2001:db8::1/64"], self.client, ["192.0.2.9/24", "2001:db8::9/64"], "eth0")
+        link(
+            self.host,
+            ["192.0.2.1/24", "2001:db8::1/64"],
+            self.client,
+            ["192.0.2.9/24", "2001:db8::9/64"],
+            "eth0",
+        )
         for command in ("iptables", "ip6tables"):
-            self.host.shell(f"{command}-{self.variant} -A INPUT -p udp --dport 9 -j DROP; {command}-{self.variant} -A OUTPUT -p udp --dport 9 -j DROP")
+            tool = f"{command}-{self.variant}"
+            self.host.shell(
+                f"{tool} -A INPUT -p udp --dport 9 -j DROP; {tool} -A OUTPUT -p udp --dport 9 -j DROP"
+            )
         self.host.listen("4", "tcp", 22)
         self.host.listen("6", "tcp", 22)
         return self
@@ -101,11 +118,18 @@ class Pair:
 
     def apply(self, wanted, kill_at=-1, when="", confirm_timeout=1.0, **more) -> subprocess.CompletedProcess:
         asked = {
-            "policy": wanted, "kill_at": kill_at, "when": when, "confirm_timeout": confirm_timeout,
-            "token": "test%04d%s" % (kill_at + 1, when), **more,
+            "policy": wanted,
+            "kill_at": kill_at,
+            "when": when,
+            "confirm_timeout": confirm_timeout,
+            "token": f"test{kill_at + 1:04}{when}",
+            **more,
         }
         return subprocess.run(
-            self.host.enter(sys.executable, "-c", _APPLY), input=json.dumps(asked), capture_output=True, text=True,
+            self.host.enter(sys.executable, "-c", _APPLY),
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
             env={"PYTHONPATH": str(COLLECTIONS), "PATH": "/usr/sbin:/usr/bin:/bin"},
         )
 
@@ -149,7 +173,9 @@ def kill_once(old, new, variant, kill_at, when) -> str:
         # And the host is not stuck: the next change goes through.
         pair.host.apply(new)
         assert pair.host.left_in_run() == [], (kill_at, when)
-        assert not pair.host.module("firewall", **({"policy": new} if new else {"state": "absent"}))["changed"]
+        assert not pair.host.module("firewall", **({"policy": new} if new else {"state": "absent"}))[
+            "changed"
+        ]
         return "old"
 
 
@@ -277,9 +303,17 @@ def test_killed_while_its_command_waits_for_the_xtables_lock():
         before = pair.state()
         holder = pair.host.start("flock", "-F", "/run/xtables.lock", "sh", "-c", "echo held; exec sleep 3")
         assert holder.stdout.readline() == "held\n"
-        asked = {"policy": LOCKED_OUT, "kill_at": -1, "when": "", "confirm_timeout": 1.0, "token": "testlocked"}
+        asked = {
+            "policy": LOCKED_OUT,
+            "kill_at": -1,
+            "when": "",
+            "confirm_timeout": 1.0,
+            "token": "testlocked",
+        }
         child = subprocess.Popen(
-            pair.host.enter(sys.executable, "-c", _APPLY), stdin=subprocess.PIPE, text=True,
+            pair.host.enter(sys.executable, "-c", _APPLY),
+            stdin=subprocess.PIPE,
+            text=True,
             env={"PYTHONPATH": str(COLLECTIONS), "PATH": "/usr/sbin:/usr/bin:/bin"},
         )
         child.stdin.write(json.dumps(asked))

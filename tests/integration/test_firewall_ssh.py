@@ -12,7 +12,11 @@ from ._firewall_ssh import ADDRESS, CONTROLLER, SshLab
 AGENTS = {"ipv4": ["192.0.2.2"], "ipv6": ["2001:db8::2"]}
 OFFICE = {"ipv4": ["192.0.2.96/27"]}
 GOOD = policy(
-    "restrict", {"agents": AGENTS, "office": OFFICE}, [rule("tcp", "80", "agents")], [], [rule("tcp", "22", "office")]
+    "restrict",
+    {"agents": AGENTS, "office": OFFICE},
+    [rule("tcp", "80", "agents")],
+    [],
+    [rule("tcp", "22", "office")],
 )
 LOCKED_OUT = policy("restrict", {"agents": AGENTS}, [rule("tcp", "80", "agents")])
 

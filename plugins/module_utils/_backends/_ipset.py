@@ -63,7 +63,7 @@ def sets_of(policy, families):
     if policy.mode == "restrict":
         rules += policy.management
     found = {}
-    for peers in sorted(set(rule.peers for rule in rules)):
+    for peers in sorted({rule.peers for rule in rules}):
         for family in families:
             addresses = policy.peers[peers][family]
             if addresses and not is_anybody(addresses):
@@ -145,9 +145,9 @@ def restore_text(current, desired):
 
 def unwanted(current, desired):
     """Two dicts of name -> Set -> sorted names to destroy once no rule uses them."""
-    replaced = set(
+    replaced = {
         temporary_name(name) for name in desired if name in current and current[name] != desired[name]
-    )
+    }
     return sorted(set(current) - set(desired) - replaced)
 
 

@@ -27,8 +27,8 @@ from ansible_collections.determined.network.plugins.module_utils._backends._base
     BackendError,
     Command,
     FindTool,
-    Reading,
     ReadFile,
+    Reading,
 )
 
 _COMMANDS = {"ipv4": "iptables", "ipv6": "ip6tables"}
@@ -86,8 +86,8 @@ class Iptables(Backend):
                 raise BackendError(
                     "%s cannot be read: %s. Move those rules to a table of their own, since iptables and nft "
                     "must not share one" % (tools.save[variant, family], problem)
-                )
-        usable = set(variant for variant, dummy in tools.save) - set(broken)
+                ) from problem
+        usable = {variant for variant, dummy in tools.save} - set(broken)
         if not usable:
             missing = missing + sorted(broken.values())
         tables = {}
@@ -96,10 +96,10 @@ class Iptables(Backend):
             if table != _iptables_state.Table():
                 tables[key] = table
         foreign = {}
-        for (variant, dummy), value in saved.items():
+        for (variant, _family), value in saved.items():
             foreign[variant] = foreign.get(variant, 0) + _iptables_text.foreign_weight(value)
         variant, reason, more = _iptables_variant.choose(
-            usable, set(variant for variant, dummy in tables), foreign, default
+            usable, {variant for variant, dummy in tables}, foreign, default
         )
         for family in families:
             if variant and (variant, family) not in tools.restore:
@@ -145,7 +145,7 @@ class Iptables(Backend):
         try:
             return _ipset.parse_save("".join(texts))
         except ValueError as problem:
-            raise BackendError("what ipset save printed cannot be read: %s" % problem)
+            raise BackendError("what ipset save printed cannot be read: %s" % problem) from problem
 
     def _ask(self, argv, purpose):
         command = Command(argv, purpose=purpose)
@@ -281,8 +281,8 @@ def _facts(reading):
     for (variant, family), saved in sorted(reading.details.saved.items()):
         weights[variant] = weights.get(variant, 0) + _iptables_text.foreign_weight(saved)
         for chain in _iptables_state.CHAINS:
-            for rule, count in zip(saved.rules.get(chain, ()), saved.counters.get(chain, ())):
-                packets, octets = count or (0, 0)
+            for index, rule in enumerate(saved.rules.get(chain, ())):
+                packets, octets = saved.counters[chain][index] or (0, 0)
                 rules.append(
                     {
                         "variant": variant,

@@ -11,9 +11,9 @@ __metaclass__ = type
 import re
 
 _KERNEL_PACKAGES = (
-    "install the kernel's modules (Debian and Ubuntu: linux-image or linux-modules-extra of the running kernel; "
-    "Enterprise Linux: kernel-modules and kernel-modules-extra), or reboot when the running kernel (uname -r) "
-    "is older than the installed one"
+    "install the kernel's modules (Debian and Ubuntu: linux-image or linux-modules-extra of the running "
+    "kernel; Enterprise Linux: kernel-modules and kernel-modules-extra), or reboot when the running kernel "
+    "(uname -r) is older than the installed one"
 )
 _MATCH_MODULES = {
     "set": "xt_set and ip_set_hash_net",
@@ -60,8 +60,8 @@ def _no_set(found):
 
 
 _LOCKED = (
-    "another program holds the xtables lock and did not let go in time. Find it with: fuser -v /run/xtables.lock; "
-    "then run this again, or raise lock_timeout"
+    "another program holds the xtables lock and did not let go in time. Find it with: "
+    "fuser -v /run/xtables.lock; then run this again, or raise lock_timeout"
 )
 _DENIED = (
     "permission was denied. Changing the firewall needs root with the capability CAP_NET_ADMIN: "
@@ -92,7 +92,8 @@ _MEANINGS = (
         re.compile(
             r"missing kernel module|do you need to insmod|No chain/target/match by that name|"
             r"RULE_\w+ failed \(No such file|Protocol not supported|Kernel error received|"
-            r"Could not fetch rule set generation id|Failed to initialize nft|can't initialize ip6?tables table"
+            r"Could not fetch rule set generation id|Failed to initialize nft|"
+            r"can't initialize ip6?tables table"
         ),
         _kernel,
     ),

@@ -91,8 +91,8 @@ def leads_to(rule):
         tokens = shlex.split(rule)
     except ValueError:
         return None
-    for option, value in zip(tokens, tokens[1:]):
-        if option in ("-j", "-g", "--jump", "--goto") and value in _iptables_state.CHAINS:
+    for index, value in enumerate(tokens):
+        if value in _iptables_state.CHAINS and tokens[index - 1] in ("-j", "-g"):
             return value
     return None
 
@@ -183,7 +183,7 @@ def format_rule(options):
     parts = []
     named = set()
     protocol = _PROTOCOLS.get(options.get("-p"), options.get("-p"))
-    for option, match, dummy in _OPTIONS:
+    for option, match, _words in _OPTIONS:
         value = options.get(option)
         if value is None:
             continue

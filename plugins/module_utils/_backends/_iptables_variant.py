@@ -29,17 +29,14 @@ def choose(available, ours, foreign, default):
     holding = [variant for variant in available if foreign.get(variant)]
     if len(holding) > 1:
         warnings.append(
-            "iptables-nft and iptables-legacy both hold rules that are not ours (%s): every packet passes both, "
-            "so look with iptables-nft-save and with iptables-legacy-save"
+            "iptables-nft and iptables-legacy both hold rules that are not ours (%s): every packet passes "
+            "both, so look with iptables-nft-save and with iptables-legacy-save"
             % ", ".join("%s: %d" % (variant, foreign[variant]) for variant in holding)
         )
     with_ours = [variant for variant in available if variant in ours]
     if len(with_ours) == 1:
         return with_ours[0], "our chains are there", tuple(warnings)
-    if with_ours:
-        reason = "our chains are in both, and "
-    else:
-        reason = ""
+    reason = "our chains are in both, and " if with_ours else ""
     if len(holding) == 1:
         return holding[0], reason + "the host's own rules are there", tuple(warnings)
     if default in available:
