@@ -13,9 +13,14 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import re
+
 FIRST_PORT = 1
 LAST_PORT = 65535  # RFC 9293, section 3.1: a port is a 16-bit number; 0 is reserved.
 ALL_PORTS = ((FIRST_PORT, LAST_PORT),)
+
+# int() would take "+1", "1_0" and other scripts' digits too.
+_DIGITS = re.compile(r"[0-9]+\Z")
 
 
 def normalize(ranges):
@@ -44,7 +49,6 @@ def parse_ports(value):
     for part in text.split(",") if text else []:
         first, dash, last = part.strip().partition("-")
         try:
-            # int() would take "+1", "1_0" and other scripts' digits too.
             pair = (_port(first.strip()), _port(last.strip() if dash else first.strip()))
         except ValueError as problem:
             raise ValueError("%r in ports %r: %s" % (part.strip(), value, problem))
@@ -55,7 +59,7 @@ def parse_ports(value):
 
 
 def _port(text):
-    if not text or any(char not in "0123456789" for char in text):
+    if not _DIGITS.match(text):
         raise ValueError("not a number")
     number = int(text)
     if not FIRST_PORT <= number <= LAST_PORT:
