@@ -18,6 +18,13 @@ from ansible_collections.determined.network.plugins.module_utils import _model, 
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
 
 NOTHING: PortSet = ()
+MOST_RANGES = 8  # in a sentence; the report's port lists have them all
+
+
+def some_ports(ports: PortSet) -> str:
+    """Ports for a sentence: the first few ranges, and how many ports there are besides."""
+    rest = _ports.count(ports[MOST_RANGES:])
+    return _ports.format_ports(ports[:MOST_RANGES]) + (f" and {rest} more" if rest else "")
 
 
 class Pair(NamedTuple):
@@ -53,6 +60,7 @@ class Knowledge(NamedTuple):
     answered: bool = False  # whether anything of the destination's own came back in some round
     listener_lost: bool = False  # whether a listener behind the pair was gone at the end of a round
     states: dict[str, PortSet] = {}  # the last state that each port's socket saw
+    reasons: dict[str, PortSet] = {}  # what an ICMP error or the system said, and of which ports
     notes: tuple[str, ...] = ()  # sentences of evidence
     asked: tuple[PortSet, ...] = ()  # by round
     milliseconds: float | None = None
@@ -150,7 +158,9 @@ def _classify(
     echo = (observation.get("echo") or {}).get("answered")
     if destination is None or destination.resets is None:
         note = f"{pair.destination} did not tell what it saw, so nothing here is proven"
-        return Knowledge(failed=asked, echo=echo, states=states, notes=(note,), asked=(asked,))
+        return Knowledge(
+            failed=asked, echo=echo, states=states, reasons=_reasons(observation), notes=(note,), asked=(asked,)
+        )
     listening, services = destination.listening(pair), destination.services(pair)
     genuine = _ports.parse_ports((observation.get("answers") or {}).get(destination.answer, ""))
     named = _ports.union(*[_ports.parse_ports(ports) for ports in (observation.get("answers") or {}).values()])
@@ -176,10 +186,16 @@ def _classify(
         answered=bool(reached) or echo is True,
         listener_lost=bool(listening) and not destination.alive,
         states=states,
+        reasons=_reasons(observation),
         notes=tuple(_notes(pair, observation, destination, by_service, closed, attested, refused_in_all, imitated)),
         asked=(asked,),
         milliseconds=observation.get("connect_milliseconds"),
     )
+
+
+def _reasons(observation: Mapping[str, Any]) -> dict[str, PortSet]:
+    told = [*(observation.get("rejections") or {}).items(), *(observation.get("errors") or {}).items()]
+    return {text: _ports.parse_ports(ports) for text, ports in told}
 
 
 def _notes(
@@ -194,7 +210,7 @@ def _notes(
 ) -> list[str]:
     notes = []
     if by_service:
-        notes.append(f"a service of {pair.destination} holds {_ports.format_ports(by_service)} and answered there")
+        notes.append(f"a service of {pair.destination} holds {some_ports(by_service)} and answered there")
     if closed and attested:
         count = _ports.count(closed)
         notes.append(f"{count} closed ports were reset by {pair.destination} itself, as its own counter attests")
@@ -204,11 +220,7 @@ def _notes(
             "a firewall imitates resets"
         )
     if imitated:
-        notes.append(f"{_ports.format_ports(imitated)} was reset by a firewall while something listened there")
-    for text, ports in (observation.get("rejections") or {}).items():
-        notes.append(f"{ports}: {text}")
-    for text, ports in (observation.get("errors") or {}).items():
-        notes.append(f"{ports}: {text}")
+        notes.append(f"{some_ports(imitated)} was reset by a firewall while something listened there")
     return notes
 
 
@@ -225,6 +237,10 @@ def _merge(old: Knowledge | None, new: Knowledge) -> Knowledge:
         *[_ports.intersect(was, now) for i, was in enumerate(before) for j, now in enumerate(after) if i != j],
     )
     states = {state: _ports.union(_ports.subtract(old.states[state], asked), new.states[state]) for state in new.states}
+    reasons = {
+        text: _ports.union(_ports.subtract(old.reasons.get(text, NOTHING), asked), new.reasons.get(text, NOTHING))
+        for text in {**old.reasons, **new.reasons}
+    }
     return old._replace(
         **merged,
         changed=changed,
@@ -232,6 +248,7 @@ def _merge(old: Knowledge | None, new: Knowledge) -> Knowledge:
         answered=old.answered or new.answered,
         listener_lost=old.listener_lost or new.listener_lost,
         states=states,
+        reasons={text: ports for text, ports in reasons.items() if ports},
         notes=tuple(dict.fromkeys((*old.notes, *new.notes))),
         asked=(*old.asked, asked),
     )

@@ -11,7 +11,7 @@ from typing import Any
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._checks import OPEN, Check
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
-from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair, some_ports
 
 VERSION = 1
 CORRECT, WRONG, FLAKY, ERROR, ADVICE = "correct", "wrong", "flaky", "error", "advice"
@@ -58,12 +58,14 @@ def _positive(check: Check, knowledge: Knowledge) -> dict[str, Any]:
     if bad:
         return _row(check, _observed(bad, knowledge), WRONG, bad, _why_closed(check, bad, within, knowledge))
     if unknown:
-        reason = _sentences(f"no trustworthy answer on {_ports.format_ports(unknown)}", *knowledge.notes)
+        reason = _sentences(
+            f"no trustworthy answer on {some_ports(unknown)}", *_reasons(unknown, knowledge), *knowledge.notes
+        )
         return _row(check, NOT_KNOWN, ERROR, (), reason)
     if not within.reached:
         return _row(check, NOT_KNOWN, ERROR, (), "none of these ports was probed")
     if within.changed:
-        ports = _ports.format_ports(within.changed)
+        ports = some_ports(within.changed)
         return _row(check, OPEN, FLAKY, (), _sentences(f"{ports} did not answer at first, then did", *knowledge.notes))
     return _row(check, OPEN, CORRECT, (), _why_open(check, within, knowledge))
 
@@ -72,15 +74,17 @@ def _negative(check: Check, knowledge: Knowledge) -> dict[str, Any]:
     within = _Within(check.ports, knowledge)
     through = _ports.union(within.reached, within.impostor)
     unknown = _ports.union(within.failed, within.suspect, within.no_route)
-    blocked = _ports.format_ports(within.blocked)
+    blocked = some_ports(within.blocked)
     if through:
-        text = f"{check.source} gets through to {check.destination} on {_ports.format_ports(through)}"
+        text = f"{check.source} gets through to {check.destination} on {some_ports(through)}"
         return _row(check, _observed(through, knowledge), WRONG, through, _sentences(text, *knowledge.notes))
     if unknown or not within.blocked:
-        text = f"no trustworthy answer on {_ports.format_ports(unknown or check.ports)}"
+        text = f"no trustworthy answer on {some_ports(unknown or check.ports)}"
         if within.no_route:
             text = f"{check.source} has no route to {check.address}, so nothing was shown about a firewall"
-        return _row(check, NOT_KNOWN, ERROR, (), _sentences(text, *knowledge.notes))
+        return _row(
+            check, NOT_KNOWN, ERROR, (), _sentences(text, *_reasons(unknown, knowledge), *knowledge.notes)
+        )
     if not knowledge.answered:
         text = (
             f"{blocked} is blocked, but nothing else of {check.destination} answered {check.source} either: "
@@ -93,7 +97,7 @@ def _negative(check: Check, knowledge: Knowledge) -> dict[str, Any]:
     control = "answers an ICMP echo" if knowledge.echo else "answers on permitted ports"
     text = f"nothing came through, while {check.destination} {control} of {check.source}"
     if within.changed:
-        ports = _ports.format_ports(within.changed)
+        ports = some_ports(within.changed)
         return _row(check, _observed(within.blocked, knowledge), FLAKY, (), f"{ports} was open once, then blocked")
     return _row(check, _observed(within.blocked, knowledge), CORRECT, (), text)
 
@@ -126,7 +130,7 @@ def _why_open(check: Check, within: _Within, knowledge: Knowledge) -> str:
 
 
 def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledge) -> str:
-    ports = _ports.format_ports(bad)
+    ports = some_ports(bad)
     if within.impostor:
         text = f"somebody else than {check.destination} answered at {check.address} on {ports}"
     elif within.no_route:
@@ -141,7 +145,13 @@ def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledg
         f"look for what drops {check.protocol} from {check.source} to {check.address} "
         f"in OUTPUT of {check.source}, between the hosts, and in INPUT of {check.destination}"
     )
-    return _sentences(text, *knowledge.notes, hint)
+    return _sentences(text, *_reasons(bad, knowledge), *knowledge.notes, hint)
+
+
+def _reasons(ports: PortSet, knowledge: Knowledge) -> list[str]:
+    """What was said of some of these ports."""
+    told = {text: _ports.intersect(ports, about) for text, about in knowledge.reasons.items()}
+    return [f"{some_ports(about)}: {text}" for text, about in told.items() if about]
 
 
 def _sentences(*parts: str) -> str:

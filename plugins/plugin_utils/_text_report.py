@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.determined.network.plugins.plugin_utils._observations import MOST_RANGES
 from ansible_collections.determined.network.plugins.plugin_utils._report import ADVICE, CORRECT, ERROR, FLAKY, WRONG
 
 # What a cell of the matrix shows; the worst of a pair wins, so the order matters.
@@ -28,7 +29,8 @@ MOST_COLUMNS = 40  # hosts in the matrix
 def render(report: Mapping[str, Any], path: str) -> list[str]:
     """A report, and where its file lies -> lines."""
     cells = report["checks"]
-    bad = [cell for cell in cells if cell["verdict"] in (WRONG, ERROR, FLAKY)]
+    # Wrong cells first: a host that does not answer must not hide them.
+    bad = [cell for verdict in (WRONG, ERROR, FLAKY) for cell in cells if cell["verdict"] == verdict]
     lines = [_heading(report["run"]), ""]
     lines += _requirement_lines(cells)
     if bad:
@@ -90,7 +92,7 @@ def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
 def _bad_lines(bad: Sequence[Mapping[str, Any]], path: str) -> list[str]:
     lines = []
     for cell in bad[:MOST_LINES]:
-        ports = cell["wrong_ports"] or cell["ports"]
+        ports = _some(cell["wrong_ports"] or cell["ports"])
         lines.append(
             f"  {cell['verdict'].upper()} {cell['requirement']}: {cell['source']} -> {cell['destination']} "
             f"({cell['address']}) {cell['protocol']} {ports}: expected {cell['expected']}, "
@@ -122,8 +124,14 @@ def _count(cells: Sequence[Any]) -> str:
     return "1 check is" if len(cells) == 1 else f"{len(cells)} checks are"
 
 
+def _some(ports: str) -> str:
+    """Ports for a line of a terminal: the first few; report.json has them all."""
+    ranges = ports.split(",")
+    return ports if len(ranges) <= MOST_RANGES else ",".join(ranges[:MOST_RANGES]) + ",..."
+
+
 def _short(cell: Mapping[str, Any]) -> str:
-    ports = cell["wrong_ports"] or cell["ports"]
+    ports = _some(cell["wrong_ports"] or cell["ports"])
     return (
         f"{cell['requirement']}: {cell['source']} -> {cell['destination']} ({cell['address']}) "
         f"{cell['protocol']} {ports}: expected {cell['expected']}, observed {cell['observed']} ({cell['evidence']})"
