@@ -10,6 +10,7 @@ from ansible_collections.determined.network.plugins.plugin_utils import _observa
 
 ADDRESS = "192.0.2.21"
 PAIR = _observations.Pair("src", "dst", ADDRESS, "tcp")
+ports = _ports.parse_ports
 CLASSES = ("reached", "blocked", "no_route", "impostor", "suspect", "failed")
 
 
@@ -248,13 +249,13 @@ def test_notes_tell_what_proves():
         rejections={"icmp 3/13 from 192.0.2.1": "5"},
         errors={"Too many open files": "6"},
     )
-    assert conclude(seen, destination(listening="12355", services="22", resets=4)).notes == (
+    knowledge = conclude(seen, destination(listening="12355", services="22", resets=4))
+    assert knowledge.notes == (
         "a service of dst holds 22 and answered there",
         "4 closed ports were reset by dst itself, as its own counter attests",
         "12355 was reset by a firewall while something listened there",
-        "5: icmp 3/13 from 192.0.2.1",
-        "6: Too many open files",
     )
+    assert knowledge.reasons == {"icmp 3/13 from 192.0.2.1": ((5, 5),), "Too many open files": ((6, 6),)}
     assert conclude(observation(refused="1-4"), destination(resets=1)).notes == (
         "sources saw 4 resets, but dst sent 1: a firewall imitates resets",
     )
@@ -323,20 +324,19 @@ def test_rounds_add_up(seen, expected, changed):
 
 
 def test_evidence_of_all_rounds_is_kept_once():
-    rounds = {
-        "src": [
-            source(observation(filtered="1-3", echo={"answered": True})),
-            source(observation(rejected="1")),
-        ]
-        * 2,
-        "dst": [LISTENING, destination(listening="1-9", alive=False)] * 2,
-    }
+    first = observation(
+        filtered="1-2", rejected="3-4", rejections={"icmp 3/10": "3-4"}, echo={"answered": True}
+    )
+    second = observation(rejected="1,3", rejections={"icmp 3/13": "1,3"})
+    lost = destination(listening="1-9", alive=False)
+    rounds = {"src": [source(first), source(second)] * 2, "dst": [LISTENING, lost] * 2}
     knowledge = _observations.conclude(rounds)[PAIR]
     assert knowledge.echo is True
     assert knowledge.answered and knowledge.listener_lost
-    # The last state of each port: the first was rejected in the end, the others filtered.
-    assert _ports.format_ports(knowledge.states["rejected"]) == "1"
-    assert _ports.format_ports(knowledge.states["filtered"]) == "2-3"
+    # Of each port the last state and the last reason.
+    assert _ports.format_ports(knowledge.states["rejected"]) == "1,3-4"
+    assert _ports.format_ports(knowledge.states["filtered"]) == "2"
+    assert knowledge.reasons == {"icmp 3/10": ports("4"), "icmp 3/13": ports("1,3")}
     assert len(knowledge.notes) == len(set(knowledge.notes))
 
 

@@ -1,0 +1,166 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as a person reads it: golden texts in data/report-*.txt."""
+
+from pathlib import Path
+
+import pytest
+from clusters import DEMO, build
+from simulated_network import Network, play
+from simulated_network import Path as Way
+
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils import _checks, _text_report, _verification
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+FILE = "/srv/report.json"
+SERVICES = {"master": _ports.parse_ports("22,8080")}
+
+
+def ports(text):
+    return _ports.parse_ports(text)
+
+
+def right_paths(cluster):
+    checks = _checks.derive_checks(
+        cluster, _checks.Scope(frozenset(host.name for host in cluster.hosts))
+    ).checks
+    return {
+        (one.source, one.address, "tcp"): Way(dropped=one.ports)
+        for one in checks
+        if one.expected == "blocked"
+    }
+
+
+def right_report():
+    cluster = build(mode="restrict")
+    return play(Network(cluster, right_paths(cluster), SERVICES)).report
+
+
+def broken_report():
+    """A cut path, a hole, a REJECT, a port too many, a late path, a source without a route; agent3 never answers."""
+    hosts = {name: DEMO[name] for name in ("master", "agent3")}
+    hosts |= {
+        name: (held, texts[:1])
+        for name, (held, texts) in DEMO.items()
+        if name in ("agent1", "agent2", "stranger")
+    }
+    cluster = build(hosts, mode="restrict")
+    paths = right_paths(cluster)
+    paths["agent1", "192.0.2.22", "tcp"] = Way(dropped=ports("12355,40000-40010"))
+    paths["agent2", "192.0.2.21", "tcp"] = [Way(dropped=ports("1734")), Way()]
+    paths["agent2", "192.0.2.10", "tcp"] = Way(rejected=_ports.ALL_PORTS)
+    paths["stranger", "192.0.2.21", "tcp"] = Way(dropped=_ports.subtract(_ports.ALL_PORTS, ports("22,6379")))
+    paths["stranger", "192.0.2.22", "tcp"] = Way(no_route=_ports.ALL_PORTS)
+    played = play(Network(cluster, paths, SERVICES))
+    run = {"hosts": list(hosts), "sweep": "sample", "seed": 7, "sample_size": 64, "max_peers": 3}
+    rounds = {host: results for host, results in played.rounds.items() if host != "agent3"}
+    return _verification.report(cluster.to_dict(), run, rounds)
+
+
+@pytest.mark.parametrize("name, make", [("report-right", right_report), ("report-broken", broken_report)])
+def test_golden_texts(name, make):
+    lines = _text_report.render(make(), FILE)
+    assert lines == (DATA / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_a_right_report_fails_nothing():
+    assert _text_report.failure_messages(right_report(), FILE) == []
+
+
+def cell(verdict, number=1, **more):
+    return {
+        "requirement": "row",
+        "source": f"source{number}",
+        "destination": "agent1",
+        "address": "192.0.2.21",
+        "family": "ipv4",
+        "protocol": "tcp",
+        "ports": "1-9",
+        "expected": "open",
+        "observed": "filtered" if verdict == "wrong" else "unknown",
+        "verdict": verdict,
+        "wrong_ports": "5" if verdict == "wrong" else "",
+        "evidence": "because",
+        **more,
+    }
+
+
+def report(*cells):
+    verdicts = ("correct", "wrong", "flaky", "error", "advice")
+    summary = {verdict: sum(cell["verdict"] == verdict for cell in cells) for verdict in verdicts}
+    run = {"mode": "permit", "sweep": "full", "seed": 1, "max_peers": 0}
+    return {"version": 1, "run": run, "summary": {"checks": len(cells), **summary}, "checks": list(cells)}
+
+
+WRONG = (
+    "The network is not what the cluster requires: {}, first: row: source1 -> agent1 (192.0.2.21) tcp 5: "
+    "expected open, observed filtered (because). All of it: /srv/report.json"
+)
+ERROR = (
+    "Not everything could be checked: {}, first: row: source1 -> agent1 (192.0.2.21) tcp 1-9: "
+    "expected open, observed unknown (because). All of it: /srv/report.json"
+)
+
+
+@pytest.mark.parametrize(
+    "cells, messages",
+    [
+        ([], []),
+        ([cell("correct"), cell("flaky"), cell("advice")], []),
+        ([cell("wrong")], [WRONG.format("1 check is wrong")]),
+        ([cell("wrong"), cell("wrong", 2)], [WRONG.format("2 checks are wrong")]),
+        ([cell("error")], [ERROR.format("1 check is without an answer")]),
+        (
+            [cell("error"), cell("wrong"), cell("error", 2)],
+            [WRONG.format("1 check is wrong"), ERROR.format("2 checks are without an answer")],
+        ),
+    ],
+)
+def test_why_a_play_fails(cells, messages):
+    assert _text_report.failure_messages(report(*cells), FILE) == messages
+
+
+def test_very_many_wrong_cells_are_abridged():
+    lines = _text_report.render(report(*[cell("wrong", number) for number in range(100)]), FILE)
+    assert sum(line.startswith("  WRONG") for line in lines) == _text_report.MOST_LINES
+    assert "  ... and 60 more in /srv/report.json" in lines
+    assert sum(line.startswith("  source") for line in lines) == _text_report.MOST_COLUMNS
+
+
+def test_a_long_list_of_ports_is_abridged():
+    many = ",".join(map(str, range(1, 100, 2)))
+    (line,) = [
+        text for text in _text_report.render(report(cell("wrong", wrong_ports=many)), FILE) if "WRONG" in text
+    ]
+    assert "tcp 1,3,5,7,9,11,13,15,...: expected open" in line
+
+
+@pytest.mark.parametrize(
+    "observed, symbol",
+    [
+        ("open", "."),
+        ("filtered", "X"),
+        ("rejected", "R"),
+        ("refused", "r"),
+        ("no_route", "X"),
+        ("error", "!"),
+        ("unknown", "!"),
+    ],
+)
+def test_symbols(observed, symbol):
+    lines = _text_report.render(
+        report(cell("wrong", observed=observed), cell("correct", observed="open")), FILE
+    )
+    (row,) = [line for line in lines if line.startswith("  source1")]
+    assert row.split() == ["source1", symbol]
+
+
+def test_the_heading_tells_how_thorough_the_run_was():
+    right = report()
+    assert _text_report.render(right, FILE)[0] == "Verified in mode permit: every port of every range"
+    right["run"].update(sweep="sample", seed=5, max_peers=3)
+    assert _text_report.render(right, FILE)[0] == (
+        "Verified in mode permit: a sample of every range (seed 5), at most 3 destinations for each source and row"
+    )
