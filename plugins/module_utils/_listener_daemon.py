@@ -36,6 +36,7 @@ from ansible_collections.determined.network.plugins.module_utils import (
 
 _NAME = "\0determined.network.listener."
 _RESERVE = 64  # descriptors of a worker that are no listeners: clients, pipes
+_HASTE = 0.5  # seconds for a client that has no right to be heard
 _PATIENCE = 5.0  # seconds for a client of the control socket, and for an old name to be free
 
 
@@ -196,7 +197,9 @@ def _hear(client, deadline, report, workers):
     try:
         if peer(client)[1] not in (0, os.getuid()):
             refusal = {"error": "only uid %d and root may" % os.getuid()}
+            client.settimeout(_HASTE)
             client.sendall(json.dumps(refusal).encode("utf-8"))
+            client.recv(16)  # closed with a command unread, the refusal would be lost
             return False
         command = client.recv(16)
         if command == b"read":

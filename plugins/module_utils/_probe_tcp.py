@@ -222,7 +222,7 @@ class Engine(object):
             own = _probe_sockets.source_address(target) if extended else ""
             target.record(port, *_probe_errors.classify(number, extended, own, at_once=True))
             return
-        sweep.todo.appendleft(port)
+        sweep.todo.append(port)  # the last, as a lack of local ports concerns this port alone
         sweep.paused_until = now + _PAUSE
         if number != errno.EADDRNOTAVAIL:
             self.capacity = max(4, min(self.capacity, self.sockets))
