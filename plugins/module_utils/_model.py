@@ -137,10 +137,16 @@ def _read_peers(data, problems):
 def _read_addresses(where, family, values, problems):
     """Addresses in any order -> sorted, canonical, each once: equal peers compare equal."""
     networks = set()
+    if not isinstance(values, (list, tuple)):
+        problems.append("%s is not a list" % where)
+        return ()
     for value in values:
+        if not isinstance(value, str):
+            problems.append("%s: %r is not a text" % (where, value))  # ipaddress would take a number
+            continue
         try:
             networks.add(_NETWORK_TYPES[family](value))
-        except (ValueError, TypeError) as problem:
+        except ValueError as problem:
             problems.append("%s: %s" % (where, problem))
     return tuple(
         str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
@@ -150,7 +156,10 @@ def _read_addresses(where, family, values, problems):
 
 def _read_rules(direction, data, peers, problems):
     rules = []
-    for index, item in enumerate(data if isinstance(data, list) else [data]):
+    if not isinstance(data, (list, tuple)):
+        problems.append("%s is not a list" % direction)
+        return ()
+    for index, item in enumerate(data):
         where = "%s[%d]" % (direction, index)
         if not isinstance(item, dict) or set(item) != set(Rule._fields):
             problems.append("%s does not have exactly the fields %s" % (where, ", ".join(Rule._fields)))
@@ -159,7 +168,7 @@ def _read_rules(direction, data, peers, problems):
             problems.append(
                 "%s.protocol is %r, not one of %s" % (where, item["protocol"], ", ".join(PROTOCOLS))
             )
-        if item["peers"] not in peers:
+        if not isinstance(item["peers"], str) or item["peers"] not in peers:
             problems.append("%s.peers is %r, which peers does not define" % (where, item["peers"]))
         try:
             ports = _ports.parse_ports(item["ports"])
@@ -168,6 +177,9 @@ def _read_rules(direction, data, peers, problems):
             continue
         if not ports:
             problems.append("%s.ports is empty" % where)
+        if not isinstance(item["requirements"], (list, tuple)):
+            problems.append("%s.requirements is not a list" % where)
+            continue
         for requirement in item["requirements"]:
             if not isinstance(requirement, str) or not _REQUIREMENT_ID.match(requirement):
                 problems.append("%s.requirements: %r is no id (a-z, 0-9 and _)" % (where, requirement))
