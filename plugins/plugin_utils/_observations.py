@@ -80,12 +80,14 @@ def conclude(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[Pair, Kn
         results = {host: results[number] for host, results in rounds.items() if len(results) > number}
         destinations = {host: _Destination(host, result) for host, result in results.items()}
         seen = _refused_by_destination(results, destinations)
+        met: set[Pair] = set()  # a round may have several targets for one pair
         for source, result in results.items():
             for target, observation in _observations(result):
                 pair = Pair(source, target["destination"], target["address"], target["protocol"])
                 destination = destinations.get(pair.destination)
                 fresh = _classify(pair, observation, destination, seen.get(pair.destination, 0))
-                known[pair] = _merge(known.get(pair), fresh)
+                known[pair] = _merge(known.get(pair), fresh, same_round=pair in met)
+                met.add(pair)
     return known
 
 
@@ -224,7 +226,7 @@ def _notes(
     return notes
 
 
-def _merge(old: Knowledge | None, new: Knowledge) -> Knowledge:
+def _merge(old: Knowledge | None, new: Knowledge, same_round: bool) -> Knowledge:
     """What a later round saw counts, for the ports that it asked; what it contradicts is `changed`."""
     if old is None:
         return new
@@ -250,5 +252,5 @@ def _merge(old: Knowledge | None, new: Knowledge) -> Knowledge:
         states=states,
         reasons={text: ports for text, ports in reasons.items() if ports},
         notes=tuple(dict.fromkeys((*old.notes, *new.notes))),
-        asked=(*old.asked, asked),
+        asked=(*old.asked[:-1], _ports.union(old.asked[-1], asked)) if same_round else (*old.asked, asked),
     )

@@ -30,6 +30,8 @@ MOST_RETRIES = 1024
 MOST_LISTENERS = 30000
 # UDP has no resets, so every checked port needs a listener.
 MOST_UDP_PORTS = 256
+# One answer on a permitted management port shows that the path is alive.
+MOST_CONTROLS = 4
 
 
 class Options(NamedTuple):
@@ -77,22 +79,24 @@ def _udp_sample(ports: PortSet) -> PortSet:
 
 def first_round(checks: Checks, options: Options, started: Mapping[str, Mapping[str, Any]]) -> Round:
     """Checks, and what the module `listener` returned on each destination -> the first round's targets."""
-    wanted: dict[Pair, list[PortSet]] = defaultdict(list)
-    families: dict[Pair, str] = {}
+    # What must be silent is a target of its own: `probe` asks silence on a path that answers a second time.
+    wanted: dict[tuple[Pair, str], list[PortSet]] = defaultdict(list)
     for check in checks.checks:
-        wanted[pair_of(check)].append(_udp_sample(check.ports) if check.protocol == "udp" else check.ports)
-        families[pair_of(check)] = check.family
+        ports = _udp_sample(check.ports) if check.protocol == "udp" else check.ports
+        wanted[pair_of(check), check.expected].append(ports)
+        controls = checks.controls.get((check.source, check.destination, check.family))
+        if controls and check.expected == BLOCKED:
+            wanted[pair_of(check), OPEN].append(controls[:MOST_CONTROLS])
     landmarks = _landmarks(checks)
     targets: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for pair, port_sets in wanted.items():
+    for (pair, _), port_sets in wanted.items():
         state = started.get(pair.destination) or {}
         # Many checks of a pair have the very same ports; union them once.
         ports = _ports.union(*dict.fromkeys(port_sets))
         if options.sweep == SAMPLE and pair.protocol == "tcp":
             ports = _ports.intersect(ports, _sample(landmarks, state, options, pair))
-        if pair.protocol == "tcp":
-            ports = _ports.union(ports, checks.controls.get((pair.source, pair.destination, families[pair]), ())[:4])
-        targets[pair.source].append(_target(pair, ports, state))
+        if ports:
+            targets[pair.source].append(_target(pair, ports, state))
     return Round(first_listeners(checks), dict(targets))
 
 
@@ -115,7 +119,7 @@ def _target(pair: Pair, ports: PortSet, started: Mapping[str, Any]) -> dict[str,
 
 def _landmarks(checks: Checks) -> PortSet:
     """Every end of every range in the table and in the checks, with its neighbours."""
-    sets = [check.ports for check in checks.checks]
+    sets = [*(check.ports for check in checks.checks), *checks.controls.values()]
     sets += [
         _ports.parse_ports(row.ports)
         for row in _requirements.load_table().requirements
