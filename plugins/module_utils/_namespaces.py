@@ -88,7 +88,10 @@ def read_hosts(hosts):
 
 def _read_address(value):
     address = ipaddress.ip_address(str(value))
-    if address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local:
+    unfit = address.is_loopback or address.is_multicast or address.is_unspecified or address.is_link_local
+    # 240.0.0.0/4 with the broadcast address, and IPv4 in IPv6's clothes.
+    unfit = unfit or (address.is_reserved if address.version == 4 else address.ipv4_mapped is not None)
+    if unfit:
         raise ValueError("%s is no address by which another host can reach it" % address)
     return address
 

@@ -46,6 +46,8 @@ def test_hosts_are_sorted_and_their_addresses_canonical_and_each_once():
         ({"a": ["0.0.0.0"]}, "a: 0.0.0.0 is no address"),
         ({"a": ["224.0.0.1"]}, "a: 224.0.0.1 is no address"),
         ({"a": ["169.254.1.1"]}, "a: 169.254.1.1 is no address"),
+        ({"a": ["255.255.255.255"]}, "a: 255.255.255.255 is no address"),
+        ({"a": ["::ffff:192.0.2.1"]}, "is no address by which"),
         ({"a": ["fe80::7"]}, "a: fe80::7 is no address"),
         ({"a": ["192.0.2.1"], "b": ["192.0.2.1"]}, "b: address 192.0.2.1 is also that of a"),
     ],
