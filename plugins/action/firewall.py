@@ -147,6 +147,7 @@ class ActionModule(ActionBase):
             "changed": not restored,
             "restored": restored,
             "msg": "The firewall's change could not be confirmed over a fresh connection within "
-            f"{self._seconds()} s (last attempt: {self._problem.rstrip(TRAILING)}). {state}. "
-            "Check that the policy's management lets this controller in, or raise confirm_timeout if connecting takes that long.",
+            f"{self._seconds()} s (last attempt: {self._problem.rstrip(TRAILING)}). "
+            f"{state}. Check that the policy's management lets this controller in, or raise "
+            "confirm_timeout if connecting takes that long.",
         }

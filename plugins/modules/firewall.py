@@ -13,7 +13,7 @@ module: firewall
 short_description: Make a host's firewall permit what a Determined cluster requires
 version_added: 0.1.0
 description:
-  - Writes a host's policy, as the lookup P(determined.network.host_policy#lookup) computes it, into
+  - Writes a host's policy, as the filter P(determined.network.host_policies#filter) computes it, into
     chains and sets of its own, for IPv4 and IPv6. Rules, chains, sets and policies of others stay byte for
     byte as they are.
   - A change is guarded by a dead man's switch. Before the first command a process on the host is armed
@@ -56,7 +56,7 @@ options:
     default: auto
   policy:
     description:
-      - What this host must let in and out, as the lookup P(determined.network.host_policy#lookup) gives it.
+      - What this host must let in and out, as the filter P(determined.network.host_policies#filter) gives it.
       - Required with O(state=present).
     type: dict
   confirm_timeout:
@@ -91,9 +91,14 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Compute every host's policy, once for the play
+  ansible.builtin.set_fact:
+    computed: "{{ lookup('determined.network.cluster') | determined.network.host_policies }}"
+  run_once: true
+
 - name: Permit what the cluster requires of this host
   determined.network.firewall:
-    policy: "{{ lookup('determined.network.host_policy', cluster, inventory_hostname) }}"
+    policy: "{{ computed.policies[computed.by_host[inventory_hostname]] }}"
   become: true
 
 - name: Undo everything
@@ -232,7 +237,7 @@ def wanted_policy(params):
         return None
     if params["policy"] is None:
         raise BackendError(
-            "policy is missing: state present needs what lookup determined.network.host_policy gives"
+            "policy is missing: state present needs what filter determined.network.host_policies gives"
         )
     try:
         return _model.HostPolicy.from_dict(params["policy"])

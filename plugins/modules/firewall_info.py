@@ -36,7 +36,7 @@ options:
     default: auto
   policy:
     description:
-      - What the host should permit, as the lookup P(determined.network.host_policy#lookup) gives it. With
+      - What the host should permit, as the filter P(determined.network.host_policies#filter) gives it. With
         it RV(drift) is returned.
     type: dict
 notes:
@@ -46,9 +46,14 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Compute every host's policy, once for the play
+  ansible.builtin.set_fact:
+    computed: "{{ lookup('determined.network.cluster') | determined.network.host_policies }}"
+  run_once: true
+
 - name: Read the managed rules and how they differ from the policy
   determined.network.firewall_info:
-    policy: "{{ lookup('determined.network.host_policy', cluster, inventory_hostname) }}"
+    policy: "{{ computed.policies[computed.by_host[inventory_hostname]] }}"
   become: true
   register: firewall
 

@@ -193,30 +193,33 @@ def test_killed_before_and_after_every_command(old, new, variant):
 
 
 def cut_once(number: int) -> float:
-    """A change that cuts the client off -> seconds until the client was back."""
+    """A change that cuts the client off -> seconds from then until the old state was back."""
     with Pair("nft" if number % 2 else "legacy") as pair:
         before = prepare(pair, OLD if number % 3 else None)
         assert pair.client.connect("192.0.2.1", 22) == "open"
-        done = pair.apply(LOCKED_OUT, confirm_timeout=2.0)
-        began = time.monotonic()
+        done = pair.apply(LOCKED_OUT, confirm_timeout=4.0)
+        began = time.time()
         assert done.returncode == 0, done.stderr
         assert pair.client.connect("192.0.2.1", 22, timeout=0.3) == "filtered"
         assert pair.client.connect("2001:db8::1", 22, timeout=0.3) == "filtered"
         # What others change meanwhile is theirs and stays.
         pair.host.shell(f"iptables-{pair.variant} -A INPUT -s 203.0.113.77 -j DROP")
-        pair.host.wait_until(lambda: pair.client.connect("192.0.2.1", 22, timeout=0.3) == "open", 8)
-        took = time.monotonic() - began
+        pair.host.wait_until(pair.settled, 20)
+        (left,) = pair.host.left_in_run()
+        assert left.startswith("restored-")
+        restored = float(pair.host.run("stat", "--format=%.Z", f"/run/determined-network/{left}"))
+        assert pair.client.connect("192.0.2.1", 22) == "open"
         assert pair.client.connect("2001:db8::1", 22) == "open"
-        pair.host.wait_until(pair.settled)
         assert pair.state() == sorted([*before, "-A INPUT -s 203.0.113.77/32 -j DROP"])
-        return took
+        return restored - began
 
 
 def test_cut_off_right_after_the_change_twenty_times_of_twenty():
     with ThreadPoolExecutor(5) as pool:
         took = list(pool.map(cut_once, range(20)))
+    print("seconds until the old state was back:", sorted(round(seconds, 2) for seconds in took))
     assert len(took) == 20
-    assert max(took) < 2.0 + 1.5, took  # the timeout, and what looking takes on a busy machine
+    assert max(took) < 4.0 + 2.0, took  # the timeout, and the restore itself on a busy machine
 
 
 @pytest.fixture

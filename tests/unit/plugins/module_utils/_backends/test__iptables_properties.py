@@ -1,0 +1,242 @@
+"""For any policy: what is written is read back, and does to a packet what the policy says.
+
+The packets are judged by an evaluation of the rules that is written here, from
+iptables-extensions(8), and shares no code with what renders them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+
+from ansible_collections.determined.network.plugins.module_utils import _model, _ports
+from ansible_collections.determined.network.plugins.module_utils._backends import _iptables_text
+from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# Few hosts and ports, so that random packets often meet random rules.
+V4 = ["0.0.0.0/0", "192.0.2.1", "192.0.2.2", "192.0.2.0/30", "198.51.100.0/24", "203.0.113.7"]
+V6 = ["::/0", "2001:db8::1", "2001:db8::2", "2001:db8::/126", "2001:db8:1::/48"]
+CLIENTS = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.9", "203.0.113.7", "203.0.113.8"]
+CLIENTS += ["2001:db8::1", "2001:db8::3", "2001:db8:1::9", "2001:db8:2::1"]
+PORTS = [1, 22, 80, 443, 1024, 1734, 2600, 2750, 8080, 65535]
+
+port_texts = st.one_of(
+    st.sampled_from(["1-65535", "1024-65535", "22", "80,443", "2600-2900,1734"]),
+    st.lists(st.integers(1, 65535), min_size=1, max_size=40).map(lambda ports: ",".join(map(str, ports))),
+)
+names = st.sampled_from(["agents", "master", "clients", "a" * 16])
+ids = st.lists(st.sampled_from(["trial_sync", "trial_ssh", "x" * 64, "y" * 64, "z" * 64, "a_1"]), max_size=8)
+rules = st.builds(
+    lambda protocol, ports, peers, requirements: {
+        "protocol": protocol,
+        "ports": ports,
+        "peers": peers,
+        "requirements": requirements,
+    },
+    st.sampled_from(["tcp", "udp"]),
+    port_texts,
+    names,
+    ids,
+)
+peers = st.fixed_dictionaries(
+    {
+        name: st.fixed_dictionaries(
+            {
+                "ipv4": st.lists(st.sampled_from(V4), max_size=4),
+                "ipv6": st.lists(st.sampled_from(V6), max_size=4),
+            }
+        )
+        for name in ("agents", "master", "clients", "a" * 16)
+    }
+)
+policies = st.builds(
+    lambda mode, peers, inbound, outbound, management: _model.HostPolicy.from_dict(
+        {
+            "host": "h",
+            "mode": mode,
+            "peers": peers,
+            "inbound": inbound,
+            "outbound": outbound,
+            "management": management,
+        }
+    ),
+    st.sampled_from(["permit", "restrict"]),
+    peers,
+    st.lists(rules, max_size=4),
+    st.lists(rules, max_size=3),
+    st.lists(rules, max_size=2),
+)
+foreign = st.lists(
+    st.sampled_from(["-j ACCEPT", "-s 192.0.2.9/32 -j DROP", '-m comment --comment "-j DETERMINED-INPUT"']),
+    max_size=3,
+)
+
+
+def apply(kernel, policy):
+    backend = Iptables()
+    reading = kernel.drive(backend.read())
+    commands = backend.transactions(reading, backend.render(policy, reading))
+    for command in commands:
+        output = kernel.run(command)
+        assert output.code == 0, (command, output)
+    return commands
+
+
+@settings(max_examples=60, deadline=None)
+@given(first=policies, second=policies, own=foreign, default=st.sampled_from(["nft", "legacy"]))
+def test_from_any_policy_to_any_other_and_away(fake_kernel, first, second, own, default):
+    kernel = fake_kernel(default=default)
+    for variant, tool in ((default, "iptables"), (default, "ip6tables")):
+        kernel.chains(variant, tool)["INPUT"].extend(own)
+    backend = Iptables()
+    before = {
+        key: {name: list(rules) for name, rules in chains.items()} for key, chains in kernel.tables.items()
+    }
+    for policy in (first, second, first):
+        old = kernel.drive(backend.read()).state
+        apply(kernel, policy)
+        reading = kernel.drive(backend.read())
+        assert reading.state == backend.render(policy, reading)
+        assert apply(kernel, policy) == []
+        if old != reading.state:
+            # The way back, as the dead man's switch goes it, and forth again.
+            for command in backend.transactions(reading, old):
+                assert kernel.run(command).code == 0
+            assert kernel.drive(backend.read()).state == old
+            apply(kernel, policy)
+        for chains in kernel.tables.values():
+            assert chains["INPUT"][1:] == own and chains["INPUT"][0] == "-j DETERMINED-INPUT"
+    apply(kernel, None)
+    assert kernel.tables == before and kernel.sets == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(policy=policies)
+def test_text_and_back(fake_kernel, policy):
+    backend = Iptables()
+    kernel = fake_kernel()
+    state = backend.render(policy, kernel.drive(backend.read()))
+    for table in state.tables.values():
+        for _name, found in table.chains:
+            for rule in found:
+                assert _iptables_text.canonical(rule) == rule
+                words = shlex.split(rule)
+                if "--comment" in words:
+                    assert len(words[words.index("--comment") + 1]) <= 255
+                for option in ("--sports", "--dports"):
+                    if option in words:
+                        slots = words[words.index(option) + 1].replace(":", ",").split(",")
+                        assert len(slots) <= 15
+    assert all(len(name) <= 31 for name in state.sets)
+
+
+def verdict(state, chain, packet):
+    """What a chain says about a packet: "ACCEPT", "DROP" or "RETURN" (also at its end)."""
+    family = f"ipv{ipaddress.ip_address(packet['peer']).version}"
+    chains = dict(state.tables["nft", family].chains)
+    for rule in chains[chain]:
+        words = shlex.split(rule)
+        options = {}
+        while words:
+            word = words.pop(0)
+            if word == "-m":
+                words.pop(0)
+            else:
+                options[word] = [
+                    words.pop(0) for _ in range(2 if word in ("--match-set", "--tcp-flags") else 1)
+                ]
+        target = options.pop("-j")[0]
+        if all(matches(state, option, values, packet) for option, values in options.items()):
+            return target
+    return "RETURN"
+
+
+def matches(state, option, values, packet):
+    if option == "--comment":
+        return True
+    if option == "-i":
+        return packet.get("interface") == values[0]
+    if option == "-p":
+        return packet["protocol"] == values[0]
+    if option == "--match-set":
+        peer = ipaddress.ip_address(packet["peer"])
+        members = state.sets[values[0]].members
+        return any(peer in ipaddress.ip_network(member) for member in members)
+    if option == "--ctstate":
+        return packet["state"] in values[0].split(",")
+    if option in ("--sport", "--dport", "--sports", "--dports"):
+        port = packet["source" if "sport" in option else "destination"]
+        ranges = [part.partition(":") for part in values[0].split(",")]
+        return any(int(first) <= port <= int(last or first) for first, _colon, last in ranges)
+    if option == "--tcp-flags":
+        return packet["flags"] & set(values[0].split(",")) == set(values[1].split(","))
+    if option in ("--icmp-type", "--icmpv6-type"):
+        return packet.get("type") == values[0]
+    raise AssertionError(f"unknown option {option}")
+
+
+def asks_for(policy, found, packet, port):
+    """Whether a rule of the policy names this packet's peer, protocol and port."""
+    peer = ipaddress.ip_address(packet["peer"])
+    family = f"ipv{peer.version}"
+    return any(
+        rule.protocol == packet["protocol"]
+        and _ports.contains(rule.ports, port)
+        and any(peer in ipaddress.ip_network(network) for network in policy.peers[rule.peers][family])
+        for rule in found
+    )
+
+
+packets = st.fixed_dictionaries(
+    {
+        "peer": st.sampled_from(CLIENTS),
+        "protocol": st.sampled_from(["tcp", "udp", "sctp"]),
+        "source": st.sampled_from(PORTS),
+        "destination": st.sampled_from(PORTS),
+        "state": st.sampled_from(["NEW", "ESTABLISHED", "RELATED", "INVALID"]),
+        "flags": st.sampled_from([{"SYN"}, {"ACK"}, {"SYN", "ACK"}, {"RST", "ACK"}]),
+    }
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(policy=policies, packet=packets)
+def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
+    backend = Iptables()
+    state = backend.render(policy, fake_kernel().drive(backend.read()))
+    replied = packet["state"] == "ESTABLISHED"
+    required = asks_for(policy, policy.inbound, packet, packet["destination"]) or (
+        replied and asks_for(policy, policy.outbound, packet, packet["source"])
+    )
+    into = verdict(state, "DETERMINED-INPUT", packet)
+    if required:
+        assert into == "ACCEPT"
+    elif policy.mode == "permit":
+        assert into == "RETURN"
+    else:
+        resumed = packet["protocol"] == "tcp" and packet["state"] == "NEW" and packet["flags"] == {"ACK"}
+        managed = asks_for(policy, policy.management, packet, packet["destination"])
+        left_alone = packet["state"] in ("ESTABLISHED", "RELATED") or managed or resumed
+        assert into == ("RETURN" if left_alone else "DROP")
+        assert verdict(state, "DETERMINED-INPUT", dict(packet, interface="lo")) == "RETURN"
+    out = verdict(state, "DETERMINED-OUTPUT", packet)
+    wanted = asks_for(policy, policy.outbound, packet, packet["destination"]) or (
+        replied and asks_for(policy, policy.inbound, packet, packet["source"])
+    )
+    assert out == ("ACCEPT" if wanted else "RETURN")
+
+
+@settings(max_examples=60, deadline=None)
+@given(policy=policies, kind=st.sampled_from(["133", "134", "135", "136", "128", "2"]))
+def test_neighbour_discovery_is_never_dropped(fake_kernel, policy, kind):
+    backend = Iptables()
+    state = backend.render(policy, fake_kernel().drive(backend.read()))
+    packet = {"peer": "2001:db8:9::9", "protocol": "ipv6-icmp", "type": kind, "state": "UNTRACKED"}
+    for chain in ("DETERMINED-INPUT", "DETERMINED-OUTPUT"):
+        assert verdict(state, chain, packet) != "DROP"
+    found = policy.inbound + policy.outbound
+    if kind in ("133", "134", "135", "136") and any(policy.peers[rule.peers]["ipv6"] for rule in found):
+        assert verdict(state, "DETERMINED-INPUT", packet) == "ACCEPT"
+        assert verdict(state, "DETERMINED-OUTPUT", packet) == "ACCEPT"

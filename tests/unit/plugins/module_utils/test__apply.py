@@ -1,0 +1,239 @@
+"""One change at a time, and a switch that nobody has to remember."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from ansible_collections.determined.network.plugins.module_utils import _apply, _lock, _runner, _switch
+from ansible_collections.determined.network.plugins.module_utils._backends import _base
+
+TOKEN = "a" * 16
+
+
+def wait_until(condition, seconds=8.0):
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, "what was waited for did not happen"
+        time.sleep(0.02)
+
+
+class FileBackend(_base.Backend):
+    """A firewall that is a file; "bad" cannot be written."""
+
+    name = "file"
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def read(self):
+        text = yield _base.ReadFile(self.path)
+        return _base.Reading(text or "", "", "", (), (), (), None)
+
+    def render(self, policy, reading):
+        return policy or ""
+
+    def transactions(self, reading, desired):
+        if reading.state == desired:
+            return []
+        script = f"cat > {self.path}; ! grep -q bad {self.path}"
+        return [
+            _base.Command(("sh", "-c", "true"), purpose="begin"),
+            _base.Command(("sh", "-c", script), desired, "write"),
+        ]
+
+    def describe(self, state):
+        return state
+
+    def explain(self, command, output):
+        return f"Could not {command.purpose}"
+
+    def inspect(self):
+        raise NotImplementedError("not part of these tests")
+
+    def dump(self, state):
+        return state
+
+    def load(self, data):
+        return data
+
+
+class Host:
+    def __init__(self, folder):
+        self.directory = str(folder / "run")
+        self.file = folder / "firewall"
+        self.file.write_text("old")
+        self.backend = FileBackend(self.file)
+
+    def apply(self, wanted, confirm_timeout=30.0, token=TOKEN, check_mode=False, lock_timeout=0.2):
+        settings = _apply.Settings(confirm_timeout, lock_timeout, token, self.directory)
+        return _apply.apply(self.backend, wanted, settings, _runner.Runner(), check_mode)
+
+    def left(self):
+        return sorted(os.listdir(self.directory)) if os.path.isdir(self.directory) else []
+
+
+@pytest.fixture
+def host(tmp_path):
+    made = Host(tmp_path)
+    yield made
+    for change in _switch.changes(made.directory):
+        if change.watched:
+            os.kill(change.record["pid"], signal.SIGKILL)
+
+
+def test_a_change_is_armed_until_it_is_confirmed(host):
+    outcome = host.apply("new")
+    assert outcome.changed and outcome.armed and 29 < outcome.seconds_left <= 30
+    assert (outcome.plan.before, outcome.plan.after) == ("old", "new")
+    assert host.left() == ["armed-" + TOKEN]
+    (change,) = _switch.changes(host.directory)
+    assert change.watched and change.record["old"] == "old"
+    assert _apply.confirm(TOKEN, host.directory)
+    assert host.left() == [] and not os.path.exists(host.directory)
+    wait_until(lambda: not os.path.exists(f"/proc/{change.record['pid']}"))
+    assert host.file.read_text() == "new"
+    assert not _apply.confirm(TOKEN, host.directory)
+
+
+def test_unchanged_and_check_mode_touch_nothing(host):
+    assert not host.apply("old").changed
+    assert host.apply("new", check_mode=True).changed
+    assert not os.path.exists(host.directory) and host.file.read_text() == "old"
+
+
+def test_without_confirmation_the_old_state_comes_back(host):
+    host.apply("new", confirm_timeout=0.5)
+    assert host.file.read_text() == "new"
+    wait_until(lambda: host.left() == ["restored-" + TOKEN])
+    assert host.file.read_text() == "old"
+    assert not _apply.confirm(TOKEN, host.directory)
+    assert "old state is back" in _apply.settle(TOKEN, host.directory)["message"]
+    assert _apply.settle(TOKEN, host.directory)["state"] == "unknown"
+    assert not os.path.exists(host.directory)
+
+
+def test_a_failed_change_is_undone_at_once_and_disarmed(host):
+    with pytest.raises(_base.BackendError) as caught:
+        host.apply("bad")
+    assert "Could not write" in str(caught.value) and "as it was before" in str(caught.value)
+    assert host.file.read_text() == "old" and host.left() == []
+
+
+def test_a_change_that_takes_too_long_is_undone(host):
+    with pytest.raises(_base.BackendError) as caught:
+        host.apply("new", confirm_timeout=-1.0)
+    assert "longer than confirm_timeout" in str(caught.value)
+    wait_until(lambda: not any(name.startswith(("armed", "restoring")) for name in host.left()))
+    assert host.file.read_text() == "old"
+
+
+def test_an_open_change_blocks_the_next_and_check_mode_warns(host):
+    host.apply("new")
+    for wanted in ("newer", "new", ""):
+        with pytest.raises(_base.BackendError) as caught:
+            host.apply(wanted, token="b" * 16)
+        assert "awaits its confirmation" in str(caught.value)
+    assert "awaits its confirmation" in host.apply("newer", check_mode=True).warnings[0]
+    assert "awaits its confirmation for" in _switch.describe(host.directory, TOKEN)["message"]
+    assert _apply.settle(TOKEN, host.directory)["state"] == "armed"
+    assert _apply.confirm(TOKEN, host.directory)
+    assert host.apply("newer", token="b" * 16).changed
+
+
+def test_a_killed_switch_is_replaced(host):
+    host.apply("new")
+    (change,) = _switch.changes(host.directory)
+    os.kill(change.record["pid"], signal.SIGKILL)
+    wait_until(lambda: not _switch.changes(host.directory)[0].watched)
+    outcome = host.apply("newer", token="b" * 16)
+    assert outcome.plan.before == "old" and "switch was killed" in outcome.warnings[0]
+    assert host.left() == ["armed-" + "b" * 16]
+
+
+def test_a_killed_switch_in_the_middle_of_its_restore_is_replaced(host):
+    os.mkdir(host.directory, 0o700)
+    with open(_switch.path_of(host.directory, _switch.RESTORING, TOKEN), "w") as handle:
+        json.dump({"old": "older", "deadline": 0.0}, handle)
+    with open(os.path.join(host.directory, ".half-written"), "w"):
+        pass
+    outcome = host.apply("old")
+    assert outcome.plan.before == "older" and host.left() == ["armed-" + TOKEN]
+
+
+def test_what_could_not_be_restored_is_told(host):
+    os.mkdir(host.directory, 0o700)
+    with open(_switch.path_of(host.directory, _switch.FAILED, TOKEN), "w") as handle:
+        json.dump({"old": "older", "problem": "the disk burns"}, handle)
+    assert "the disk burns" in _switch.describe(host.directory, TOKEN)["message"]
+    assert "the disk burns" in host.apply("old").warnings[0]
+    assert host.left() == []
+
+
+def test_restoring_is_tried_until_it_works(host, tmp_path):
+    host.apply("new", confirm_timeout=0.4)
+    host.backend.path = str(tmp_path)  # this process only; make the switch's write fail instead:
+    os.unlink(str(host.file))
+    os.mkdir(str(host.file))
+    wait_until(lambda: host.left() and host.left()[0].startswith("restoring"))
+    time.sleep(0.3)
+    os.rmdir(str(host.file))
+    wait_until(lambda: host.left() == ["restored-" + TOKEN])
+    assert host.file.read_text() == "old"
+
+
+def test_the_switch_lets_go_of_everything_it_inherited(host):
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    host.apply("new")
+    os.close(writer)
+    assert os.read(reader, 1) == b"", "a reader of the module's output would wait for the switch"
+    (change,) = _switch.changes(host.directory)
+    assert os.getsid(change.record["pid"]) not in (os.getsid(0), os.getpid())
+    assert os.readlink(f"/proc/{change.record['pid']}/cwd") == "/"
+
+
+def test_a_switch_that_does_not_come_up_stops_the_change(host):
+    with pytest.raises(_base.BackendError) as caught:
+        _switch.arm(host.directory, TOKEN, {"deadline": 0.0}, None)  # the folder is missing
+    assert "could not be armed" in str(caught.value)
+
+
+def test_damaged_file_is_named(host):
+    os.mkdir(host.directory, 0o700)
+    path = _switch.path_of(host.directory, _switch.ARMED, TOKEN)
+    with open(path, "w") as handle:
+        handle.write("{")
+    with pytest.raises(_base.BackendError) as caught:
+        host.apply("new")
+    assert path in str(caught.value)
+    os.unlink(path)
+
+
+def test_one_holder_at_a_time(host):
+    with _lock.Lock(host.directory, 1.0):
+        with pytest.raises(_base.BackendError) as caught:
+            host.apply("new", lock_timeout=0.1)
+        assert "Another run" in str(caught.value)
+    assert not os.path.exists(host.directory)
+
+
+def test_a_lock_file_that_a_killed_run_left_is_no_obstacle(host):
+    os.mkdir(host.directory, 0o700)
+    with open(os.path.join(host.directory, "lock"), "w"):
+        pass
+    assert not host.apply("old").changed
+    assert not os.path.exists(host.directory)
+
+
+@pytest.mark.parametrize("kind", ["link", "open"])
+def test_a_folder_that_others_may_write_is_not_trusted(host, tmp_path, kind):
+    if kind == "link":
+        os.symlink(str(tmp_path), host.directory)
+    else:
+        os.mkdir(host.directory)
+        os.chmod(host.directory, 0o777)
+    with pytest.raises(_base.BackendError) as caught:
+        host.apply("new")
+    assert host.directory in str(caught.value) and host.file.read_text() == "old"

@@ -1,0 +1,47 @@
+"""Plans are texts; runners answer questions."""
+
+import os
+
+import pytest
+from ansible_collections.determined.network.plugins.module_utils import _runner
+from ansible_collections.determined.network.plugins.module_utils._backends import _base
+
+
+def question_and_answer():
+    found = yield _base.FindTool("sh")
+    missing = yield _base.FindTool("no-such-program-anywhere")
+    nothing = yield _base.ReadFile("/proc/no-such-file")
+    output = yield _base.Command((found, "-c", "cat; echo $LC_ALL; echo bad >&2; exit 3"), stdin="in ")
+    return found, missing, nothing, output
+
+
+def test_drive():
+    found, missing, nothing, output = _runner.Runner().drive(question_and_answer())
+    assert os.access(found, os.X_OK) and missing is None and nothing is None
+    assert output == _base.Output(3, "in C\n", "bad\n")
+
+
+def test_a_command_without_end_is_killed():
+    output = _runner.Runner().run(_base.Command(("sleep", "20"), timeout=0.2))
+    assert output.code == -9
+
+
+def test_retried_only_for_what_passes_by_itself(tmp_path):
+    count = tmp_path / "count"
+    script = f"echo x >> {count}; [ $(wc -l < {count}) -ge 3 ] || {{ echo 'in use' >&2; exit 1; }}"
+    assert _runner.Runner().run(_base.Command(("sh", "-c", script), retry_on="in use")).code == 0
+    assert len(count.read_text().split()) == 3
+    count.write_text("")
+    assert _runner.Runner().run(_base.Command(("sh", "-c", script), retry_on="other")).code == 1
+
+
+def test_a_program_that_cannot_start():
+    with pytest.raises(_base.BackendError) as caught:
+        _runner.Runner().run(_base.Command(("/no/such/program",)))
+    assert "/no/such/program" in str(caught.value)
+
+
+def test_sbin_is_searched_whatever_path_says(monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert "/sbin" in _runner.Runner().path.split(":")
+    assert _runner.Runner(path="/nowhere").find("sh") is None
