@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from ansible_collections.determined.network.plugins.module_utils import _namespace_state
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -44,8 +45,7 @@ class Lab:
     def __enter__(self) -> Lab:
         addresses = {name: texts for name, (_, texts) in self.hosts.items()}
         self._namespaces({"hosts": addresses, "owner_pid": os.getpid()})
-        state = json.loads(next(self.folder.glob("tree/localhost")).read_text())
-        self.namespaces = state["namespaces"]
+        self.namespaces = _namespace_state.read(self.name)["namespaces"]
         return self
 
     def __exit__(self, *problem: object) -> None:
@@ -54,7 +54,8 @@ class Lab:
     def _namespaces(self, arguments: dict) -> None:
         text = json.dumps({"name": self.name, **arguments})
         # Without an inventory, so that localhost is this machine and nothing else.
-        command = ["ansible", "localhost", "-i", "localhost,", "-c", "local", "-t", str(self.folder / "tree")]
+        command = ["ansible", "localhost", "-i", "localhost,", "-c", "local"]
+        command += ["-e", f"ansible_python_interpreter={sys.executable}"]
         done = self._run([*command, "-m", "determined.network.namespaces", "-a", text])
         assert done.returncode == 0, done.stdout + done.stderr
 
