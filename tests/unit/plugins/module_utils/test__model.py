@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host policy as a value: what a host accepts, and that it names every problem of the rest at once."""
 
-
-
 import copy
 import json
 

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sets of ports: what people write, what is refused, and their algebra."""
 
-
-
 import pytest
 
 from ansible_collections.determined.network.plugins.module_utils import _ports

@@ -343,3 +343,11 @@ def test_evidence_of_all_rounds_is_kept_once():
 def test_a_pair_that_was_not_asked_in_a_round_keeps_what_is_known():
     rounds = {"src": [source(observation(filtered="1")), source()], "dst": [LISTENING] * 2}
     assert classes(_observations.conclude(rounds)[PAIR]) == {"blocked": "1"}
+
+
+def test_two_targets_of_a_pair_in_one_round_are_one_question():
+    one = source(observation(filtered="1-9"), observation(refused="22"))
+    knowledge = _observations.conclude({"src": [one], "dst": [destination(resets=1)]})[PAIR]
+    assert classes(knowledge) == {"reached": "22", "blocked": "1-9"}
+    assert knowledge.asked == (ports("1-9,22"),)
+    assert knowledge.answered
