@@ -124,6 +124,7 @@ from ansible_collections.determined.network.plugins.plugin_utils import (
     _inventory,
     _problems,
     _resolve,
+    _settings,
 )
 
 
@@ -131,6 +132,12 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         if terms:
             raise AnsibleLookupError("determined.network.cluster takes no terms, only named options")
+        unknown = sorted(set(kwargs) - set(_settings.VARIABLES))
+        if unknown:
+            raise AnsibleLookupError(
+                f"determined.network.cluster has no option {', '.join(unknown)}; "
+                f"its options are {', '.join(_settings.VARIABLES)}"
+            )
         # The variables are read below, host by host, so that the result does not depend on who asks.
         self.set_options(direct=kwargs)
         try:

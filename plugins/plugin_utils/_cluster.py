@@ -26,7 +26,8 @@ GROUPS = {
 }
 CONFIGURED_ROLES = ("master", "agents")  # whose hosts get a firewall
 
-HOST_VARIABLES = ("determined_address", "ansible_host", "determined_gpus")
+ADDRESS_VARIABLES = ("determined_address", "ansible_host")
+HOST_VARIABLES = (*ADDRESS_VARIABLES, "determined_gpus")
 LOGIN_PORT_VARIABLES = ("ansible_port", "ansible_ssh_port")
 
 # Names -> for each the addresses found; an unknown name maps to the reason, a text.
@@ -111,8 +112,8 @@ def build_cluster(
     problems += found
     settings, found = _settings.check(options, login_ports)
     problems += found
-    # Where a host's variable could not be read, what stands in its place means nothing.
-    unread = {problem.where for problem in earlier_problems if problem.variable in HOST_VARIABLES}
+    # Where a host's address could not be read, what stands in its place means nothing.
+    unread = {problem.where for problem in earlier_problems if problem.variable in ADDRESS_VARIABLES}
     readable = {name: held for name, held in roles.items() if name not in unread}
     hosts, found = _read_hosts(readable, variables, resolve)
     problems += found
@@ -187,7 +188,7 @@ def _read_hosts(
 
 def _written_addresses(name: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Which variable gives a host's addresses, and what stands there; the host's own name in the last resort."""
-    for variable in ("determined_address", "ansible_host"):
+    for variable in ADDRESS_VARIABLES:
         value = variables.get(variable)
         if value is not None:
             items = value if isinstance(value, (list, tuple)) else [value]
