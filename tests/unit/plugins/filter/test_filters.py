@@ -1,0 +1,87 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filters: plain values in, plain values out, and their documentation."""
+
+import importlib
+import json
+import pkgutil
+
+import pytest
+import yaml
+
+import ansible_collections.determined.network.plugins.filter as filters
+from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
+from ansible_collections.determined.network.plugins.plugin_utils import _cluster
+
+MODULES = [name for _, name, _ in pkgutil.iter_modules(filters.__path__)]
+ADDRESSES = {"master": "192.0.2.10", "agent1": "192.0.2.21", "agent2": "192.0.2.22"}
+RUN = {"hosts": list(ADDRESSES), "sweep": "full", "seed": "1", "sample_size": "64", "max_peers": "0"}
+
+
+def load(name):
+    return importlib.import_module(f"{filters.__name__}.{name}")
+
+
+def call(name, *arguments):
+    result = load(name).FilterModule().filters()[name](*json.loads(json.dumps(arguments)))
+    return json.loads(json.dumps(result))
+
+
+@pytest.fixture
+def cluster():
+    roles = {name: ("master",) if name == "master" else ("agents",) for name in ADDRESSES}
+    variables = {name: {"determined_address": address} for name, address in ADDRESSES.items()}
+    return _cluster.build_cluster(roles, variables, {"mode": "restrict"}, lambda names: {}).to_dict()
+
+
+def test_all_filters_are_tested():
+    assert sorted(MODULES) == [
+        "host_policies",
+        "verification_again",
+        "verification_listeners",
+        "verification_targets",
+    ]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_filter_is_documented(name):
+    module = load(name)
+    assert list(module.FilterModule().filters()) == [name]
+    assert yaml.safe_load(module.DOCUMENTATION)["name"] == name
+    assert yaml.safe_load(module.EXAMPLES)
+    assert yaml.safe_load(module.RETURN)["_value"]
+
+
+def test_host_policies(cluster):
+    found = call("host_policies", cluster)
+    assert found["by_host"] == {"master": "master", "agent1": "agents", "agent2": "agents"}
+    for policy in found["policies"].values():
+        assert HostPolicy.from_dict(policy).to_dict() == policy
+        assert policy["host"] == ""
+
+
+def test_a_verification_from_the_first_listener_to_what_is_asked_again(cluster):
+    listeners = call("verification_listeners", cluster, RUN)
+    assert listeners["master"] == [{"address": "192.0.2.10", "protocol": "tcp", "ports": "8080"}]
+    started = {host: {"listening": listeners[host], "counters": {"tcp_resets_sent": 0}} for host in listeners}
+    targets = call("verification_targets", cluster, RUN, started)
+    assert {item["destination"] for item in targets["agent1"]} == {"master", "agent2"}
+    nothing = dict.fromkeys(("open", "refused", "rejected", "no_route", "error"), "")
+    rounds = {
+        host: [
+            {
+                "answer": host,
+                "started": started[host],
+                "read": {"alive": True, "counters": {"tcp_resets_sent": 0}},
+                "targets": targets[host],
+                # Nothing at all came back.
+                "probe": {"observations": [{**nothing, "filtered": item["ports"]} for item in targets[host]]},
+            }
+        ]
+        for host in ADDRESSES
+    }
+    again = call("verification_again", cluster, RUN, rounds)
+    assert set(again) == {"listeners", "targets"}
+    (to_master,) = [item for item in again["targets"]["agent1"] if item["destination"] == "master"]
+    assert to_master["ports"] == to_master["identify"] == "8080"
