@@ -78,6 +78,19 @@ options:
         really cannot come back, the host still restores itself after O(confirm_timeout) seconds.
     type: bool
     default: false
+  _step:
+    description:
+      - For the action plugin of this module, not for playbooks.
+      - Which step of a change this run is. V(apply) makes it, V(confirm) keeps it, V(settle) says what
+        became of it, V(compare) says whether the host differs from the policy.
+    type: str
+    choices: [apply, confirm, settle, compare]
+    default: apply
+  _change:
+    description:
+      - For the action plugin of this module, not for playbooks.
+      - Names the change, with 8 to 64 of a-z and 0-9.
+    type: str
 notes:
   - Needs root on the host, and there Python 3.6 or newer, iptables with ip6tables, and ipset.
   - The iptables tools are picked where our chains already are, else where the host's own rules are, else
@@ -167,19 +180,18 @@ def main():
             "confirm_timeout": {"type": "int", "default": 60},
             "lock_timeout": {"type": "int", "default": 10},
             "allow_lockout": {"type": "bool", "default": False},
-            # Between the action plugin and this module: which step of which change this run is
-            # (None: make it; "confirm": keep it; "settle": say what became of it; "compare":
-            # say whether the host still differs from the policy).
-            "_step": {"type": "str"},
+            "_step": {
+                "type": "str",
+                "choices": ["apply", "confirm", "settle", "compare"],
+                "default": "apply",
+            },
             "_change": {"type": "str"},
         },
         supports_check_mode=True,
     )
     step, token = module.params["_step"], module.params["_change"] or uuid.uuid4().hex
-    if step not in (None, "confirm", "settle", "compare") or not _switch.TOKEN.match(token):
-        module.fail_json(
-            msg="_step and _change are for the action plugin of this module, which fills them in"
-        )
+    if not _switch.TOKEN.match(token):
+        module.fail_json(msg="_change is for the action plugin of this module, which fills it in")
     try:
         if os.geteuid() != 0:
             raise BackendError(
