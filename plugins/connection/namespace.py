@@ -55,32 +55,36 @@ options:
 """
 
 EXAMPLES = r"""
-# Molecule, molecule.yml: namespaces instead of containers
-driver:
-  name: default
-platforms:
-  - name: agent1
-    addresses: [192.0.2.11, "2001:db8::11"]
-provisioner:
-  name: ansible
-  inventory:
-    group_vars:
-      all:
-        ansible_connection: determined.network.namespace
-        determined_rehearsal: molecule
-
-# Molecule, create.yml (destroy.yml says "state: absent" and the same name)
+# In Molecule, namespaces stand in for containers. molecule.yml:
+#
+#   driver:
+#     name: default
+#   platforms:
+#     - name: agent1
+#       addresses: [192.0.2.11, "2001:db8::11"]
+#   provisioner:
+#     name: ansible
+#     inventory:
+#       group_vars:
+#         all:
+#           ansible_connection: determined.network.namespace
+#           determined_rehearsal: molecule
+#
+# create.yml; destroy.yml says "state: absent" instead of "keep" and "hosts":
 - name: Create
   hosts: localhost
   connection: local
   gather_facts: false
+  vars:
+    ansible_connection: local # group_vars/all count for localhost, too
+    names: "{{ molecule_yml.platforms | map(attribute='name') }}"
+    addresses: "{{ molecule_yml.platforms | map(attribute='addresses') }}"
   tasks:
     - name: Build the namespaces
       determined.network.namespaces:
         name: molecule
         keep: true
-        hosts: "{{ dict(molecule_yml.platforms | map(attribute='name')
-                   | zip(molecule_yml.platforms | map(attribute='addresses'))) }}"
+        hosts: "{{ dict(names | zip(addresses)) }}"
 """
 
 import os
