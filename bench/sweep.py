@@ -48,25 +48,14 @@ def build() -> None:
     source, destination = HOSTS
     for name in HOSTS:
         run("ip", "netns", "add", name)
-    run(
-        "ip",
-        "-n",
-        source,
-        "link",
-        "add",
-        "wire",
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "wire",
-        "netns",
-        destination,
-    )
+    peer = ["type", "veth", "peer", "name", "wire", "netns", destination]
+    run("ip", "-n", source, "link", "add", "wire", *peer)
     for number, name in enumerate(HOSTS, 1):
         run("ip", "-n", name, "link", "set", "wire", "up")
         run("ip", "-n", name, "address", "add", f"192.0.2.{number}/24", "dev", "wire")
         run("ip", "-n", name, "address", "add", f"2001:db8::{number}/64", "dev", "wire", "nodad")
+    while any(" state UP " not in run("ip", "-n", name, "link", "show", "dev", "wire") for name in HOSTS):
+        time.sleep(0.02)
 
 
 def remove() -> None:

@@ -68,7 +68,7 @@ def run(targets, timeout, window, echo):
         if tcp:
             _probe_tcp_targets(tcp, _Pass(timeout, window, echoes.poll))
         if udp:
-            _probe_udp.run(udp, timeout, window, _probe_sockets.capacity())
+            _probe_udp.run(udp, timeout, _probe_sockets.capacity() - 1)
         results = echoes.finish()
     finally:
         echoes.close()

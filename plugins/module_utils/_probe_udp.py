@@ -19,6 +19,7 @@ import time
 
 from ansible_collections.determined.network.plugins.module_utils import (
     _model,
+    _ports,
     _probe_errors,
     _probe_sockets,
 )
@@ -36,60 +37,46 @@ class _Question(object):
         self.target, self.port, self.sock, self.since, self.sent = target, port, sock, since, 0
 
 
-def run(targets, timeout, window, capacity):
+def run(targets, timeout, capacity):
     """Ask every port of the UDP targets; ``timeout`` is in seconds, for all attempts together.
 
-    At most ``window`` questions to one address, and ``capacity`` in all, are open at once.
+    At most ``capacity`` questions are open at once: unlike connections they fill no queue.
     """
-    waiting = collections.deque((target, collections.deque(_numbers(target))) for target in targets)
-    open_by_target = collections.Counter()
+    waiting = collections.deque((target, port) for target in targets for port in _ports.numbers(target.ports))
     questions = {}
-    short_since = None
+    shortage = None
     epoll = select.epoll()
     try:
         while waiting or questions:
             now = time.monotonic()
-            for _unused in range(len(waiting)):
-                target, ports = waiting.popleft()
-                while ports and len(questions) < capacity and open_by_target[id(target)] < window:
-                    port = ports.popleft()
-                    try:
-                        question = _ask(target, port, now)
-                    except OSError as problem:
-                        if problem.errno not in _probe_errors.SHORTAGES:
-                            state = _probe_errors.classify(problem.errno, None, "", at_once=True)
-                            target.record(port, *state)
-                            continue
-                        short_since = short_since or now
-                        if now - short_since > _PATIENCE:
-                            reason = _probe_errors.describe_errno(problem.errno)
-                            target.record(port, _model.ERROR, reason)
-                            continue
-                        ports.appendleft(port)
-                        break
-                    short_since = None
-                    questions[question.sock.fileno()] = question
-                    open_by_target[id(target)] += 1
-                    epoll.register(question.sock.fileno(), select.EPOLLIN)
-                if ports:
-                    waiting.append((target, ports))
-            for descriptor, _unused in epoll.poll(timeout / 20.0, max(1, len(questions))):
+            for _unused in range(min(_LAP, capacity - len(questions), len(waiting))):
+                target, port = waiting.popleft()
+                try:
+                    question = _ask(target, port, now)
+                except OSError as problem:
+                    if problem.errno in _probe_errors.SHORTAGES:
+                        shortage = shortage or now
+                        if now - shortage < _PATIENCE:
+                            waiting.append((target, port))
+                            break
+                    target.record(port, *_probe_errors.classify(problem.errno, None, "", at_once=True))
+                    continue
+                shortage = None
+                questions[question.sock.fileno()] = question
+                epoll.register(question.sock.fileno(), select.EPOLLIN)
+            room = waiting and len(questions) < capacity and not shortage
+            for descriptor, _unused in epoll.poll(0 if room else timeout / 50.0, max(1, len(questions))):
                 _hear(questions[descriptor])
             for descriptor, question in list(questions.items()):
                 if question.sock is not None:
                     _repeat_or_give_up(question, now, timeout)
                 if question.sock is None:
                     del questions[descriptor]
-                    open_by_target[id(question.target)] -= 1
     finally:
         for question in questions.values():
             if question.sock is not None:
                 question.sock.close()
         epoll.close()
-
-
-def _numbers(target):
-    return [number for first, last in target.ports for number in range(first, last + 1)]
 
 
 def _ask(target, port, now):

@@ -190,6 +190,7 @@ observations:
       description:
         - How many RSTs the stack of this host sent because of these probes. Only a service that neither talks
           nor closes within two seconds after the probe said goodbye is left by one.
+        - A SYN-ACK that comes later than O(timeout) makes the stack send a RST too, which is not among them.
       type: int
     resets_received:
       description:

@@ -149,7 +149,9 @@ class Host:
 
     def __init__(self, name: str, number: int):
         self.name, self.ipv4, self.ipv6 = name, f"192.0.2.{number}", f"2001:db8::{number}"
-        self.python, self.user, self.services = sys.executable, [], []
+        # The host side runs on older Pythons too: name one of them to see it.
+        self.python = os.environ.get("DETERMINED_HOST_PYTHON", sys.executable)
+        self.user, self.services = [], []
 
     def address(self, family: str) -> str:
         return self.ipv4 if family == "ipv4" else self.ipv6
@@ -213,10 +215,20 @@ def two_hosts() -> Iterator[tuple[Host, Host]]:
             run("ip", "-n", host.name, "link", "set", "wire", "up")
             run("ip", "-n", host.name, "address", "add", f"{host.ipv4}/24", "dev", "wire")
             run("ip", "-n", host.name, "address", "add", f"{host.ipv6}/64", "dev", "wire", "nodad")
+        for host in hosts:
+            _wait_for_carrier(host)
         yield hosts[0], hosts[1]
     finally:
         for host in hosts:
             _clear(host)
+
+
+def _wait_for_carrier(host: Host) -> None:
+    """Until the kernel has noticed the carrier, an interface drops what it is given (ENOBUFS)."""
+    until = time.monotonic() + 60  # it can take seconds on a machine that makes many namespaces
+    while " state UP " not in run("ip", "-n", host.name, "link", "show", "dev", "wire"):
+        assert time.monotonic() < until, f"the wire of {host.name} does not come up"
+        time.sleep(0.02)
 
 
 def _clear(host: Host) -> None:
