@@ -37,13 +37,15 @@ class ActionModule(ActionBase):
         self._variables = task_vars
         self._change = uuid.uuid4().hex
         self._problem = "no attempt was made"
+        # A host that is not reached at all fails here, before anything could have been changed.
+        self._low_level_execute_command("exit 0", sudoable=False)
         try:
             found = self._module()
         except AnsibleError as problem:
+            if self._task.check_mode:
+                raise
             # The connection broke while the module ran: nobody knows how far it came.
             self._problem = str(problem)
-            if not self._has_changed():
-                raise
             found = {"changed": True}
             seconds_left = float(self._seconds())
         else:
@@ -73,10 +75,6 @@ class ActionModule(ActionBase):
         except ValueError:
             return 60
 
-    def _has_changed(self):
-        """Whether the run that was cut off can have armed the switch: not in check mode."""
-        return not self._task.check_mode
-
     def _reset(self):
         """Make sure that the next run opens a new connection."""
         if type(self._connection).reset is ConnectionBase.reset:
@@ -95,9 +93,7 @@ class ActionModule(ActionBase):
             else:
                 if not answer.get("failed"):
                     if not answer["kept"]:
-                        self._problem = (
-                            "the host was reached, but the change no longer awaited its confirmation"
-                        )
+                        self._problem = "a connection came up, but only after the host had given up waiting"
                     return answer["kept"]
                 self._problem = str(answer.get("msg", answer))
             time.sleep(max(0.0, min(PAUSE_SECONDS, deadline - time.monotonic())))

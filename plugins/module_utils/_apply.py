@@ -20,6 +20,7 @@ from typing import NamedTuple
 from ansible_collections.determined.network.plugins.module_utils import _lock, _plan, _switch
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
 
+_CONFIRM_SECONDS = 10.0  # how long a confirmation waits for the change itself to end
 _GRACE_SECONDS = 60.0  # how long a switch waits for a run that still holds the lock
 
 
@@ -201,8 +202,14 @@ def _settle_leftovers(backend, settings, runner):
 
 
 def confirm(token, directory=_lock.DIRECTORY):
-    """Keep a change -> True; False when it does not await a confirmation (any more)."""
-    return _switch.confirm(directory, token)
+    """Keep a change -> True; False when it does not await a confirmation (any more).
+
+    Waits for a run that is still at work: its connection may have broken before it ended.
+    """
+    if not os.path.lexists(directory):
+        return False
+    with _lock.Lock(directory, _CONFIRM_SECONDS):
+        return _switch.confirm(directory, token)
 
 
 def settle(token, directory=_lock.DIRECTORY):

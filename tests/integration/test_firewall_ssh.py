@@ -83,6 +83,38 @@ def test_a_host_that_is_cut_off_restores_itself_and_the_task_says_so(lab):
     assert not lab.play([task(policy=GOOD)])["changed"]
 
 
+def test_a_connection_that_breaks_while_the_module_runs(lab):
+    """The change goes on without its connection; the controller finds it and confirms it."""
+    lab.host.shell("mkdir /run/sbin && cp -a /usr/sbin/. /run/sbin/ && mount --bind /run/sbin /usr/sbin")
+    script = """#!/bin/sh
+if [ "$1" = restore ] && [ ! -e /run/cut ]; then
+  touch /run/cut; pid=$$
+  while [ "$(cat /proc/$pid/comm)" != sshd ]; do pid=$(sed "s/.*) . //" /proc/$pid/stat | cut -d" " -f1); done
+  kill -9 $pid; sleep 1.5
+fi
+exec /run/ipset "$@"
+"""
+    lab.host.run(
+        "sh",
+        "-ec",
+        "mv /usr/sbin/ipset /run/ipset; cat > /usr/sbin/ipset; chmod 755 /usr/sbin/ipset",
+        stdin=script,
+    )
+    result = lab.play([task(policy=GOOD)], ansible_pipelining=True)
+    assert "cut" in lab.host.run("ls", "/run") and lab.logins() >= 2
+    assert result["changed"] and result["confirmed"], result["output"]
+    assert lab.host.left_in_run() == []
+    assert not lab.play([task(policy=GOOD)])["changed"]
+
+
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_a_host_that_is_not_there_is_unreachable_at_once(lab, pipelining):
+    began = time.monotonic()
+    result = lab.play([task(policy=GOOD)], check=False, ansible_port=23, ansible_pipelining=pipelining)
+    assert result["unreachable"] and result["returncode"] == 4
+    assert time.monotonic() - began < 20
+
+
 def test_a_connection_without_reset_and_without_ssh(lab):
     result = lab.play([task(policy=LOCKED_OUT)], ansible_connection="local", ansible_host="localhost")
     assert result["confirmed"], "a local connection is cut by no policy"
