@@ -122,6 +122,7 @@ class _Pass(NamedTuple):
         sweeps = []
         for target, ports in chosen:
             taken = target.take(_model.FILTERED, ports)
+            target.repeated.update(taken)
             sweeps.append(self.sweep(target, taken, self.timeout))
         return self.run(sweeps)
 

@@ -34,6 +34,7 @@ class Target(object):
         self.answers = {}
         self.reasons = {}  # (state, reason) -> port numbers
         self.sent = 0
+        self.repeated = set()  # ports whose SYN went out more than once
         self.resets_sent = 0
         self.resets_received = 0
         self.seconds = []  # how long the first answers took
@@ -87,6 +88,8 @@ class Target(object):
         for (state, reason), ports in self.reasons.items():
             seen["rejections" if state == _model.REJECTED else "errors"][reason] = _compact(ports)
         seen["sent"] = self.sent
+        # Each of these may have been reset more than once, although it is seen once.
+        seen["refused_repeatedly"] = len(self.repeated.intersection(self.states[_model.REFUSED]))
         seen["resets_sent"] = self.resets_sent
         seen["resets_received"] = self.resets_received
         seen["connect_milliseconds"] = round(1000 * median(self.seconds), 3) if self.seconds else None

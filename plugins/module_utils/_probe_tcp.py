@@ -38,6 +38,7 @@ _TIMED = 28  # the first laps only: so many answers of a target are timed
 _PATIENCE = 5.0  # seconds that a shortage may last
 _IDLE = 0.05  # seconds
 _PAUSE = 0.1  # seconds without a launch after a shortage
+_REPETITION = 0.9  # seconds: the kernel repeats an unanswered SYN after 1 s (RFC 6298, section 2)
 
 
 class Sweep(object):
@@ -275,6 +276,8 @@ class Engine(object):
         own = _probe_sockets.source_address(target) if extended else ""
         state, reason = _probe_errors.classify(number, extended, own, seconds=elapsed)
         target.record(flight.port, state, reason)
+        if elapsed > _REPETITION:
+            target.repeated.add(flight.port)
         if state == _model.OPEN:  # opened and reset before we looked
             target.resets_received += 1
             if flight.port in target.identify:

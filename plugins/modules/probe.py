@@ -192,6 +192,11 @@ observations:
           nor closes within two seconds after the probe said goodbye is left by one.
         - A SYN-ACK that comes later than O(timeout) makes the stack send a RST too, which is not among them.
       type: int
+    refused_repeatedly:
+      description:
+        - How many of the ports in RV(observations[].refused) were asked more than once, so that the destination
+          may have sent more resets than were seen.
+      type: int
     resets_received:
       description:
         - How many established connections the destination reset. Its stack counts these RSTs too, besides
@@ -229,6 +234,7 @@ observations:
       rejections: {}
       errors: {}
       sent: 64512
+      refused_repeatedly: 0
       resets_sent: 0
       resets_received: 0
       connect_milliseconds: 0.21

@@ -109,7 +109,7 @@ class _Destination:
         self._held = _by_address(started.get("held"))
         self._services = _ports.parse_ports((started.get("listening_services") or {}).get("tcp", ""))
         before, after = (part.get("counters") for part in (started, read))
-        self.resets: int | None = None
+        self.resets: int | None = None  # at least so many for the ports that sources saw refused
         if before and after:
             own = sum(item.get("resets_sent", 0) for _, item in _observations(result))
             self.resets = after["tcp_resets_sent"] - before["tcp_resets_sent"] - own
@@ -149,6 +149,11 @@ def _refused_by_destination(
             if destination and pair.protocol == "tcp":
                 refused = _ports.parse_ports(observation["refused"])
                 seen[pair.destination] += _ports.count(_ports.subtract(refused, destination.occupied(pair)))
+                if destination.resets is not None:
+                    # A port that was asked twice and reset twice, or a connection that was reset, would hide a
+                    # reset that a firewall imitates.
+                    destination.resets -= observation.get("refused_repeatedly", 0)
+                    destination.resets -= observation.get("resets_received", 0)
     return seen
 
 
@@ -218,7 +223,7 @@ def _notes(
         notes.append(f"{count} closed ports were reset by {pair.destination} itself, as its own counter attests")
     elif closed:
         notes.append(
-            f"sources saw {refused_in_all} resets, but {pair.destination} sent {destination.resets}: "
+            f"sources saw {refused_in_all} resets, but {pair.destination} surely sent only {destination.resets}: "
             "a firewall imitates resets"
         )
     if imitated:

@@ -94,4 +94,7 @@ class Lab:
 
     def start(self, host: str, command: str) -> subprocess.Popen[bytes]:
         """Start a shell command on a host that goes on; the test ends it."""
-        return subprocess.Popen([*self.enter(host), "sh", "-ec", command], stderr=subprocess.DEVNULL)
+        # nsenter forks to enter a PID namespace, so ending it would leave the command behind.
+        ends_with_parent = ["setpriv", "--pdeathsig", "KILL"]
+        command_line = [*self.enter(host), *ends_with_parent, "sh", "-ec", command]
+        return subprocess.Popen(command_line, stderr=subprocess.DEVNULL)

@@ -74,7 +74,7 @@ def test_a_right_network_is_proven(lab):
     done = lab.play("verify", verify_seed=1)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = lab.report()["summary"]
-    assert summary["correct"] == summary["checks"] > 100
+    assert summary["correct"] == summary["checks"] > 80
     assert {cell["requirement"] for cell in lab.report()["checks"]} >= {"restrict", "gloo_rendezvous", "tensorboard"}
 
 

@@ -257,7 +257,7 @@ def test_notes_tell_what_proves():
     )
     assert knowledge.reasons == {"icmp 3/13 from 192.0.2.1": ((5, 5),), "Too many open files": ((6, 6),)}
     assert conclude(observation(refused="1-4"), destination(resets=1)).notes == (
-        "sources saw 4 resets, but dst sent 1: a firewall imitates resets",
+        "sources saw 4 resets, but dst surely sent only 1: a firewall imitates resets",
     )
 
 
