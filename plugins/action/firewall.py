@@ -57,7 +57,9 @@ class ActionModule(ActionBase):
         result.update(found)
         deadline = time.monotonic() + seconds_left
         kept = self._confirm(deadline)
-        result.update(confirmed=True) if kept else result.update(self._settle(deadline))
+        result.update({"confirmed": True} if kept else self._settle(deadline))
+        if result.get("restored"):
+            result.pop("diff", None)  # it shows a change that is no more
         return result
 
     def _module(self, step=None):
@@ -72,8 +74,8 @@ class ActionModule(ActionBase):
     def _seconds(self):
         try:
             return int(self._task.args.get("confirm_timeout", 60))
-        except ValueError:
-            return 60
+        except (TypeError, ValueError):
+            return 60  # the module has said what is wrong with it, or takes its default
 
     def _reset(self):
         """Make sure that the next run opens a new connection."""

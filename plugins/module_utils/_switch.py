@@ -74,7 +74,7 @@ def changes(directory):
                 continue  # settled in this very moment
             except ValueError as problem:
                 raise BackendError(
-                    "%s is damaged: %s" % (os.path.join(directory, name), problem)
+                    "%s is damaged: %s. Look at it, then remove it" % (os.path.join(directory, name), problem)
                 ) from problem
             found.append(Change(parts.group(1), parts.group(2), record, watched))
     return found
