@@ -148,9 +148,7 @@ class Lab:
     def __init__(self, person: Person, state: dict):
         self.person, self.state = person, state
         keeper = state["keeper"]["pid"]
-        places = [entry["files"]["net"] for entry in state["namespaces"].values()]
-        own = [f"/proc/{keeper}/ns/net", f"/proc/{keeper}/ns/pid"]
-        self.numbers = {os.readlink(place) for place in [*places, *own]}
+        self.number = os.readlink(f"/proc/{keeper}/ns/pid")
         self.ended = float("inf")
 
     def command(self, host: str, *arguments: str) -> list[str]:
@@ -185,12 +183,12 @@ class Lab:
             for kind in ("watcher", "keeper")
             if running(self.state[kind]["pid"])
         ]
-        for kind in ("net", "pid"):
-            for link in Path("/proc").glob(f"[0-9]*/ns/{kind}"):
-                with contextlib.suppress(OSError):
-                    # The kernel gives a number again: what began after the end is not meant.
-                    if os.readlink(link) in self.numbers and started(link.parents[1]) < self.ended:
-                        found.append(f"{link} -> {os.readlink(link)}")
+        # Whatever runs inside is in its PID namespace, and no process ever changes that.
+        for link in Path("/proc").glob("[0-9]*/ns/pid"):
+            with contextlib.suppress(OSError):
+                # The kernel gives a number again: what began after the end is not meant.
+                if os.readlink(link) == self.number and started(link.parents[1]) < self.ended:
+                    found.append(f"{link} -> {os.readlink(link)}")
         found += [
             str(path) for path in self.person.state_files() if path.name == self.state["name"] + ".json"
         ]
