@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleError
-
 from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _settings
 from ansible_collections.determined.network.plugins.plugin_utils._problems import Problem
 
@@ -58,7 +56,7 @@ class Inventory:
             if self._set_by_play(variable):
                 try:
                     options[option] = self._templar.template(self._variables[variable])
-                except AnsibleError as error:
+                except Exception as error:  # before ansible-core 2.19 whatever a template raises comes through
                     problems.append(_untemplatable("the play", variable, error))
                 continue
             values: dict[str, dict[str, Any]] = {}
@@ -79,7 +77,7 @@ class Inventory:
             return
         try:
             target[name] = view[name]
-        except AnsibleError as error:
+        except Exception as error:  # as above
             problems.append(_untemplatable(host, name, error))
 
     def _set_by_play(self, variable: str) -> bool:
@@ -97,5 +95,5 @@ def _summarize(problems: list[Problem]) -> list[Problem]:
     return [problems[0]._replace(where=f"{problems[0].where} and {len(problems) - 1} more")]
 
 
-def _untemplatable(where: str, variable: str, error: AnsibleError) -> Problem:
+def _untemplatable(where: str, variable: str, error: Exception) -> Problem:
     return Problem(where, variable, f"cannot be computed: {error}", "define what its template uses")
