@@ -205,20 +205,22 @@ all:
 
 @pytest.mark.parametrize("host", ["one", "two", "three", "localhost"])
 def test_templates_that_fail_are_told_with_all_the_rest(inventory, host):
-    lines = problems(inventory(BROKEN), host, master_port="x").splitlines()
-    assert lines[0] == "The inventory has 7 problems; nothing was changed:"
-    wheres = [
-        line.split(". ", 1)[1].split(" cannot")[0].split(" has")[0].split(" is")[0] for line in lines[1:6]
-    ]
-    assert wheres == [
+    told = problems(inventory(BROKEN), host, master_port="x")
+    for part in (
         "one: determined_address:",
-        "three: determined_gpus:",
-        "one and 2 more: determined_client_networks:",
-        "one and 2 more: determined_services:",
-        "group determined_master:",
-    ]
-    assert "all hosts: determined_master_port: 'x' in ports 'x': not a number." in lines[6]
-    assert "three: ansible_host: 192.0.2.2 is the address of two too." in lines[7]
+        "three: determined_gpus: cannot be computed:",
+        "determined_client_networks:",
+        "determined_services:",
+        "group determined_master: has 2 hosts (one, two)",
+        "all hosts: determined_master_port: 'x' in ports 'x': not a number.",
+        "three: ansible_host: 192.0.2.2 is the address of two too.",
+        # What is undefined is named. (Before ansible-core 2.19 the template itself comes back instead.)
+        "nothing",
+        "nowhere",
+        "nobody",
+    ):
+        assert part in told
+    assert told.startswith("The inventory has 7 problems; nothing was changed:")
 
 
 def test_an_empty_inventory_names_both_missing_groups(inventory):

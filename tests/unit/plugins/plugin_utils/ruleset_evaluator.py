@@ -60,10 +60,7 @@ class Ruleset:
             name, side = rule["--match-set"].split()
             if not any(packet[side] in network for network in self._sets[name]):
                 return 0
-        if "--sport" in rule or "--sports" in rule:
-            return (
-                0  # a client's port lies in the ephemeral range; only DHCP asks for another without a state
-            )
+        # Whoever opens a connection picks its own port, so a rule that asks for one matches as soon as it may.
         return _port_bits(rule.get("--dport") or rule.get("--dports") or "1:65535")
 
 
