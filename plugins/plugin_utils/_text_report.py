@@ -24,6 +24,7 @@ _SYMBOLS = (
 _LEGEND = ". open   X filtered   R rejected   r refused   ! no answer   # self   blank: not asked"
 MOST_LINES = 40  # of wrong cells; report.json has them all
 MOST_COLUMNS = 40  # hosts in the matrix
+MOST_NAMES = 5  # of hosts in a sentence
 
 
 def render(report: Mapping[str, Any], path: str) -> list[str]:
@@ -45,6 +46,10 @@ def _heading(run: Mapping[str, Any]) -> str:
     text = f"Verified in mode {run['mode']}: {sweep}"
     if run.get("max_peers"):
         text += f", at most {run['max_peers']} destinations for each source and row"
+    if run.get("left_out"):
+        names = ", ".join(run["left_out"][:MOST_NAMES])
+        more = len(run["left_out"]) - MOST_NAMES
+        text += f"; NOT verified, since this run left them out: {names}" + (f" and {more} more" if more > 0 else "")
     return text
 
 

@@ -39,8 +39,10 @@ def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Round
 def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
     """Everything that was seen -> the report."""
     checks = _derive(cluster, run)
-    mode = cluster["settings"]["mode"]
-    described = {"mode": mode, **{name: run[name] for name in ("sweep", "seed", "sample_size", "max_peers")}}
+    described = {"mode": cluster["settings"]["mode"]}
+    described |= {name: run[name] for name in ("sweep", "seed", "sample_size", "max_peers")}
+    # --limit leaves hosts out; then the report must not look like one about all of them.
+    described["left_out"] = sorted(set(cluster["hosts"]) - set(map(str, run["hosts"])))
     return _report.build_report(checks.checks, checks.uncovered, _observations.conclude(rounds), described)
 
 

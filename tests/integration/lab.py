@@ -59,17 +59,26 @@ class Lab:
         done = self._run([*command, "-m", "determined.network.namespaces", "-a", text])
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+    def begin(self, *command: str) -> subprocess.Popen[str]:
+        """Start one of Ansible's tools, found beside this Python."""
         environment = {
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/collections"),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
         }
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         tool = [str(TOOLS / command[0]), *command[1:]]
-        return subprocess.run(
-            tool, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, text=True, capture_output=True, timeout=600
-        )
+        return subprocess.Popen(tool, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, **output)
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        with self.begin(*command) as process:
+            try:
+                out, err = process.communicate(timeout=600)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def play(self, playbook: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
         """Play a playbook of the collection against the namespaces."""

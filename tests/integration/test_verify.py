@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import time
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
@@ -184,7 +186,35 @@ def test_a_host_that_fails_is_an_error_and_never_a_pass(lab):
     assert others == {"correct"}
 
 
+def listening(lab):
+    return [host for host in HOSTS if "LISTEN" in lab.shell(host, "ss -Hltn")]
+
+
+def wait_until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert condition()
+
+
+def test_listeners_end_by_themselves_when_the_play_is_killed(lab):
+    arguments = json.dumps({"verify_lifetime": 20, "verify_report_dir": str(lab.folder), "verify_sweep": "full"})
+    play = lab.begin("ansible-playbook", "determined.network.verify", "-i", str(lab.inventory), "-e", arguments)
+    try:
+        wait_until(lambda: len(listening(lab)) >= 3, 60)
+    finally:
+        play.kill()
+        play.wait()
+    wait_until(lambda: not listening(lab), 40)
+
+
+def test_a_limited_run_says_what_it_left_out(lab):
+    done = lab.play("verify", "--limit", "master,laptop", verify_seed=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NOT verified, since this run left them out: agent1, agent2, stranger" in done.stdout
+    assert {cell["source"] for cell in lab.report()["checks"] if cell["verdict"] != "advice"} == {"laptop"}
+
+
 def test_nothing_listens_after_a_verification(lab):
     lab.play("verify", verify_seed=1)
-    for host in HOSTS:
-        assert "LISTEN" not in lab.shell(host, "ss -Hltn")
+    assert listening(lab) == []
