@@ -36,7 +36,7 @@ _FIGURE = re.compile(r"(?<![\w./-])(\d+)(?:\s*-\s*(\d+))?(?![\w/-])")
 
 
 class Item(NamedTuple):
-    """One bullet, note or paragraph: its key, and its own text in one line, without that of bullets inside."""
+    """One bullet, note or paragraph: its key, and its own text as one line, without that of inner bullets."""
 
     key: str
     text: str
@@ -100,7 +100,7 @@ def _items(lines: list[str], prefix: str, top: bool = False) -> list[Item]:
 
 
 def _blocks(lines: list[str]) -> Iterable[list[str]]:
-    """Lines -> blocks that belong together: a paragraph, or a bullet or directive with all that is indented below."""
+    """Lines -> blocks that belong together: a paragraph, or a bullet or directive with what is indented below."""
     block: list[str] = []
     for line in lines:
         starts_anew = line.strip() and not line.startswith(" ")

@@ -51,8 +51,8 @@ def resolve(dotted):
         candidate = PLUGINS.joinpath(*parts[:length])
         if candidate.with_suffix(".py").is_file():
             return "/".join(parts[:length])
-        if (candidate / "__init__.py").is_file():
-            return "/".join([*parts[:length], "__init__"])
+        if length == len(parts) and (candidate / "__init__.py").is_file():
+            return "/".join([*parts, "__init__"])
     raise AssertionError(f"{dotted} is no file of the collection")
 
 

@@ -13,6 +13,7 @@ from simulated_network import MOST_ROUNDS, Network, Path, play
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _checks
+from inventories import CHECKED
 
 ALL = _ports.ALL_PORTS
 MIXED = {
@@ -259,7 +260,7 @@ def expected_verdict(cell, network, played):
     return ("correct", "") if controlled else ("error", "")
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, **CHECKED, suppress_health_check=list(HealthCheck))
 @given(networks(), st.sampled_from(["full", "sample"]))
 def test_the_report_finds_exactly_what_is_wrong(network, sweep):
     played = play(network, sweep=sweep)
