@@ -19,6 +19,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# User ids that nobody has.
+ORDINARY, ANOTHER = 64201, 64202
+
 # What `python -m ansible` imports. A virtual environment may lie where only root can read.
 DISTRIBUTIONS = ("ansible-core", "jinja2", "markupsafe", "pyyaml", "packaging", "resolvelib", "netaddr")
 
@@ -128,11 +131,12 @@ class Person:
             os.chown(made, self.user, self.user)
         return path
 
-    def state_files(self) -> list[Path]:
+    def state_files(self, name: str = "") -> list[Path]:
+        """The files of this user's rehearsals whose names begin with ``name``."""
         places = ["/run/determined-network"] if self.user == 0 else [f"/tmp/determined-network-{self.user}"]
         if self.user:
             places.append(f"/run/user/{self.user}/determined-network")
-        return [path for place in places for path in Path(place).glob("*")]
+        return [path for place in places for path in Path(place).glob(name + "*")]
 
     def build(self, name: str, hosts: dict, owner: int | None = None) -> Lab:
         """Build without Ansible; ``owner`` None keeps it. RuntimeError if it is refused."""

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of rehearsals share."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from . import _rehearsing as rehearsing
+
+
+@pytest.fixture(scope="session")
+def desk():
+    """A place that every user can read, with the collection and a home for everybody who rehearses."""
+    # Not pytest's own directory: that one is root's alone.
+    place = Path(tempfile.mkdtemp(prefix="determined-network-tests-", dir="/tmp"))
+    try:
+        rehearsing.furnish(place)
+        for user in (0, rehearsing.ORDINARY, rehearsing.ANOTHER):
+            rehearsing.Person(user, place).move_in()
+        yield place
+    finally:
+        shutil.rmtree(place)
+
+
+@pytest.fixture(params=[0, rehearsing.ORDINARY], ids=["root", "ordinary user"])
+def person(request, desk):
+    return rehearsing.Person(request.param, desk)
+
+
+@pytest.fixture
+def root(desk):
+    return rehearsing.Person(0, desk)
+
+
+@pytest.fixture
+def name(request):
+    """A name of its own for the rehearsal of every test."""
+    return "test-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
