@@ -29,7 +29,6 @@ from ansible.playbook.play import Play  # noqa: E402
 from ansible.template import Templar  # noqa: E402
 from ansible.vars.hostvars import HostVars  # noqa: E402
 from ansible.vars.manager import VariableManager  # noqa: E402
-
 from ansible_collections.determined.network.plugins.filter import host_policies  # noqa: E402
 from ansible_collections.determined.network.plugins.lookup import cluster as lookup_cluster  # noqa: E402
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _requirements
 
@@ -122,9 +121,7 @@ def test_host_side_is_python_3_6(name):
                 "waitid_pidfd",
             }
     if name != "module_utils/_backends/__init__":
-        assert source.startswith(
-            ("# -*- coding: utf-8 -*-\n", "#!/usr/bin/python\n# -*- coding: utf-8 -*-\n")
-        )
+        assert source.startswith(("# -*- coding: utf-8 -*-\n", "#!/usr/bin/python\n# -*- coding: utf-8 -*-\n"))
 
 
 # --- doors ------------------------------------------------------------------------------------------
@@ -146,9 +143,7 @@ def test_commands_run_and_sockets_open_only_at_their_doors(name):
         ]
         assert not [attribute for attribute in run if RUNS.match(attribute)]
         assert not [
-            node
-            for node in ast.walk(tree_of(name))
-            if isinstance(node, ast.Attribute) and node.attr == "run_command"
+            node for node in ast.walk(tree_of(name)) if isinstance(node, ast.Attribute) and node.attr == "run_command"
         ]
     if not SOCKET_DOORS.match(name):
         assert not used & SOCKETS
@@ -163,8 +158,7 @@ EFFECTS = COMMANDS | SOCKETS | {"os", "shutil", "fcntl", "select", "signal", "ct
         name
         for name in names(HOST_SIDE)
         if name.startswith("module_utils/_backends/")
-        or name.split("/_")[-1]
-        in ("model", "ports", "plan", "proxy", "lockout", "namespaces", "listener_plan")
+        or name.split("/_")[-1] in ("model", "ports", "plan", "proxy", "lockout", "namespaces", "listener_plan")
     ],
 )
 def test_the_hosts_pure_middle_has_no_effects(name):
@@ -172,9 +166,7 @@ def test_the_hosts_pure_middle_has_no_effects(name):
     assert not [node for node in ast.walk(tree_of(name)) if isinstance(node, ast.Name) and node.id == "open"]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in names(FILES) if "Pure." in (ast.get_docstring(tree_of(name)) or "")]
-)
+@pytest.mark.parametrize("name", [name for name in names(FILES) if "Pure." in (ast.get_docstring(tree_of(name)) or "")])
 def test_a_file_that_calls_itself_pure_is(name):
     assert not tops(imports(name)[0]) & ((EFFECTS | {"ansible", "pathlib"}) - {"os"})
     for node in ast.walk(tree_of(name)):
@@ -269,9 +261,7 @@ def constants(name):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             skipped.add(body[0].value)
-        if isinstance(node, ast.Assign) and any(
-            getattr(target, "id", "") in TEXTS for target in node.targets
-        ):
+        if isinstance(node, ast.Assign) and any(getattr(target, "id", "") in TEXTS for target in node.targets):
             skipped.update(ast.walk(node.value))
     return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in skipped]
 
@@ -295,9 +285,7 @@ PORT_TEXT = re.compile(r"[\d\s,-]+\Z")
 def table_figures():
     table = _requirements.load_table()
     texts = [*table.default_master_port.values(), table.default_management_ports]
-    texts += [
-        row.ports for row in table.requirements if row.ports and row.ports not in _requirements.PORT_SETTINGS
-    ]
+    texts += [row.ports for row in table.requirements if row.ports and row.ports not in _requirements.PORT_SETTINGS]
     return {end for text in texts for pair in _ports.parse_ports(text) for end in pair} - GENERAL
 
 

@@ -7,10 +7,9 @@ import importlib
 import json
 import pkgutil
 
+import ansible_collections.determined.network.plugins.filter as filters
 import pytest
 import yaml
-
-import ansible_collections.determined.network.plugins.filter as filters
 from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
 from ansible_collections.determined.network.plugins.plugin_utils import _cluster
 

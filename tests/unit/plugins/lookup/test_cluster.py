@@ -15,7 +15,6 @@ from ansible.playbook.play import Play
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
-
 from ansible_collections.determined.network.plugins.lookup import cluster as lookup_cluster
 from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _settings
 
@@ -139,11 +138,7 @@ HOSTS = ("master", "agent1", "agent2", "elsewhere", "localhost")
         {"limit": "agent2"},
         # Variables of single hosts, of cluster hosts or of others.
         {"text": INVENTORY.replace("number: 1", "number: 1, determined_tls: true")},
-        {
-            "text": INVENTORY.replace(
-                "203.0.113.1", "203.0.113.1, determined_tls: true, determined_master_port: 1"
-            )
-        },
+        {"text": INVENTORY.replace("203.0.113.1", "203.0.113.1, determined_tls: true, determined_master_port: 1")},
     ],
     ids=["inventory", "play", "extra", "limit", "one-host", "other-host"],
 )

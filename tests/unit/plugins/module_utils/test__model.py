@@ -7,7 +7,6 @@ import copy
 import json
 
 import pytest
-
 from ansible_collections.determined.network.plugins.module_utils import _model
 
 GOOD = {
@@ -17,9 +16,7 @@ GOOD = {
         "agents": {"ipv4": ["192.0.2.21", "192.0.2.22"], "ipv6": ["2001:db8::21"]},
         "anywhere": {"ipv4": ["0.0.0.0/0"], "ipv6": ["::/0"]},
     },
-    "inbound": [
-        {"protocol": "tcp", "ports": "1024-65535", "peers": "agents", "requirements": ["agents_from_agents"]}
-    ],
+    "inbound": [{"protocol": "tcp", "ports": "1024-65535", "peers": "agents", "requirements": ["agents_from_agents"]}],
     "outbound": [{"protocol": "udp", "ports": "53,123", "peers": "anywhere", "requirements": ["a", "b"]}],
     "management": [{"protocol": "tcp", "ports": "22", "peers": "anywhere", "requirements": ["management"]}],
 }

@@ -4,7 +4,6 @@
 """Sets of ports: what people write, what is refused, and their algebra."""
 
 import pytest
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 
 

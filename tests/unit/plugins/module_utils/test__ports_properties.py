@@ -3,10 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The algebra of port sets against Python's own sets."""
 
+from ansible_collections.determined.network.plugins.module_utils import _ports
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.determined.network.plugins.module_utils import _ports
 
 # Few ports, so that sets touch, overlap and coincide often; and all ports, for the ends.
 small = st.sets(st.integers(1, 40))
@@ -44,9 +43,7 @@ def test_members(numbers, number):
 
 
 @checked
-@given(
-    st.lists(st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(lambda pair: tuple(sorted(pair))))
-)
+@given(st.lists(st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(lambda pair: tuple(sorted(pair)))))
 def test_any_ranges_become_one_set(ranges):
     ports = normal(_ports.normalize(ranges))
     expected = set()

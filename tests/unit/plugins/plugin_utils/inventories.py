@@ -3,10 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Inventories for property tests: right ones, wrong ones, and any mixture."""
 
+from ansible_collections.determined.network.plugins.plugin_utils import _settings
 from hypothesis import Phase
 from hypothesis import strategies as st
-
-from ansible_collections.determined.network.plugins.plugin_utils import _settings
 
 # Hypothesis explores; a run in CI must not differ from the one before.
 CHECKED = {"derandomize": True, "deadline": None, "phases": (Phase.explicit, Phase.generate, Phase.shrink)}
@@ -19,9 +18,7 @@ junk = st.recursive(
         st.floats(),
         st.text(max_size=12),
         st.binary(max_size=4),
-        st.sampled_from(
-            ["", " ", "192.0.2.1/24", "::1", "0.0.0.0/0", "{{ x }}", "\ud800", "a\0b", "65536", "1-"]
-        ),
+        st.sampled_from(["", " ", "192.0.2.1/24", "::1", "0.0.0.0/0", "{{ x }}", "\ud800", "a\0b", "65536", "1-"]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
@@ -91,9 +88,7 @@ services = st.lists(
     max_size=3,
 )
 management = st.lists(
-    st.fixed_dictionaries(
-        {"ports": ports}, optional={"networks": st.lists(networks, min_size=1, max_size=2)}
-    ),
+    st.fixed_dictionaries({"ports": ports}, optional={"networks": st.lists(networks, min_size=1, max_size=2)}),
     min_size=1,
     max_size=2,
 )
@@ -156,21 +151,15 @@ any_options = st.fixed_dictionaries(
 @st.composite
 def any_inventory(draw):
     """Roles of hosts, their variables, the cluster-wide options: each value right or junk."""
-    held = st.lists(
-        st.sampled_from(["master", "agents", "agents", "clients", "outsiders"]), min_size=1, max_size=2
-    )
+    held = st.lists(st.sampled_from(["master", "agents", "agents", "clients", "outsiders"]), min_size=1, max_size=2)
     named = draw(
-        st.dictionaries(
-            st.one_of(st.sampled_from("abcdef"), st.text(min_size=1, max_size=6)), held, max_size=5
-        )
+        st.dictionaries(st.one_of(st.sampled_from("abcdef"), st.text(min_size=1, max_size=6)), held, max_size=5)
     )
     found = {name: tuple(dict.fromkeys(some)) for name, some in named.items()}
     if draw(st.booleans()):
         found["m"], found["n"] = ("master",), ("agents",)
     variables = {
-        name: draw(
-            st.fixed_dictionaries({}, optional={key: _sometimes(good) for key, good in _VALUES.items()})
-        )
+        name: draw(st.fixed_dictionaries({}, optional={key: _sometimes(good) for key, good in _VALUES.items()}))
         for name in found
     }
     return found, variables, draw(any_options)

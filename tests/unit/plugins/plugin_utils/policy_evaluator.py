@@ -52,8 +52,6 @@ class Evaluator:
         family = f"ipv{address.version}"
         bits = 0
         for rule in self._rules[direction]:
-            if rule["protocol"] == protocol and any(
-                address in net for net in self._peers[rule["peers"]][family]
-            ):
+            if rule["protocol"] == protocol and any(address in net for net in self._peers[rule["peers"]][family]):
                 bits |= port_bits(rule["ports"])
         return bits

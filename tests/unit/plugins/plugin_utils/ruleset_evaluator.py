@@ -100,9 +100,7 @@ def _read_rule(words):
     while words:
         option, *words = words
         if option == "-m":
-            assert words[0] in ("set", "tcp", "udp", "multiport", "conntrack", "comment", "icmp", "icmp6"), (
-                words
-            )
+            assert words[0] in ("set", "tcp", "udp", "multiport", "conntrack", "comment", "icmp", "icmp6"), words
             words = words[1:]
             continue
         count = _OPTIONS[option]

@@ -60,9 +60,7 @@ class Network:
         result["listening_services"] = {"tcp": _ports.format_ports(self.services.get(host, ()))}
         for listener in listeners:
             ports = _ports.parse_ports(listener["ports"])
-            held = (
-                _ports.intersect(ports, self.services.get(host, ())) if listener["protocol"] == "tcp" else ()
-            )
+            held = _ports.intersect(ports, self.services.get(host, ())) if listener["protocol"] == "tcp" else ()
             bound = _ports.subtract(_ports.subtract(ports, held), self.unbindable)
             key = (listener["address"], listener["protocol"])
             self.listening[key] = _ports.union(self.listening.get(key, ()), bound)

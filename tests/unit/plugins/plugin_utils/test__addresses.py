@@ -6,7 +6,6 @@
 import sys
 
 import pytest
-
 from ansible_collections.determined.network.plugins.plugin_utils import _addresses
 
 

@@ -6,10 +6,9 @@
 from collections import Counter
 
 import pytest
-from clusters import DEMO, SMALL, build
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _checks, _requirements
+from clusters import DEMO, SMALL, build
 
 FAMILY_OF = {"ipv4": 0, "ipv6": 1}
 FLOWS = [row.id for row in _requirements.load_table().requirements if row.kind == "flow"]
@@ -28,9 +27,7 @@ def pairs(checks, requirement, family="ipv4"):
     ]
 
 
-AGENT_PAIRS = [
-    (a, b) for a in ("agent1", "agent2", "agent3") for b in ("agent1", "agent2", "agent3") if a != b
-]
+AGENT_PAIRS = [(a, b) for a in ("agent1", "agent2", "agent3") for b in ("agent1", "agent2", "agent3") if a != b]
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
@@ -198,9 +195,7 @@ def test_a_missing_family_is_not_checked():
 
 def many_agents(number, first=1):
     hosts = {f"agent{index}": (("agents",), [f"192.0.2.{index}"]) for index in range(first, first + number)}
-    return build(
-        {"master": (("master",), ["198.51.100.1"]), **hosts}, mode="restrict", agent_ports="documented"
-    )
+    return build({"master": (("master",), ["198.51.100.1"]), **hosts}, mode="restrict", agent_ports="documented")
 
 
 @pytest.mark.parametrize("number, most", [(10, 3), (40, 5), (100, 1)])

@@ -9,16 +9,16 @@ from functools import reduce
 from operator import and_
 
 import pytest
-from clusters import build
-from hypothesis import HealthCheck, given, settings
-from policy_evaluator import EVERY_PORT, port_bits
-from ruleset_evaluator import Ruleset
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._backends import _base
 from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
 from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES, HostPolicy
 from ansible_collections.determined.network.plugins.plugin_utils import _checks, _flows, _host_policy
+from clusters import build
+from hypothesis import HealthCheck, given, settings
+from policy_evaluator import EVERY_PORT, port_bits
+from ruleset_evaluator import Ruleset
+
 from inventories import CHECKED, right_hosts, right_options
 
 INPUT, OUTPUT = "DETERMINED-INPUT", "DETERMINED-OUTPUT"
@@ -58,9 +58,7 @@ def compare(cluster):
     policies = _host_policy.derive_policies(cluster)
     rulesets = {}
     for host in policies.by_host:
-        rulesets[host] = rulesets_of(
-            HostPolicy.from_dict(json.loads(json.dumps(policies.of(host).to_dict())))
-        )
+        rulesets[host] = rulesets_of(HostPolicy.from_dict(json.loads(json.dumps(policies.of(host).to_dict()))))
         for ruleset in rulesets[host].values():
             assert ruleset.jumps == [("INPUT", INPUT), ("OUTPUT", OUTPUT)]
     hosts = {host.name: host for host in cluster.hosts}

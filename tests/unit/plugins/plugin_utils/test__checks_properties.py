@@ -7,12 +7,12 @@ import json
 from functools import reduce
 from operator import and_
 
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils import _checks, _flows, _host_policy
 from clusters import build
 from hypothesis import HealthCheck, given, settings
 from policy_evaluator import EVERY_PORT, Evaluator, port_bits
 
-from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _flows, _host_policy
 from inventories import CHECKED, right_hosts, right_options
 
 

@@ -7,9 +7,8 @@ import json
 import socket
 
 import pytest
-from clusters import DEMO, build
-
 from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _problems, _resolve
+from clusters import DEMO, build
 
 ROLES = {"m": ("master",), "a": ("agents",), "b": ("agents",), "c": ("clients",), "o": ("outsiders",)}
 ADDRESSES = {name: {"determined_address": f"192.0.2.{number}"} for number, name in enumerate(ROLES, 1)}

@@ -5,9 +5,6 @@
 
 import json
 
-from clusters import build
-from hypothesis import HealthCheck, event, given, settings
-
 from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
 from ansible_collections.determined.network.plugins.plugin_utils import (
     _checks,
@@ -17,6 +14,9 @@ from ansible_collections.determined.network.plugins.plugin_utils import (
     _requirements,
     _settings,
 )
+from clusters import build
+from hypothesis import HealthCheck, event, given, settings
+
 from inventories import CHECKED, any_inventory, any_options, junk, resolver, right_hosts, right_options
 
 LENIENT = {**CHECKED, "suppress_health_check": list(HealthCheck)}

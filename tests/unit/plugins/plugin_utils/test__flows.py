@@ -4,10 +4,9 @@
 """Requirements laid over a cluster."""
 
 import pytest
-from clusters import SMALL, build
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _flows, _requirements
+from clusters import SMALL, build
 
 SERVICES = [
     {"host": "registry.example.com", "ports": 443, "purpose": "registry"},

@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from clusters import DEMO, SMALL, build
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
 from ansible_collections.determined.network.plugins.plugin_utils import _host_policy
+from clusters import DEMO, SMALL, build
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 SERVICES = [

@@ -4,7 +4,6 @@
 """What sockets saw -> what is proven: every class of knowledge, and how rounds add up."""
 
 import pytest
-
 from ansible_collections.determined.network.plugins.module_utils import _model, _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _observations
 
@@ -31,9 +30,7 @@ def source(*observations, protocol="tcp", address=ADDRESS):
 
 def destination(listening="", held="", services="", resets=0, alive=True, protocol="tcp", **more):
     started = {"counters": {"tcp_resets_sent": 500}, "listening_services": {"tcp": services}}
-    started["listening"] = (
-        [{"address": ADDRESS, "protocol": protocol, "ports": listening}] if listening else []
-    )
+    started["listening"] = [{"address": ADDRESS, "protocol": protocol, "ports": listening}] if listening else []
     started["held"] = [{"address": ADDRESS, "protocol": protocol, "ports": held}] if held else []
     read = {"alive": alive, "counters": {"tcp_resets_sent": 500 + resets}}
     return {"answer": "line of dst", "started": started, "targets": [], "probe": {}, "read": read, **more}
@@ -324,9 +321,7 @@ def test_rounds_add_up(seen, expected, changed):
 
 
 def test_evidence_of_all_rounds_is_kept_once():
-    first = observation(
-        filtered="1-2", rejected="3-4", rejections={"icmp 3/10": "3-4"}, echo={"answered": True}
-    )
+    first = observation(filtered="1-2", rejected="3-4", rejections={"icmp 3/10": "3-4"}, echo={"answered": True})
     second = observation(rejected="1,3", rejections={"icmp 3/13": "1,3"})
     lost = destination(listening="1-9", alive=False)
     rounds = {"src": [source(first), source(second)] * 2, "dst": [LISTENING, lost] * 2}

@@ -6,13 +6,12 @@
 import json
 
 import pytest
-from clusters import SMALL, build
-from simulated_network import Network, play
-
 from ansible_collections.determined.network.plugins.module_utils import _model, _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _report
 from ansible_collections.determined.network.plugins.plugin_utils._checks import Check
 from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
+from clusters import SMALL, build
+from simulated_network import Network, play
 
 PAIR = Pair("src", "dst", "192.0.2.21", "tcp")
 
@@ -45,9 +44,7 @@ def cell_of(one, known):
 
 
 OPEN, BLOCKED = "open", "blocked"
-SOUGHT = (
-    "look for what drops tcp from src to 192.0.2.21 in OUTPUT of src, between the hosts, and in INPUT of dst"
-)
+SOUGHT = "look for what drops tcp from src to 192.0.2.21 in OUTPUT of src, between the hosts, and in INPUT of dst"
 
 # expected, ports, what is known -> observed, verdict, wrong ports, how the evidence begins
 CELLS = [
@@ -290,13 +287,17 @@ def test_the_shape_of_the_report():
     report = json.loads(json.dumps(played.report))
     assert list(report) == ["version", "run", "summary", "checks"]
     assert report["version"] == 1
-    assert report["run"] == {"mode": "permit", "sweep": "full", "seed": 1, "sample_size": 64, "max_peers": 0}
+    run = {"mode": "permit", "sweep": "full", "seed": 1, "sample_size": 64, "max_peers": 0, "left_out": []}
+    assert report["run"] == run
     assert list(report["summary"]) == ["checks", "correct", "wrong", "flaky", "error", "advice"]
-    assert (
-        sum(count for name, count in report["summary"].items() if name != "checks")
-        == report["summary"]["checks"]
-    )
+    assert sum(count for name, count in report["summary"].items() if name != "checks") == report["summary"]["checks"]
     assert {cell["verdict"] for cell in report["checks"]} == {"correct", "advice"}
     for cell in report["checks"]:
         assert sorted(cell) == sorted(CELL_FIELDS)
         assert all(isinstance(value, str) for value in cell.values())
+
+
+def test_the_report_names_the_hosts_that_a_limited_run_left_out():
+    played = play(Network(build(SMALL)), hosts=["agent1", "master"])
+    assert played.report["run"]["left_out"] == ["agent2"]
+    assert not [cell for cell in played.report["checks"] if "agent2" in (cell["source"], cell["destination"])]

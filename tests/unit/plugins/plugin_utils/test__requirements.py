@@ -7,7 +7,6 @@ import copy
 
 import pytest
 import yaml
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _requirements
 
@@ -163,9 +162,7 @@ def test_all_problems_are_told_at_once():
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "requirements: 3", "requirements: {}", "default_management_ports: '22'"]
-)
+@pytest.mark.parametrize("text", ["", "[]", "requirements: 3", "requirements: {}", "default_management_ports: '22'"])
 def test_a_table_without_rows_is_refused(text):
     with pytest.raises(ValueError, match="`requirements` is a list of rows"):
         _requirements.parse_table(text)
@@ -178,9 +175,7 @@ def test_an_extra_row_needs_little():
     rows, problems = _requirements.parse_extra_rows([EXTRA])
     assert not problems
     assert rows == [
-        _requirements.Requirement(
-            "metrics", "flow", "networks", "agents", "tcp", "9100", networks=("192.0.2.0/24",)
-        )
+        _requirements.Requirement("metrics", "flow", "networks", "agents", "tcp", "9100", networks=("192.0.2.0/24",))
     ]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _requirements
 
@@ -73,9 +72,7 @@ def test_every_number_of_the_table_stands_in_the_document(row):
 
 
 def test_the_master_serves_tls_on_the_first_port_that_the_document_names():
-    assert [TABLE.default_master_port["tls"], TABLE.default_master_port["plain"]] == OUTLINE["master/1"][
-        "figures"
-    ]
+    assert [TABLE.default_master_port["tls"], TABLE.default_master_port["plain"]] == OUTLINE["master/1"]["figures"]
 
 
 def test_introductions_state_no_figures():

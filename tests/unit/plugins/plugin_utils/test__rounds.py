@@ -4,11 +4,10 @@
 """What a verification listens on and asks, round by round."""
 
 import pytest
-from clusters import DEMO, SMALL, build
-
 from ansible_collections.determined.network.plugins.module_utils import _model, _ports
 from ansible_collections.determined.network.plugins.plugin_utils import _checks, _rounds
 from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
+from clusters import DEMO, SMALL, build
 
 PAIR = Pair("agent1", "agent2", "192.0.2.22", "tcp")
 ports = _ports.parse_ports
@@ -127,9 +126,7 @@ def test_a_sample_holds_the_ends_the_services_and_a_random_part():
 
 def test_a_sample_depends_on_its_seed_and_is_the_same_for_all_sources():
     def asked(seed, source):
-        return target(first_targets(build(SMALL), _rounds.Options("sample", 64, seed)), source, "192.0.2.22")[
-            "ports"
-        ]
+        return target(first_targets(build(SMALL), _rounds.Options("sample", 64, seed)), source, "192.0.2.22")["ports"]
 
     assert asked(1, "agent1") == asked(1, "master") == asked(1, "agent1")
     assert asked(1, "agent1") != asked(2, "agent1")
@@ -145,17 +142,13 @@ def test_no_port_of_a_pair_is_asked_twice_in_a_round(sweep):
             assert _ports.intersect(asked.get(key, ()), ports(item["ports"])) == ()
             asked[key] = _ports.union(asked.get(key, ()), ports(item["ports"]))
     # In every pair of a restricted host something is asked that must answer.
-    assert all(
-        _ports.contains(found, 22) or key[0] == "master" for key, found in asked.items() if sweep == "sample"
-    )
+    assert all(_ports.contains(found, 22) or key[0] == "master" for key, found in asked.items() if sweep == "sample")
 
 
 CHECKS = _checks.Checks(
     (
         _checks.Check("row", "agent1", "agent2", "192.0.2.22", "ipv4", "tcp", ports("1024-65535"), "open"),
-        _checks.Check(
-            "restrict", "agent1", "agent2", "192.0.2.22", "ipv4", "tcp", ports("1-1023"), "blocked"
-        ),
+        _checks.Check("restrict", "agent1", "agent2", "192.0.2.22", "ipv4", "tcp", ports("1-1023"), "blocked"),
     ),
     (),
     {},
@@ -192,9 +185,7 @@ def test_only_what_differs_is_asked_again(known, expected):
 
 def test_behind_every_port_that_is_asked_again_a_listener_stands_and_is_identified():
     found = again(blocked="2000,3000-3001")
-    assert found.listeners == {
-        "agent2": [{"address": "192.0.2.22", "protocol": "tcp", "ports": "2000,3000-3001"}]
-    }
+    assert found.listeners == {"agent2": [{"address": "192.0.2.22", "protocol": "tcp", "ports": "2000,3000-3001"}]}
     assert found.targets["agent1"][0]["identify"] == "2000,3000-3001"
 
 
@@ -232,9 +223,7 @@ def test_no_host_listens_at_more_ports_than_it_can_spare():
 
 
 def test_two_sources_share_the_listeners():
-    checks = _checks.Checks(
-        tuple(CHECKS.checks[0]._replace(source=name) for name in ("agent1", "master")), (), {}
-    )
+    checks = _checks.Checks(tuple(CHECKS.checks[0]._replace(source=name) for name in ("agent1", "master")), (), {})
     known = {
         PAIR._replace(source=name): Knowledge(suspect=ports(text), states={}, asked=(ports("1-65535"),))
         for name, text in (("agent1", "1024-31023"), ("master", "20000-40000"))

@@ -6,7 +6,6 @@
 import json
 
 import pytest
-
 from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _settings
 
 ANYWHERE = _addresses.ANYWHERE
@@ -195,9 +194,7 @@ def test_collect_agreement(values, expected):
 
 
 def test_collect_conflict_names_both_hosts_and_values():
-    chosen, (problem,) = _settings.collect(
-        "determined_mode", [("a", "permit"), ("b", "permit"), ("c", "restrict")]
-    )
+    chosen, (problem,) = _settings.collect("determined_mode", [("a", "permit"), ("b", "permit"), ("c", "restrict")])
     assert chosen == []
     assert str(problem) == (
         "c: determined_mode: is 'restrict' here, but 'permit' on a; it is one setting for the whole cluster. "

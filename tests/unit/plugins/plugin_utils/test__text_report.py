@@ -6,12 +6,11 @@
 from pathlib import Path
 
 import pytest
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils import _checks, _text_report, _verification
 from clusters import DEMO, build
 from simulated_network import Network, play
 from simulated_network import Path as Way
-
-from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _text_report, _verification
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 FILE = "/srv/report.json"
@@ -23,14 +22,8 @@ def ports(text):
 
 
 def right_paths(cluster):
-    checks = _checks.derive_checks(
-        cluster, _checks.Scope(frozenset(host.name for host in cluster.hosts))
-    ).checks
-    return {
-        (one.source, one.address, "tcp"): Way(dropped=one.ports)
-        for one in checks
-        if one.expected == "blocked"
-    }
+    checks = _checks.derive_checks(cluster, _checks.Scope(frozenset(host.name for host in cluster.hosts))).checks
+    return {(one.source, one.address, "tcp"): Way(dropped=one.ports) for one in checks if one.expected == "blocked"}
 
 
 def right_report():
@@ -42,9 +35,7 @@ def broken_report():
     """A cut path, a hole, a REJECT, a port too many, a late path, a source without a route; agent3 never answers."""
     hosts = {name: DEMO[name] for name in ("master", "agent3")}
     hosts |= {
-        name: (held, texts[:1])
-        for name, (held, texts) in DEMO.items()
-        if name in ("agent1", "agent2", "stranger")
+        name: (held, texts[:1]) for name, (held, texts) in DEMO.items() if name in ("agent1", "agent2", "stranger")
     }
     cluster = build(hosts, mode="restrict")
     paths = right_paths(cluster)
@@ -131,9 +122,7 @@ def test_very_many_wrong_cells_are_abridged():
 
 def test_a_long_list_of_ports_is_abridged():
     many = ",".join(map(str, range(1, 100, 2)))
-    (line,) = [
-        text for text in _text_report.render(report(cell("wrong", wrong_ports=many)), FILE) if "WRONG" in text
-    ]
+    (line,) = [text for text in _text_report.render(report(cell("wrong", wrong_ports=many)), FILE) if "WRONG" in text]
     assert "tcp 1,3,5,7,9,11,13,15,...: expected open" in line
 
 
@@ -150,9 +139,7 @@ def test_a_long_list_of_ports_is_abridged():
     ],
 )
 def test_symbols(observed, symbol):
-    lines = _text_report.render(
-        report(cell("wrong", observed=observed), cell("correct", observed="open")), FILE
-    )
+    lines = _text_report.render(report(cell("wrong", observed=observed), cell("correct", observed="open")), FILE)
     (row,) = [line for line in lines if line.startswith("  source1")]
     assert row.split() == ["source1", symbol]
 
@@ -164,3 +151,18 @@ def test_the_heading_tells_how_thorough_the_run_was():
     assert _text_report.render(right, FILE)[0] == (
         "Verified in mode permit: a sample of every range (seed 5), at most 3 destinations for each source and row"
     )
+
+
+@pytest.mark.parametrize(
+    "left_out, told",
+    [
+        ([], ""),
+        (["b"], "; NOT verified, since this run left them out: b"),
+        (list("abcde"), "; NOT verified, since this run left them out: a, b, c, d, e"),
+        (list("abcdefg"), "; NOT verified, since this run left them out: a, b, c, d, e and 2 more"),
+    ],
+)
+def test_the_heading_names_whom_a_limited_run_left_out(left_out, told):
+    limited = report()
+    limited["run"]["left_out"] = left_out
+    assert _text_report.render(limited, FILE)[0] == "Verified in mode permit: every port of every range" + told

@@ -6,13 +6,13 @@
 import json
 
 import pytest
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils import _checks
 from clusters import SMALL, build
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated_network import MOST_ROUNDS, Network, Path, play
 
-from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks
 from inventories import CHECKED
 
 ALL = _ports.ALL_PORTS
@@ -68,9 +68,7 @@ def test_however_a_firewall_refuses_what_must_be_closed_is_closed(how):
     cluster = build(SMALL | {"stranger": (("outsiders",), ["203.0.113.66"])}, mode="restrict")
     played = play(Network(cluster, firewall(cluster, how), {"master": ports("8080"), "agent1": ports("22")}))
     # Nothing else that is permitted answers without a reset or an echo, so this is all known.
-    assert cells(played, "correct") == [
-        cell for cell in played.report["checks"] if cell["verdict"] != "advice"
-    ]
+    assert cells(played, "correct") == [cell for cell in played.report["checks"] if cell["verdict"] != "advice"]
     assert not played.left
 
 
@@ -196,9 +194,7 @@ def test_a_sample_stays_within_its_size():
 port_sets = st.lists(
     st.one_of(
         st.integers(1, 65535).map(lambda number: (number, number)),
-        st.tuples(st.integers(1, 65535), st.integers(0, 3000)).map(
-            lambda pair: (pair[0], min(sum(pair), 65535))
-        ),
+        st.tuples(st.integers(1, 65535), st.integers(0, 3000)).map(lambda pair: (pair[0], min(sum(pair), 65535))),
         st.sampled_from([(1, 65535), (1024, 65535), (1, 1023), (22, 22), (8080, 8080), (12355, 12355)]),
     ),
     max_size=3,
@@ -227,11 +223,7 @@ KEYS = [
 def networks(draw):
     mode = draw(st.sampled_from(["permit", "restrict"]))
     cluster = build(MIXED, mode=mode, agent_ports=draw(st.sampled_from(["all", "documented"])))
-    truth = (
-        firewall(cluster, draw(st.sampled_from(["dropped", "rejected", "imitated"])))
-        if draw(st.booleans())
-        else {}
-    )
+    truth = firewall(cluster, draw(st.sampled_from(["dropped", "rejected", "imitated"]))) if draw(st.booleans()) else {}
     truth.update(draw(st.dictionaries(st.sampled_from(KEYS), paths(), max_size=4)))
     impostors = _ports.union(*[path.impostor for path in truth.values()])
     services = {host: _ports.subtract(draw(port_sets), impostors) for host in ("master", "agent1")}
