@@ -90,9 +90,12 @@ class Network:
         services = _ports.intersect(passing, self.services.get(target["destination"], ()))
         closed = _ports.subtract(_ports.subtract(passing, listening), services)
         if target["protocol"] == "tcp":
-            self.resets[target["destination"]] += _ports.count(closed)
+            # Some ports are asked twice and reset twice.
+            repeated = _ports.count(closed) // 3
+            self.resets[target["destination"]] += _ports.count(closed) + repeated
             refused, rejected = _ports.union(fate["imitated"], closed), fate["rejected"]
         else:
+            repeated = 0
             refused, rejected = (), _ports.union(fate["rejected"], fate["imitated"], closed)
         opened = _ports.union(listening, services, fate["impostor"])
         # A source may have to reset connections of its own, which its counter then shows, too.
@@ -117,6 +120,7 @@ class Network:
             "rejections": {"icmp: prohibited": _ports.format_ports(rejected)} if rejected else {},
             "errors": {},
             "resets_sent": own_resets,
+            "refused_repeatedly": repeated,
             "echo": {"answered": path.echo},
             "connect_milliseconds": 0.2,
         }

@@ -134,7 +134,8 @@ def test_the_evaluator_itself():
         [
             "*filter",
             ":DETERMINED-INPUT - [0:0]",
-            '-A DETERMINED-INPUT -p tcp -m set --match-set s src -m multiport --dports 22,80:90 -m comment --comment "x y" -j ACCEPT',
+            "-A DETERMINED-INPUT -p tcp -m set --match-set s src -m multiport --dports 22,80:90"
+            ' -m comment --comment "x y" -j ACCEPT',
             "-A DETERMINED-INPUT -i lo -j ACCEPT",
             "-A DETERMINED-INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             "-A DETERMINED-INPUT -p tcp -m tcp --tcp-flags SYN,RST,ACK ACK -j ACCEPT",

@@ -346,3 +346,9 @@ def test_two_targets_of_a_pair_in_one_round_are_one_question():
     assert classes(knowledge) == {"reached": "22", "blocked": "1-9"}
     assert knowledge.asked == (ports("1-9,22"),)
     assert knowledge.answered
+
+
+@pytest.mark.parametrize("also", [{"refused_repeatedly": 3}, {"resets_received": 3}])
+@pytest.mark.parametrize("resets, expected", [(12, {"suspect": "1-10"}), (13, {"reached": "1-10"})])
+def test_resets_that_another_cause_explains_attest_nothing(also, resets, expected):
+    assert classes(conclude(observation(refused="1-10", **also), destination(resets=resets))) == expected
