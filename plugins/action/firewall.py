@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         self._change = uuid.uuid4().hex
         self._problem = "no attempt was made"
         # A host that is not reached at all fails here, before anything could have been changed.
-        self._low_level_execute_command("exit 0", sudoable=False)
+        self._reach()
         try:
             found = self._module()
         except AnsibleError as problem:
@@ -61,6 +61,13 @@ class ActionModule(ActionBase):
         if result.get("restored"):
             result.pop("diff", None)  # it shows a change that is no more
         return result
+
+    def _reach(self):
+        """Go to the host once; AnsibleError when it is not reached."""
+        if self._is_pipelining_enabled("new"):
+            self._low_level_execute_command("exit 0", sudoable=False)
+        else:
+            self._make_tmp_path()  # which running the module would do first, too
 
     def _module(self, step=None):
         """Run the module on the host -> its result; AnsibleError when the host is not reached."""
