@@ -15,8 +15,8 @@ description:
   - Everything comes from the inventory and from variables, never from facts, so that a run with C(--limit) or
     C(serial) computes the same cluster as a full run. A cluster-wide variable may be set on any hosts of the
     cluster; two different values are refused.
-  - A host's addresses are those of the per-host variable C(determined_address), an address or a name or a list of them, else
-    C(ansible_host), else its inventory name. Names are resolved once, on the controller.
+  - A host's addresses are those of the per-host variable C(determined_address), an address or a name or a list of
+    them, else C(ansible_host), else its inventory name. Names are resolved once, on the controller.
   - The per-host variable C(determined_gpus) tells how many GPUs an agent has.
   - If anything is wrong, the lookup fails with one message that lists every problem with host, variable and remedy.
 requirements:
@@ -117,7 +117,6 @@ _raw:
 
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-
 from ansible_collections.determined.network.plugins.plugin_utils import (
     _addresses,
     _cluster,

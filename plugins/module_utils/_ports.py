@@ -51,7 +51,7 @@ def parse_ports(value):
         try:
             pair = (_port(first.strip()), _port(last.strip() if dash else first.strip()))
         except ValueError as problem:
-            raise ValueError("%r in ports %r: %s" % (part.strip(), value, problem))
+            raise ValueError("%r in ports %r: %s" % (part.strip(), value, problem)) from problem
         if pair[0] > pair[1]:
             raise ValueError("%r in ports %r: the range runs backwards" % (part.strip(), value))
         ranges.append(pair)

@@ -123,9 +123,7 @@ class _Members:
         return self._known[peers.name]
 
 
-def _families(
-    matcher: _addresses.Matcher, host: Host, quantifier: Callable[[Iterable[bool]], bool]
-) -> tuple[str, ...]:
+def _families(matcher: _addresses.Matcher, host: Host, quantifier: Callable[[Iterable[bool]], bool]) -> tuple[str, ...]:
     return tuple(
         family
         for family in FAMILIES
@@ -183,9 +181,7 @@ def _negative_checks(
             controls[source.name, destination.name, family] = management[0]
             if forbidden:
                 for address in destination.addresses[family]:
-                    yield Check(
-                        RESTRICT, source.name, destination.name, address, family, "tcp", forbidden, BLOCKED
-                    )
+                    yield Check(RESTRICT, source.name, destination.name, address, family, "tcp", forbidden, BLOCKED)
 
 
 def _uncovered(cluster: Cluster, checks: Sequence[Check]) -> Iterator[tuple[str, str]]:

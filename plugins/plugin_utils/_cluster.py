@@ -168,7 +168,7 @@ def _read_hosts(
     roles: Mapping[str, tuple[str, ...]], variables: Mapping[str, Mapping[str, Any]], resolve: Resolver
 ) -> tuple[tuple[Host, ...], list[Problem]]:
     written = {name: _written_addresses(name, variables.get(name, {})) for name in roles}
-    names = {text for _, texts in written.values() for text in texts if not _addresses.parse_address(text)}
+    names = {text for _unused, texts in written.values() for text in texts if not _addresses.parse_address(text)}
     answers = resolve(sorted(names)) if names else {}
     hosts, problems = [], []
     owner: dict[str, str] = {}
@@ -230,9 +230,7 @@ def _gpus(host: str, value: Any) -> tuple[int | None, list[Problem]]:
     return int(value), []
 
 
-def _family_problems(
-    hosts: Sequence[Host], extra_requirements: Iterable[_requirements.Requirement]
-) -> list[Problem]:
+def _family_problems(hosts: Sequence[Host], extra_requirements: Iterable[_requirements.Requirement]) -> list[Problem]:
     """Two hosts that must talk but have no address family in common.
 
     Costs one pass: hosts with both families get on with everybody, and those of a single family are

@@ -51,7 +51,7 @@ def _policy(flows: Flows, roles: list[str], mode: str) -> HostPolicy:
     outbound = _rules((flow, flow.destination) for flow in flows.required if flow.source.name in roles)
     management = tuple(Rule("tcp", ports, peers.name, ("management",)) for peers, ports in flows.management)
     everybody = {peers.name: peers for flow in flows.required for peers in (flow.source, flow.destination)}
-    everybody.update({peers.name: peers for peers, _ in flows.management})
+    everybody.update({peers.name: peers for peers, _unused in flows.management})
     used = {rule.peers for rule in (*inbound, *outbound, *management)}
     peers = {name: dict(everybody[name].addresses) for name in sorted(used)}
     return HostPolicy("", mode, peers, inbound, outbound, management)

@@ -111,7 +111,7 @@ class _Destination:
         before, after = (part.get("counters") for part in (started, read))
         self.resets: int | None = None  # at least so many for the ports that sources saw refused
         if before and after:
-            own = sum(item.get("resets_sent", 0) for _, item in _observations(result))
+            own = sum(item.get("resets_sent", 0) for _unused, item in _observations(result))
             self.resets = after["tcp_resets_sent"] - before["tcp_resets_sent"] - own
 
     def listening(self, pair: Pair) -> PortSet:

@@ -82,9 +82,7 @@ def _negative(check: Check, knowledge: Knowledge) -> dict[str, Any]:
         text = f"no trustworthy answer on {some_ports(unknown or check.ports)}"
         if within.no_route:
             text = f"{check.source} has no route to {check.address}, so nothing was shown about a firewall"
-        return _row(
-            check, NOT_KNOWN, ERROR, (), _sentences(text, *_reasons(unknown, knowledge), *knowledge.notes)
-        )
+        return _row(check, NOT_KNOWN, ERROR, (), _sentences(text, *_reasons(unknown, knowledge), *knowledge.notes))
     if not knowledge.answered:
         text = (
             f"{blocked} is blocked, but nothing else of {check.destination} answered {check.source} either: "

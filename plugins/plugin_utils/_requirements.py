@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._model import PROTOCOLS
 
@@ -93,9 +92,7 @@ def parse_table(text: str) -> Table:
     """YAML text -> Table. Raises ValueError that names every bad row and field."""
     data = yaml.safe_load(text)
     if not isinstance(data, Mapping) or not isinstance(data.get("requirements"), list):
-        raise ValueError(
-            "requirements table: it is a dictionary whose field `requirements` is a list of rows"
-        )
+        raise ValueError("requirements table: it is a dictionary whose field `requirements` is a list of rows")
     requirements, problems = _parse_rows(data["requirements"], _FIELDS, _REQUIRED)
     defaults = data.get("default_master_port")
     ports = defaults if isinstance(defaults, Mapping) else {}
@@ -173,9 +170,7 @@ def _name(number: int, row: Any) -> str:
     return f"{number} ({name})" if isinstance(name, str) else str(number)
 
 
-def _row_problems(
-    number: int, row: Any, fields: tuple[str, ...], required: tuple[str, ...]
-) -> list[RowProblem]:
+def _row_problems(number: int, row: Any, fields: tuple[str, ...], required: tuple[str, ...]) -> list[RowProblem]:
     name = _name(number, row)
     if not isinstance(row, Mapping):
         return [RowProblem(name, "-", f"a row is a dictionary with the fields {', '.join(fields)}")]
@@ -221,9 +216,7 @@ def _row_sense(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     ends = (row["from"], row["to"])
     problems = []
     if NETWORKS in ends and not row.get("networks"):
-        problems.append(
-            ("networks", "is missing; `from: networks` and `to: networks` take their CIDRs there")
-        )
+        problems.append(("networks", "is missing; `from: networks` and `to: networks` take their CIDRs there"))
     if NETWORKS not in ends and row.get("networks"):
         problems.append(("networks", "only goes with `from: networks` or `to: networks`"))
     if not {MASTER, AGENTS} & set(ends):

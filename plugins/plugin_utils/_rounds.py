@@ -89,7 +89,7 @@ def first_round(checks: Checks, options: Options, started: Mapping[str, Mapping[
             wanted[pair_of(check), OPEN].append(controls[:MOST_CONTROLS])
     landmarks = _landmarks(checks)
     targets: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for (pair, _), port_sets in wanted.items():
+    for (pair, _unused), port_sets in wanted.items():
         state = started.get(pair.destination) or {}
         # Many checks of a pair have the very same ports; union them once.
         ports = _ports.union(*dict.fromkeys(port_sets))

@@ -77,7 +77,7 @@ def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     sources = list(dict.fromkeys(cell["source"] for cell in required))[:MOST_COLUMNS]
     destinations = list(dict.fromkeys(cell["destination"] for cell in required))[:MOST_COLUMNS]
     worst: dict[tuple[str, str], str] = {}
-    rank = {state: number for number, (state, _) in enumerate(_SYMBOLS)}
+    rank = {state: number for number, (state, _unused) in enumerate(_SYMBOLS)}
     for cell in required:
         key = (cell["source"], cell["destination"])
         if key not in worst or rank[cell["observed"]] < rank[worst[key]]:
@@ -119,9 +119,11 @@ def failure_messages(report: Mapping[str, Any], path: str) -> list[str]:
     wrong = [cell for cell in report["checks"] if cell["verdict"] == WRONG]
     unknown = [cell for cell in report["checks"] if cell["verdict"] == ERROR]
     if wrong:
-        messages.append(f"The network is not what the cluster requires: {_count(wrong)} wrong, first: {_short(wrong[0])}")
+        text = f"The network is not what the cluster requires: {_count(wrong)} wrong"
+        messages.append(f"{text}, first: {_short(wrong[0])}")
     if unknown:
-        messages.append(f"Not everything could be checked: {_count(unknown)} without an answer, first: {_short(unknown[0])}")
+        text = f"Not everything could be checked: {_count(unknown)} without an answer"
+        messages.append(f"{text}, first: {_short(unknown[0])}")
     return [f"{message}. All of it: {path}" for message in messages]
 
 
