@@ -27,8 +27,9 @@ unit: setup-test
 host-pythons: setup-test ## What runs on managed hosts, on every Python they may have
 	scripts/host-pythons
 
+# One Python: the host side's others are covered by host-pythons.
 sanity: setup-test
-	scripts/in-collection ansible-test sanity --venv --requirements
+	scripts/in-collection ansible-test sanity --venv --requirements --python "$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
 integration: setup-test
 	$(AS_ROOT) $(PYTEST) tests/integration

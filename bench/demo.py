@@ -22,9 +22,9 @@ def seconds(*command: str) -> float:
 
 with tempfile.TemporaryDirectory() as folder:
     playbook = str(TOOLS / "ansible-playbook")
-    demo = seconds(
-        playbook, "playbooks/rehearse.yml", "-i", "inventories/demo", "-e", f"verify_report_dir={folder}"
-    )
+    demo = seconds(playbook, "playbooks/rehearse.yml", "-i", "inventories/demo", "-e", f"verify_report_dir={folder}")
     hosts = ",".join(f"host{number}" for number in range(6)) + ","
     ping = seconds(str(TOOLS / "ansible"), "all", "-i", hosts, "-c", "local", "-m", "ansible.builtin.ping")
-print(f"make demo: {demo:.1f} s on {os.cpu_count()} cores; ping of six local hosts: {ping:.1f} s; ratio {demo / ping:.1f}")
+print(
+    f"make demo: {demo:.1f} s on {os.cpu_count()} cores; ping of six local hosts: {ping:.1f} s; ratio {demo / ping:.1f}"
+)

@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long the controller computes policies: the inventory, the lookup and the filter, as a play runs them.
 
-    bench/policy.py [AGENTS ...]
+    python bench/policy.py [AGENTS ...]
 
 Prints seconds for 1,000 and 10,000 agents (or the given numbers). What counts is the sum of the lookup
 `determined.network.cluster` and the filter `determined.network.host_policies`, both with Ansible's own
@@ -19,8 +18,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-import conftest  # noqa: E402, F401  (makes the collection importable by its name)
+sys.path.insert(0, str(ROOT / "build/collections"))  # laid out by scripts/setup
 import yaml  # noqa: E402
 from ansible import constants  # noqa: E402
 from ansible.inventory.manager import InventoryManager  # noqa: E402

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -38,7 +37,7 @@ print(json.dumps(_probe.run(targets, request["timeout"], 256, False)["observatio
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout
@@ -60,7 +59,7 @@ def build() -> None:
 
 def remove() -> None:
     for name in HOSTS:
-        subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+        subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
 def timed(*command: str) -> tuple[float, str]:
@@ -82,7 +81,7 @@ def nmap(family: str, address: str) -> tuple[float, str]:
 
 def compare(family: str) -> bool:
     address, ours, theirs, right = ADDRESSES[family], [], [], True
-    for _ in range(RUNS):
+    for _unused in range(RUNS):
         seconds, text = nmap(family, address)
         theirs.append(seconds)
         right = right and "64512 closed" in text

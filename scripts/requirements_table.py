@@ -34,8 +34,8 @@ def table() -> str:
 
 def with_table(text: str) -> str:
     """The README's text with the table between its two marks."""
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
+    before, _unused, rest = text.partition(START)
+    _unused, _unused, after = rest.partition(END)
     return f"{before}{START}\n{table()}\n{END}{after}"
 
 

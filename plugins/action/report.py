@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.determined.network.plugins.plugin_utils import _text_report, _verification
 
 display = Display()
@@ -23,7 +22,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec(
+        _unused, arguments = self.validate_argument_spec(
             {
                 "cluster": {"type": "dict", "required": True},
                 "run": {"type": "dict", "required": True},

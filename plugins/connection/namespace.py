@@ -187,9 +187,7 @@ class Connection(ConnectionBase):
         try:
             source = open(to_bytes(in_path, errors="surrogate_or_strict"), "rb")  # noqa: SIM115
         except FileNotFoundError as problem:
-            raise AnsibleFileNotFound(
-                f"The file to copy does not exist on the control node: {in_path}"
-            ) from problem
+            raise AnsibleFileNotFound(f"The file to copy does not exist on the control node: {in_path}") from problem
         with source:
             code, out, err = self._run(f"cat > {self._shell.quote(out_path)}", source, subprocess.PIPE)
         if code != 0:

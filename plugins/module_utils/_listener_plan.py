@@ -91,9 +91,7 @@ def merge_reports(reports):
                 key = (item["address"], item["protocol"])
                 ports = _ports.parse_ports(item["ports"])
                 merged[name][key] = _ports.union(merged[name].get(key, ()), ports)
-        merged["problems"].extend(
-            problem for problem in report["problems"] if problem not in merged["problems"]
-        )
+        merged["problems"].extend(problem for problem in report["problems"] if problem not in merged["problems"])
     for name in ("listening", "held"):
         merged[name] = [
             {"address": key[0], "protocol": key[1], "ports": _ports.format_ports(ports)}

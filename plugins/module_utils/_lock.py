@@ -32,9 +32,7 @@ def make_directory(directory):
     except FileExistsError:
         pass
     except OSError as problem:
-        raise BackendError(
-            "The folder %s cannot be made: %s. Nothing was changed" % (directory, problem)
-        ) from problem
+        raise BackendError("The folder %s cannot be made: %s. Nothing was changed" % (directory, problem)) from problem
     try:
         found = os.lstat(directory)
     except FileNotFoundError:

@@ -165,9 +165,7 @@ def _read_rules(direction, data, peers, problems):
             problems.append("%s does not have exactly the fields %s" % (where, ", ".join(Rule._fields)))
             continue
         if item["protocol"] not in PROTOCOLS:
-            problems.append(
-                "%s.protocol is %r, not one of %s" % (where, item["protocol"], ", ".join(PROTOCOLS))
-            )
+            problems.append("%s.protocol is %r, not one of %s" % (where, item["protocol"], ", ".join(PROTOCOLS)))
         if not isinstance(item["peers"], str) or item["peers"] not in peers:
             problems.append("%s.peers is %r, which peers does not define" % (where, item["peers"]))
         try:

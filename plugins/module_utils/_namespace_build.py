@@ -56,9 +56,7 @@ def build(hosts, ordinary_user):
         kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWUTS)
     with step("mount a private /proc and /run", ordinary_user):
         _mount_lab(ordinary_user)
-    with step(
-        "overlay /etc (does this kernel have the overlay file system? 'modprobe overlay')", ordinary_user
-    ):
+    with step("overlay /etc (does this kernel have the overlay file system? 'modprobe overlay')", ordinary_user):
         plan = files.prepare(LAB, ordinary_user)
     outer = _open_current()
     held = {}

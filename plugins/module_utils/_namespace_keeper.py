@@ -62,9 +62,7 @@ def stop(state):
             except ProcessLookupError:
                 continue
             except PermissionError as problem:
-                raise BuildError(
-                    "Process %d of the rehearsal belongs to another user." % process["pid"]
-                ) from problem
+                raise BuildError("Process %d of the rehearsal belongs to another user." % process["pid"]) from problem
         deadline = time.time() + _END_TIMEOUT
         while states.runs(process):
             if time.time() > deadline:

@@ -124,6 +124,4 @@ def _make(place):
         os.mkdir(place, 0o700)
     found = os.lstat(place)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise OSError(
-            "%s is not a directory that only you may use: remove it, or have its owner remove it" % place
-        )
+        raise OSError("%s is not a directory that only you may use: remove it, or have its owner remove it" % place)

@@ -47,9 +47,7 @@ class Host(NamedTuple):
 def check_name(name):
     """The name of a rehearsal -> the same name; ValueError if it cannot be a file's name."""
     if not _NAME.match(name):
-        raise ValueError(
-            "name is %r: a rehearsal's name is at most 64 letters, digits, '_', '-' and '.'" % (name,)
-        )
+        raise ValueError("name is %r: a rehearsal's name is at most 64 letters, digits, '_', '-' and '.'" % (name,))
     return name
 
 
@@ -151,9 +149,7 @@ def lab_commands(hosts, namespaces, has_ipv6):
         for address in host.ipv4 + host.ipv6:
             lines.append("route add %s dev %s" % (_single(address), device))
             if len(hosts) > MOST_HOSTS_WITH_DISCOVERY:
-                lines.append(
-                    "neighbour add %s lladdr %s dev %s nud permanent" % (address, _host_mac(host), device)
-                )
+                lines.append("neighbour add %s lladdr %s dev %s nud permanent" % (address, _host_mac(host), device))
     return lines
 
 

@@ -80,8 +80,7 @@ def from_numbers(numbers):
 def numbers(ports):
     """A port set -> an iterator over its port numbers, ascending."""
     for first, last in ports:
-        for number in range(first, last + 1):
-            yield number
+        yield from range(first, last + 1)
 
 
 def count(ports):

@@ -72,9 +72,7 @@ class Runner(object):
         except subprocess.TimeoutExpired:
             process.kill()
             stdout, stderr = process.communicate()
-        return _base.Output(
-            process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace")
-        )
+        return _base.Output(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 
     def answer(self, question):
         """A question of a backend (Command, ReadFile, FindTool) -> its answer."""

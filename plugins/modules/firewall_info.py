@@ -192,7 +192,8 @@ def main():
 def read(module):
     """-> the result."""
     backend = Iptables()
-    reading, facts = _runner.Runner().drive(backend.inspect())
+    inspected = _runner.Runner().drive(backend.inspect())
+    reading, facts = inspected[0], inspected[1]
     for warning in reading.warnings + reading.missing:
         module.warn(warning)
     result = {

@@ -114,7 +114,7 @@ class Host:
         return ["nsenter", f"--target={self.pid}", "--net", "--mount", *argv]
 
     def run(self, *argv: str, stdin: str = "", check: bool = True, **options) -> str:
-        done = subprocess.run(self.enter(*argv), input=stdin, capture_output=True, text=True, **options)
+        done = subprocess.run(self.enter(*argv), input=stdin, capture_output=True, text=True, **options, check=False)
         assert not check or done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -138,6 +138,7 @@ class Host:
             capture_output=True,
             text=True,
             env=env,
+            check=False,
         )
         assert done.stdout.strip(), done.stderr
         return json.loads(done.stdout.strip().splitlines()[-1])

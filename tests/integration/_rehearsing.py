@@ -107,17 +107,13 @@ class Person:
         }
 
     def command(self, *arguments: str) -> list[str]:
-        become = (
-            []
-            if self.user == 0
-            else ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
-        )
+        become = [] if self.user == 0 else ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"]
         return [*become, *arguments]
 
     def run(self, *arguments: str, **options) -> subprocess.CompletedProcess:
         options = {"env": self.environment(), "cwd": self.home, "text": True, "timeout": 120, **options}
         return subprocess.run(
-            self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, **options
+            self.command(*arguments), stdin=subprocess.DEVNULL, capture_output=True, **options, check=False
         )
 
     def playbook(self, plays: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -193,9 +189,7 @@ class Lab:
                 # The kernel gives a number again: what began after the end is not meant.
                 if os.readlink(link) == self.number and started(link.parents[1]) < self.ended:
                     found.append(f"{link} -> {os.readlink(link)}")
-        found += [
-            str(path) for path in self.person.state_files() if path.name == self.state["name"] + ".json"
-        ]
+        found += [str(path) for path in self.person.state_files() if path.name == self.state["name"] + ".json"]
         mounts = Path("/proc/self/mountinfo").read_text()
         found += [line for line in mounts.splitlines() if "/run/lab" in line]
         return found

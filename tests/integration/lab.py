@@ -43,7 +43,7 @@ class Lab:
         self.namespaces: dict[str, dict] = {}
 
     def __enter__(self) -> Lab:
-        addresses = {name: texts for name, (_, texts) in self.hosts.items()}
+        addresses = {name: texts for name, (_unused, texts) in self.hosts.items()}
         self._namespaces({"hosts": addresses, "owner_pid": os.getpid()})
         self.namespaces = _namespace_state.read(self.name)["namespaces"]
         return self
@@ -97,7 +97,9 @@ class Lab:
 
     def shell(self, host: str, command: str) -> str:
         """Run a shell command on a host -> its output; the test fails if the command does."""
-        done = subprocess.run([*self.enter(host), "sh", "-ec", command], text=True, capture_output=True, timeout=60)
+        done = subprocess.run(
+            [*self.enter(host), "sh", "-ec", command], text=True, capture_output=True, timeout=60, check=False
+        )
         assert done.returncode == 0, f"{host}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout
 

@@ -47,6 +47,7 @@ def test_the_demo_is_green(controller, tmp_path):
         text=True,
         capture_output=True,
         timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     summary = json.loads((tmp_path / "report.json").read_text())["summary"]

@@ -72,9 +72,7 @@ def shims(host: Host, folder, names=("iptables", "ip6tables")) -> tuple[dict, ob
     folder.mkdir()
     log = folder / "log"
     log.write_text("")
-    tools = ["ipset"] + [
-        f"{n}-{v}-{w}" for n in names for v in ("nft", "legacy") for w in ("save", "restore")
-    ]
+    tools = ["ipset"] + [f"{n}-{v}-{w}" for n in names for v in ("nft", "legacy") for w in ("save", "restore")]
     for tool in tools:
         shim = folder / tool
         shim.write_text(f'#!/bin/sh\necho "{tool} $*" >> {log}\nexec /usr/sbin/{tool} "$@"\n')
@@ -84,9 +82,7 @@ def shims(host: Host, folder, names=("iptables", "ip6tables")) -> tuple[dict, ob
 
 def writing(calls: list[str]) -> list[str]:
     return [
-        call
-        for call in calls
-        if "-restore" in call or call.split()[:2] in (["ipset", "restore"], ["ipset", "destroy"])
+        call for call in calls if "-restore" in call or call.split()[:2] in (["ipset", "restore"], ["ipset", "destroy"])
     ]
 
 

@@ -105,9 +105,7 @@ class Pair:
         )
         for command in ("iptables", "ip6tables"):
             tool = f"{command}-{self.variant}"
-            self.host.shell(
-                f"{tool} -A INPUT -p udp --dport 9 -j DROP; {tool} -A OUTPUT -p udp --dport 9 -j DROP"
-            )
+            self.host.shell(f"{tool} -A INPUT -p udp --dport 9 -j DROP; {tool} -A OUTPUT -p udp --dport 9 -j DROP")
         self.host.listen("4", "tcp", 22)
         self.host.listen("6", "tcp", 22)
         return self

@@ -147,9 +147,7 @@ def test_info_counts_packets_and_sees_drift(neighbours):
         "determined_agents_v4": 2,
         "determined_agents_v6": 2,
     }
-    managed.shell(
-        "iptables-nft -A DETERMINED-INPUT -s 203.0.113.5 -j ACCEPT; ipset del determined_agents_v4 192.0.2.2"
-    )
+    managed.shell("iptables-nft -A DETERMINED-INPUT -s 203.0.113.5 -j ACCEPT; ipset del determined_agents_v4 192.0.2.2")
     drift = managed.module("firewall_info", policy=wanted)["drift"]
     assert "--A DETERMINED-INPUT -s 203.0.113.5/32 -j ACCEPT" in drift
     assert "+add determined_agents_v4 192.0.2.2" in drift

@@ -85,9 +85,7 @@ def private_sbin(host: Host, remove=(), replace=None) -> None:
 )
 def test_missing_programs_are_named_with_their_packages(host, remove, words):
     private_sbin(host, remove)
-    result = host.module(
-        "firewall", policy=policy("permit", {"agents": AGENTS}, [rule("tcp", "80", "agents")])
-    )
+    result = host.module("firewall", policy=policy("permit", {"agents": AGENTS}, [rule("tcp", "80", "agents")]))
     assert result["failed"]
     for word in [*words, "Nothing was changed"]:
         assert word in result["msg"]
@@ -118,9 +116,7 @@ def test_missing_programs_are_named_with_their_packages(host, remove, words):
 def test_a_kernel_without_a_part_leaves_nothing_behind(host, tool, said, code, words):
     before = host.rules()
     private_sbin(host, replace={tool: f'#!/bin/sh\necho "{said}" >&2\nexit {code}\n'.replace("`", "\\`")})
-    result = host.module(
-        "firewall", policy=policy("permit", {"agents": AGENTS}, [rule("tcp", "80", "agents")])
-    )
+    result = host.module("firewall", policy=policy("permit", {"agents": AGENTS}, [rule("tcp", "80", "agents")]))
     assert result["failed"]
     for word in words:
         assert word in result["msg"], result["msg"]
@@ -145,9 +141,7 @@ def test_only_root(host):
 
 
 def test_a_bad_policy_is_refused_with_all_its_problems(host):
-    wanted = policy(
-        "permissive", {"Agents!": {}, "a": {"ipv4": ["192.0.2.300"]}}, [rule("sctp", "0", "nobody")]
-    )
+    wanted = policy("permissive", {"Agents!": {}, "a": {"ipv4": ["192.0.2.300"]}}, [rule("sctp", "0", "nobody")])
     result = host.module("firewall", policy=wanted)
     assert result["failed"]
     for word in ("permissive", "Agents!", "192.0.2.300", "sctp", "nobody", "ports", "Nothing was changed"):

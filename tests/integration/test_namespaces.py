@@ -89,9 +89,7 @@ def test_hosts_of_different_subnets_reach_each_other(lab, source, destination, a
 
 def test_there_is_no_way_out(lab):
     # A listener of this machine's own network is not there, and neither is any address outside.
-    with_listener = subprocess.Popen(
-        [sys.executable, "-c", SERVER, "127.0.0.1"], stdout=subprocess.PIPE, text=True
-    )
+    with_listener = subprocess.Popen([sys.executable, "-c", SERVER, "127.0.0.1"], stdout=subprocess.PIPE, text=True)
     try:
         assert with_listener.stdout.readline() == "ready\n"
         assert ask(lab, "master", "127.0.0.1") == "ConnectionRefusedError"
@@ -185,9 +183,7 @@ def test_what_is_written_in_a_host_stays_there(lab, name):
         "master",
         "echo 192.0.2.10 changed >> /etc/hosts; rm /etc/passwd; mkdir /etc/default/new; mv /etc/group /etc/g",
     )
-    lab.shell(
-        "master", f"grep -q changed /etc/hosts; cat {' '.join(places)}; test ! -e /etc/passwd; test -s /etc/g"
-    )
+    lab.shell("master", f"grep -q changed /etc/hosts; cat {' '.join(places)}; test ! -e /etc/passwd; test -s /etc/g")
     assert lab.shell("agent1", "ls /run; cat /etc/hosts") == "lock\n" + etc.decode()
     for place in places:
         assert lab.run("agent1", "test", "-e", place).returncode == 1

@@ -197,9 +197,7 @@ def test_a_rehearsal_that_is_gone_makes_its_hosts_unreachable(root, name):
         "ansible_connection": "determined.network.namespace",
         "determined_namespace": lab.state["namespaces"]["a"],
     }
-    done = root.run(
-        root.python, "-m", "ansible", "adhoc", "a", "-i", "a,", "-m", "ping", "-e", json.dumps(variables)
-    )
+    done = root.run(root.python, "-m", "ansible", "adhoc", "a", "-i", "a,", "-m", "ping", "-e", json.dumps(variables))
     assert done.returncode == 4
     assert f"The namespace of a is gone: the rehearsal '{name}' has ended" in done.stdout
     assert "Play determined.network.rehearse again" in done.stdout

@@ -24,6 +24,7 @@ def run(folder: Path, *command: str, **environment: str) -> subprocess.Completed
         text=True,
         capture_output=True,
         timeout=300,
+        check=False,
     )
 
 

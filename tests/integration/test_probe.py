@@ -37,9 +37,7 @@ def test_open_refused_and_who_answered(hosts, family):
     source, destination = hosts
     address = destination.address(family)
     destination.listen({"address": address, "ports": "1734,12355"})
-    (seen,) = source.probe(
-        {"address": address, "ports": "1733-1735,12355", "identify": "1734,12355"}, echo=True
-    )
+    (seen,) = source.probe({"address": address, "ports": "1733-1735,12355", "identify": "1734,12355"}, echo=True)
     check(seen, "1733-1735,12355", open="1734,12355", refused="1733,1735")
     assert seen["answers"] == {f"determined.network t {destination.name}": "1734,12355"}
     assert seen["resets_sent"] == seen["resets_received"] == 0
@@ -188,9 +186,7 @@ def test_udp(hosts, family):
         destination.rule(family, "-A", "INPUT", "-p", "udp", "--dport", port, "-j", target)
     source.rule(family, "-A", "OUTPUT", "-p", "udp", "--dport", "1752", "-j", "DROP")
     asked = "1734,1750-1752"
-    (seen,) = source.probe(
-        {"address": address, "protocol": "udp", "ports": asked, "identify": "1734"}, timeout=1
-    )
+    (seen,) = source.probe({"address": address, "protocol": "udp", "ports": asked, "identify": "1734"}, timeout=1)
     check(seen, asked, open="1734", filtered="1750", rejected="1751-1752")
     assert seen["answers"] == {f"determined.network t {destination.name}": "1734"}
     reasons = {ports: reason for reason, ports in seen["rejections"].items()}
@@ -217,9 +213,7 @@ def test_one_open_port_among_dropped_ones(hosts):
     source, destination = hosts
     destination.listen({"address": destination.ipv4, "ports": "22000"})
     destination.rule("ipv4", "-A", "INPUT", "-p", "tcp", "!", "--dport", "22000", "-j", "DROP")
-    (seen,) = source.probe(
-        {"address": destination.ipv4, "ports": "1-65535", "identify": "22000"}, timeout=1.0
-    )
+    (seen,) = source.probe({"address": destination.ipv4, "ports": "1-65535", "identify": "22000"}, timeout=1.0)
     check(seen, "1-65535", open="22000", filtered="1-21999,22001-65535")
 
 

@@ -79,9 +79,7 @@ def site(person):
 
 
 def rehearse(person, site, name, *arguments):
-    return person.playbook(
-        site, "-i", str(site.parent / "inventory.yml"), "-e", f"rehearse_name={name}", *arguments
-    )
+    return person.playbook(site, "-i", str(site.parent / "inventory.yml"), "-e", f"rehearse_name={name}", *arguments)
 
 
 def seen(done):

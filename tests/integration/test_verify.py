@@ -47,8 +47,8 @@ def wrong_cells(report):
 
 def required_checks(mode="restrict"):
     """The positive checks of HOSTS."""
-    groups = {group: [name for name, (held, _) in HOSTS.items() if held == group] for group in GROUPS}
-    variables = {name: {"determined_address": texts} for name, (_, texts) in HOSTS.items()}
+    groups = {group: [name for name, (held, _unused) in HOSTS.items() if held == group] for group in GROUPS}
+    variables = {name: {"determined_address": texts} for name, (_unused, texts) in HOSTS.items()}
     cluster = _cluster.build_cluster(_cluster.cluster_hosts(groups), variables, {"mode": mode}, dict)
     checks = _checks.derive_checks(cluster, _checks.Scope(frozenset(HOSTS))).checks
     return [check for check in checks if check.expected == "open"]
@@ -87,7 +87,7 @@ def test_every_row_turns_red_when_exactly_its_path_is_cut(lab, hop, action):
     planted = []
     for check, port in cuts():
         host = getattr(check, end)
-        source = dict(ipv4=0, ipv6=1)[check.family]
+        source = {"ipv4": 0, "ipv6": 1}[check.family]
         rule = (
             f"{FAMILIES[check.family]} -w {{}} {chain} -s {HOSTS[check.source][1][source]} -d {check.address} "
             f"-p tcp --dport {port} -j {ACTIONS[action][check.family]}"
@@ -114,7 +114,7 @@ def test_every_row_turns_red_when_exactly_its_path_is_cut(lab, hop, action):
     assert wrong_cells(lab.report()) == expected
     assert done.returncode != 0
     assert "The network is not what the cluster requires" in done.stdout
-    for (requirement, source, destination, _), ports in expected.items():
+    for (requirement, source, destination, _unused), ports in expected.items():
         assert f"WRONG {requirement}: {source} -> {destination}" in done.stdout, (requirement, ports)
 
 

@@ -109,7 +109,7 @@ def test_host_side_is_python_3_6(name):
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             assert {alias.name for alias in node.names} <= {"absolute_import", "division", "print_function"}
         if isinstance(node, ast.Call):
-            # subprocess.run(capture_output=, text=) and shlex.join came with 3.7 and 3.8.
+            # subprocess.run(capture_output=, text=, check=False) and shlex.join came with 3.7 and 3.8.
             assert not {keyword.arg for keyword in node.keywords} & {"capture_output", "text", "missing_ok"}
         if isinstance(node, ast.Attribute):
             assert node.attr not in {
@@ -197,7 +197,7 @@ SHELLS = [name for name in names(CONTROLLER_SIDE) if not name.startswith("plugin
 
 @pytest.mark.parametrize("name", SHELLS)
 def test_shells_do_not_know_each_other(name):
-    _, own = imports(name)
+    _unused, own = imports(name)
     assert {file.split("/")[0] for file in own} <= {"plugin_utils", "module_utils"}
 
 
@@ -237,7 +237,7 @@ def backend_of(name):
 
 @pytest.mark.parametrize("name", BACKEND_FILES)
 def test_a_backend_imports_no_other_and_nothing_but_words(name):
-    _, own = imports(name)
+    _unused, own = imports(name)
     outside = {file for file in own if not file.startswith("module_utils/_backends/")}
     assert outside <= {"module_utils/_model", "module_utils/_ports"}
     mine = backend_of(name)

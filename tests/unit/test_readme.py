@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_requirements_is_the_data():
-    assert README == requirements_table.with_table(README), "run: python scripts/requirements_table.py"
+    assert requirements_table.with_table(README) == README, "run: python scripts/requirements_table.py"
 
 
 def test_every_requirement_has_its_line():

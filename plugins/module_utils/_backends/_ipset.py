@@ -145,9 +145,7 @@ def restore_text(current, desired):
 
 def unwanted(current, desired):
     """Two dicts of name -> Set -> sorted names to destroy once no rule uses them."""
-    replaced = {
-        temporary_name(name) for name in desired if name in current and current[name] != desired[name]
-    }
+    replaced = {temporary_name(name) for name in desired if name in current and current[name] != desired[name]}
     return sorted(set(current) - set(desired) - replaced)
 
 

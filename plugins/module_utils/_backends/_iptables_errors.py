@@ -28,9 +28,7 @@ def missing_tool(name):
     if name == "ipset":
         package = "Debian, Ubuntu and Enterprise Linux: package ipset"
     else:
-        package = (
-            "Debian and Ubuntu: package iptables; Enterprise Linux: iptables-nft, up to release 8 iptables"
-        )
+        package = "Debian and Ubuntu: package iptables; Enterprise Linux: iptables-nft, up to release 8 iptables"
     return "%s is not installed (%s)" % (name, package)
 
 

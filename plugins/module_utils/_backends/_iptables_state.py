@@ -80,7 +80,5 @@ def load(data):
         )
         for variant, family, chains, jumps in data["tables"]
     }
-    sets = {
-        name: Set(kind, options, tuple(members)) for name, (kind, options, members) in data["sets"].items()
-    }
+    sets = {name: Set(kind, options, tuple(members)) for name, (kind, options, members) in data["sets"].items()}
     return State(tables, sets)

@@ -48,9 +48,7 @@ def parse_save(text):
     for number, line in enumerate(text.splitlines(), 1):
         incompatible = _INCOMPATIBLE.match(line)
         if incompatible and incompatible.group(1) == "filter":
-            raise ValueError(
-                "table %s holds native nftables rules that iptables cannot show" % incompatible.group(1)
-            )
+            raise ValueError("table %s holds native nftables rules that iptables cannot show" % incompatible.group(1))
         if not line or line.startswith("#"):
             continue
         if line.startswith("*"):
@@ -126,9 +124,7 @@ def foreign_rules(saved):
 def foreign_weight(saved):
     """Saved -> how much of it is not ours: rules, user chains, policies other than ACCEPT."""
     rules = sum(len(found) for found in foreign_rules(saved).values())
-    chains = sum(
-        policy != "ACCEPT" for name, policy in saved.chains.items() if name not in _iptables_state.CHAINS
-    )
+    chains = sum(policy != "ACCEPT" for name, policy in saved.chains.items() if name not in _iptables_state.CHAINS)
     return rules + chains + saved.elsewhere
 
 

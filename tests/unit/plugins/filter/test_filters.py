@@ -13,7 +13,7 @@ import yaml
 from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
 from ansible_collections.determined.network.plugins.plugin_utils import _cluster
 
-MODULES = [name for _, name, _ in pkgutil.iter_modules(filters.__path__)]
+MODULES = [name for _unused, name, _unused in pkgutil.iter_modules(filters.__path__)]
 ADDRESSES = {"master": "192.0.2.10", "agent1": "192.0.2.21", "agent2": "192.0.2.22"}
 RUN = {"hosts": list(ADDRESSES), "sweep": "full", "seed": "1", "sample_size": "64", "max_peers": "0"}
 

@@ -7,10 +7,7 @@ import sys
 
 import pytest
 
-PROGRAM = (
-    "from ansible_collections.determined.network.plugins.module_utils import _carrier\n"
-    "print(_carrier.find())\n"
-)
+PROGRAM = "from ansible_collections.determined.network.plugins.module_utils import _carrier\nprint(_carrier.find())\n"
 ROOTS = [path for path in sys.path if path.endswith("collections")]
 
 

@@ -67,9 +67,7 @@ def test_wrong_listeners_are_named(item, words):
 )
 def test_divide(listeners, most, expected):
     found = plan.divide([(address, protocol, ports(text)) for address, protocol, text in listeners], most)
-    assert found == [
-        [(address, protocol, ports(text)) for address, protocol, text in part] for part in expected
-    ]
+    assert found == [[(address, protocol, ports(text)) for address, protocol, text in part] for part in expected]
 
 
 def test_divide_and_merge_lose_nothing():

@@ -24,10 +24,7 @@ def test_overlays_go_around_what_is_mounted_below(tmp_path, mounted, expected):
         (tmp_path / part).mkdir(parents=True)
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("lib")
-    places = [
-        place if place.startswith("/") else os.path.join(str(tmp_path), place).rstrip("/")
-        for place in mounted
-    ]
+    places = [place if place.startswith("/") else os.path.join(str(tmp_path), place).rstrip("/") for place in mounted]
     found = files._without_mounts(str(tmp_path), places)
     assert found == [os.path.join(str(tmp_path), part).rstrip("/") for part in expected]
 

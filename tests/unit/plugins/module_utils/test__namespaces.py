@@ -71,15 +71,13 @@ def test_the_words_for_the_lab():
     assert namespaces.lab_commands(TWO, {"a": "/proc/1/fd/7", "b": "/proc/1/fd/9"}, True) == [
         "link set lo up",
         "address add 169.254.1.1/32 dev lo",
-        "link add v0 address 02:00:00:00:00:00 type veth"
-        " peer name eth0 address 06:00:00:00:00:00 netns /proc/1/fd/7",
+        "link add v0 address 02:00:00:00:00:00 type veth peer name eth0 address 06:00:00:00:00:00 netns /proc/1/fd/7",
         "link set v0 addrgenmode none",
         "link set v0 up",
         "address add fe80::1/64 dev v0 nodad",
         "route add 192.0.2.1/32 dev v0",
         "route add 2001:db8::1/128 dev v0",
-        "link add v1 address 02:00:00:00:00:01 type veth"
-        " peer name eth0 address 06:00:00:00:00:01 netns /proc/1/fd/9",
+        "link add v1 address 02:00:00:00:00:01 type veth peer name eth0 address 06:00:00:00:00:01 netns /proc/1/fd/9",
         "link set v1 addrgenmode none",
         "link set v1 up",
         "address add fe80::1/64 dev v1 nodad",
@@ -115,10 +113,7 @@ def test_neighbours_are_found_in_a_small_lab_and_given_in_a_large_one():
     # The kernel counts dynamic entries of all namespaces together, and drops packets at 1,024.
     def neighbours(number):
         hosts = namespaces.read_hosts(
-            {
-                f"h{i}": [str(ipaddress.ip_address("10.0.0.1") + i), f"2001:db8::{i + 1:x}"]
-                for i in range(number)
-            }
+            {f"h{i}": [str(ipaddress.ip_address("10.0.0.1") + i), f"2001:db8::{i + 1:x}"] for i in range(number)}
         )
         lines = namespaces.lab_commands(hosts, {host.name: "/n" for host in hosts}, True)
         for host in hosts:
@@ -131,9 +126,7 @@ def test_neighbours_are_found_in_a_small_lab_and_given_in_a_large_one():
 
 
 def test_every_end_of_a_cable_has_its_own_hardware_address():
-    hosts = namespaces.read_hosts(
-        {f"h{i:05d}": [str(ipaddress.ip_address("10.0.0.1") + i)] for i in range(1500)}
-    )
+    hosts = namespaces.read_hosts({f"h{i:05d}": [str(ipaddress.ip_address("10.0.0.1") + i)] for i in range(1500)})
     lines = namespaces.lab_commands(hosts, {host.name: "/n" for host in hosts}, True)
     words = [line.split() for line in lines if line.startswith("link add")]
     found = {word for line in words for word in line if word.count(":") == 5}

@@ -12,7 +12,6 @@ def test_unified_diff_without_dates():
     plan = _plan.compare("a\nb\n", "a\nc", "agent1")
     assert plan.changed
     assert _plan.unified(plan) == (
-        "--- firewall of agent1, now\n+++ firewall of agent1, as its policy asks\n"
-        "@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
+        "--- firewall of agent1, now\n+++ firewall of agent1, as its policy asks\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
     )
     assert _plan.as_ansible_diff(plan)["after"] == "a\nc"

@@ -38,9 +38,7 @@ def queued(number, origin, kind, code, offender):
             errors.ExtendedError(111, 2, 3, 3, PEER),
         ),
         (
-            bytes.fromhex(
-                "0d0000000301010000000000000000000a0000000000000020010db800000000000000000000000200000000"
-            ),
+            bytes.fromhex("0d0000000301010000000000000000000a0000000000000020010db800000000000000000000000200000000"),
             errors.ExtendedError(13, 3, 1, 1, PEER6),
         ),
     ],

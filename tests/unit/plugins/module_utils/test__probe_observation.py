@@ -9,9 +9,7 @@ from ansible_collections.determined.network.plugins.module_utils import _probe_o
 
 
 def target(ports="1-10", identify="", **more):
-    return observation.Target(
-        "192.0.2.2", "tcp", _ports.parse_ports(ports), _ports.parse_ports(identify), **more
-    )
+    return observation.Target("192.0.2.2", "tcp", _ports.parse_ports(ports), _ports.parse_ports(identify), **more)
 
 
 def test_every_port_is_in_one_state():

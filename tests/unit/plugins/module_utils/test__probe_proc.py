@@ -63,9 +63,7 @@ def test_sockets(text, state, expected):
     assert proc.parse_sockets(text, state) == expected
 
 
-@pytest.mark.parametrize(
-    "name, key", [("snmp", ("Tcp", "OutRsts")), ("netstat", ("TcpExt", "TCPSynRetrans"))]
-)
+@pytest.mark.parametrize("name, key", [("snmp", ("Tcp", "OutRsts")), ("netstat", ("TcpExt", "TCPSynRetrans"))])
 def test_this_kernel_is_understood(name, key):
     with open("/proc/net/" + name) as text:
         assert proc.parse_counters(text.read())[key[0]][key[1]] >= 0

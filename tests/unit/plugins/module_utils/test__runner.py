@@ -16,7 +16,8 @@ def question_and_answer():
 
 
 def test_drive():
-    found, missing, nothing, output = _runner.Runner().drive(question_and_answer())
+    answers = list(_runner.Runner().drive(question_and_answer()))
+    found, missing, nothing, output = answers
     assert os.access(found, os.X_OK) and missing is None and nothing is None
     assert output == _base.Output(3, "in C\n", "bad\n")
 

@@ -120,7 +120,7 @@ def right_hosts(draw):
     for entry in hosts.values():
         texts = []
         for family in families:
-            for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
+            for _unused in range(draw(st.sampled_from([1, 1, 1, 2]))):
                 number += 1
                 texts.append(family.format(number))
         entry.append(texts)

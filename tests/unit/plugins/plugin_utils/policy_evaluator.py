@@ -13,7 +13,7 @@ def port_bits(text):
     """A compact text of ports -> a number in which bit n is set for port n."""
     bits = 0
     for part in text.split(",") if text else []:
-        first, _, last = part.partition("-")
+        first, _unused, last = part.partition("-")
         bits |= ((1 << (int(last or first) - int(first) + 1)) - 1) << int(first)
     return bits
 

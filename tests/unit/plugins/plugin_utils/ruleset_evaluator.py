@@ -72,7 +72,7 @@ def _syn_matches(value):
 def _port_bits(text):
     bits = 0
     for part in text.split(","):
-        first, _, last = part.partition(":")
+        first, _unused, last = part.partition(":")
         bits |= (1 << (int(last or first) + 1)) - (1 << int(first))
     return bits
 

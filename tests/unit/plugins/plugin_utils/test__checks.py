@@ -202,8 +202,8 @@ def many_agents(number, first=1):
 def test_a_sample_of_peers_covers_every_destination_equally(number, most):
     checks = derive(many_agents(number), max_peers=most, seed=7)
     found = pairs(checks, "agents_from_agents")
-    assert set(Counter(source for source, _ in found).values()) == {most}
-    assert set(Counter(destination for _, destination in found).values()) == {most}
+    assert set(Counter(source for source, _unused in found).values()) == {most}
+    assert set(Counter(destination for _unused, destination in found).values()) == {most}
     assert len(found) == len(set(found)) == number * most
     assert len(pairs(checks, "agents_from_master")) == most
 

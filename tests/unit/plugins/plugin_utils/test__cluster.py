@@ -172,7 +172,7 @@ ONE_PROBLEM = [
 ]
 
 
-@pytest.mark.parametrize("change, told", ONE_PROBLEM, ids=[told[:40] for _, told in ONE_PROBLEM])
+@pytest.mark.parametrize("change, told", ONE_PROBLEM, ids=[told[:40] for _unused, told in ONE_PROBLEM])
 def test_one_problem(change, told):
     assert problems_of(**change) == [told]
 
@@ -313,7 +313,7 @@ def test_the_resolver_answers_with_a_reason_where_no_name_is(name):
 
 
 def test_the_resolver_answers_with_the_systems_reason(monkeypatch):
-    def getaddrinfo(*_, **__):
+    def getaddrinfo(*_unused, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(_resolve.socket, "getaddrinfo", getaddrinfo)
@@ -321,7 +321,7 @@ def test_the_resolver_answers_with_the_systems_reason(monkeypatch):
 
 
 def test_the_resolver_gives_every_address_once(monkeypatch):
-    def getaddrinfo(name, *_, **__):
+    def getaddrinfo(name, *_unused, **__):
         rows = [("192.0.2.1", 0), ("2001:db8::1", 0, 0, 0), ("192.0.2.1", 0), ("fe80::1%eth0", 0, 0, 2)]
         return [(None, None, None, "", row) for row in rows]
 

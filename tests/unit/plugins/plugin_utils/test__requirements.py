@@ -220,7 +220,7 @@ def test_an_extra_row_may_be_part_of_a_row_of_the_table_or_of_an_earlier_extra_r
     ],
 )
 def test_bad_extra_rows(rows, told):
-    _, problems = _requirements.parse_extra_rows(rows)
+    _unused, problems = _requirements.parse_extra_rows(rows)
     assert any(told in str(problem) for problem in problems)
 
 

@@ -79,7 +79,7 @@ def test_management_follows_the_hosts_login_ports_by_default():
     ],
 )
 def test_management(value, expected):
-    settings, _ = _settings.check({"management": value}, ["2222"])
+    settings, _unused = _settings.check({"management": value}, ["2222"])
     assert [tuple(way) for way in settings.management] == expected
 
 
@@ -175,8 +175,8 @@ def test_a_bad_value_is_one_problem_of_its_variable(option, value, told):
 
 
 def test_all_problems_are_found_in_one_pass():
-    bad = {option: value for option, value, _ in PROBLEMS}
-    _, problems = _settings.check(bad)
+    bad = {option: value for option, value, _unused in PROBLEMS}
+    _unused, problems = _settings.check(bad)
     assert {problem.variable for problem in problems} == set(_settings.VARIABLES.values())
 
 

@@ -212,8 +212,8 @@ def paths(draw):
 
 KEYS = [
     (source, address, "tcp")
-    for source, (_, own) in MIXED.items()
-    for _, (_, addresses) in MIXED.items()
+    for source, (_unused, own) in MIXED.items()
+    for _unused, (_unused, addresses) in MIXED.items()
     for address in addresses
     if address not in own and any((":" in address) == (":" in mine) for mine in own)
 ]

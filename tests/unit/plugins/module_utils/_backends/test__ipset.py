@@ -17,9 +17,7 @@ add determined_a_v6 2001:DB8::0001
 
 def test_save_is_read_whatever_its_order():
     assert _ipset.parse_save(SAVED) == {
-        "determined_a_v4": Set(
-            "hash:net", "family inet maxelem 65536", ("192.0.2.9", "192.0.2.10", "198.51.100.0/24")
-        ),
+        "determined_a_v4": Set("hash:net", "family inet maxelem 65536", ("192.0.2.9", "192.0.2.10", "198.51.100.0/24")),
         "determined_a_v6": Set("hash:net", "family inet6 maxelem 65536", ("2001:db8::1",)),
     }
 

@@ -109,9 +109,7 @@ def test_state_survives_json(kernel):
 
 def test_one_transaction_per_family_sets_first_and_destroyed_last(kernel):
     apply(kernel, CASES["agent-permit"])
-    commands = apply(
-        kernel, policy("restrict", {"new": {"ipv4": ["192.0.2.1"]}}, [rule("tcp", "80", "new", "x")])
-    )
+    commands = apply(kernel, policy("restrict", {"new": {"ipv4": ["192.0.2.1"]}}, [rule("tcp", "80", "new", "x")]))
     names = [command.argv[0].rsplit("/", 1)[-1] + " " + command.argv[1] for command in commands]
     assert (
         names
@@ -123,10 +121,8 @@ def test_one_transaction_per_family_sets_first_and_destroyed_last(kernel):
 
 def test_a_changed_set_is_swapped_and_no_rule_is_touched(kernel):
     apply(kernel, CASES["agent-permit"])
-    wider = dict(
-        AGENT,
-        peers=dict(AGENT["peers"], agents={"ipv4": AGENTS["ipv4"] + ["192.0.2.13"], "ipv6": AGENTS["ipv6"]}),
-    )
+    wider = dict(AGENT)
+    wider["peers"] = dict(AGENT["peers"], agents={"ipv4": AGENTS["ipv4"] + ["192.0.2.13"], "ipv6": AGENTS["ipv6"]})
     (command,) = apply(kernel, policy("permit", **wider))
     assert command.stdin.splitlines() == [
         "create determined_agents_t4 hash:net family inet maxelem 65536",

@@ -91,9 +91,7 @@ def test_from_any_policy_to_any_other_and_away(fake_kernel, first, second, own, 
     for variant, tool in ((default, "iptables"), (default, "ip6tables")):
         kernel.chains(variant, tool)["INPUT"].extend(own)
     backend = Iptables()
-    before = {
-        key: {name: list(rules) for name, rules in chains.items()} for key, chains in kernel.tables.items()
-    }
+    before = {key: {name: list(rules) for name, rules in chains.items()} for key, chains in kernel.tables.items()}
     for policy in (first, second, first):
         old = kernel.drive(backend.read()).state
         apply(kernel, policy)
@@ -144,9 +142,7 @@ def verdict(state, chain, packet):
             if word == "-m":
                 words.pop(0)
             else:
-                options[word] = [
-                    words.pop(0) for _ in range(2 if word in ("--match-set", "--tcp-flags") else 1)
-                ]
+                options[word] = [words.pop(0) for _unused in range(2 if word in ("--match-set", "--tcp-flags") else 1)]
         target = options.pop("-j")[0]
         if all(matches(state, option, values, packet) for option, values in options.items()):
             return target

@@ -34,9 +34,7 @@ def test_save_is_split_into_ours_and_the_rest():
     assert saved.counters["INPUT"] == [(7, 420), (5, 300), (0, 0)]
     table = _iptables_text.our_table(saved)
     assert table.jumps == (_iptables_state.Jump("INPUT", 2, "-j DETERMINED-INPUT"),)
-    assert table.chains == (
-        ("DETERMINED-INPUT", ('-p tcp -m tcp --dport 22 -m comment --comment "a,b" -j ACCEPT',)),
-    )
+    assert table.chains == (("DETERMINED-INPUT", ('-p tcp -m tcp --dport 22 -m comment --comment "a,b" -j ACCEPT',)),)
     assert len(_iptables_text.foreign_rules(saved)["INPUT"]) == 2
     # Two rules and f2b-sshd's one, that chain, INPUT's policy, and in nat a chain and a rule.
     assert _iptables_text.foreign_weight(saved) == 3 + 2 + 2
