@@ -4,7 +4,7 @@
 """The controller's half of module ``firewall``: confirms a change over a fresh connection.
 
 A host that is as it should be costs one run of the module. After a change the connection is
-reset and the module runs once more to keep the change. As long as that fails it is tried
+reset, and over a new one the host is told to keep the change. As long as that fails it is tried
 again; when the host's deadline has passed, the host has put its old state back, and this
 asks for it and says so.
 """
@@ -47,16 +47,15 @@ class ActionModule(ActionBase):
             # The connection broke while the module ran: nobody knows how far it came.
             self._problem = str(problem)
             found = {"changed": True}
-            seconds_left = float(self._seconds())
+            waiting = {"seconds_left": float(self._seconds()), "file": None}
         else:
             waiting = found.pop("awaiting_confirmation", None)
             if not waiting:
                 result.update(found)
                 return result
-            seconds_left = waiting["seconds_left"]
         result.update(found)
-        deadline = time.monotonic() + seconds_left
-        kept = self._confirm(deadline)
+        deadline = time.monotonic() + waiting["seconds_left"]
+        kept = self._confirm(deadline, waiting["file"])
         result.update({"confirmed": True} if kept else self._settle(deadline))
         if result.get("restored"):
             result.pop("diff", None)  # it shows a change that is no more
@@ -91,22 +90,38 @@ class ActionModule(ActionBase):
         else:
             self._connection.reset()
 
-    def _confirm(self, deadline):
+    def _confirm(self, deadline, file):
         """Try until the deadline (time.monotonic) -> whether the host has kept the change."""
         while time.monotonic() < deadline:
             try:
                 self._reset()
-                answer = self._module("confirm")
+                kept = self._keep(file)
             except AnsibleError as problem:
                 self._problem = str(problem)
             else:
-                if not answer.get("failed"):
-                    if not answer["kept"]:
-                        self._problem = "a connection came up, but only after the host had given up waiting"
-                    return answer["kept"]
-                self._problem = str(answer.get("msg", answer))
+                if kept is False:
+                    self._problem = "a connection came up, but only after the host had given up waiting"
+                if kept is not None:
+                    return kept
             time.sleep(max(0.0, min(PAUSE_SECONDS, deadline - time.monotonic())))
         return False
+
+    def _keep(self, file):
+        """Confirm over the connection -> True; False when it is too late; None when it did not work.
+
+        Removing the file that the module named is the confirmation. Without its name, since the
+        module's answer was lost, the module itself is asked: it also waits for its first run to end.
+        """
+        if file is None:
+            answer = self._module("confirm")
+            said = answer.get("msg", "") if answer.get("failed") else ("gone", "kept")[answer["kept"]]
+        else:
+            answer = self._low_level_execute_command(f"rm {file} && echo kept || test -e {file} || echo gone")
+            said = answer["stdout"].strip()
+        if said in ("kept", "gone"):
+            return said == "kept"
+        self._problem = str(said or answer.get("stderr") or answer)
+        return None
 
     def _settle(self, deadline):
         """The change was not confirmed: wait for the host's own restore -> what to report."""

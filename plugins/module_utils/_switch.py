@@ -6,12 +6,12 @@
 
 A change is one file in the folder of ``_lock``; its name is its state and its token::
 
-    armed-TOKEN  ->  (confirmed: gone)
+    armed-TOKEN  ->  (confirmed: removed)
                  ->  restoring-TOKEN  ->  restored-TOKEN or failed-TOKEN
 
-Confirming and expiring both begin with renaming ``armed-TOKEN``: the kernel lets exactly
-one of them succeed. The switch holds a flock on the file as long as it lives, so that a file
-whose switch was killed is told from one that is being watched.
+Confirming removes ``armed-TOKEN`` and expiring renames it: the kernel lets exactly one of them
+succeed. So a bare ``rm`` over a fresh connection is a confirmation. The switch holds a flock on the
+file as long as it lives, so that a file whose switch was killed is told from one that is watched.
 
 Everything is imported before the process is born: Ansible removes the module's files as
 soon as the module has ended.
@@ -38,7 +38,7 @@ ARMED, RESTORING, RESTORED, FAILED = "armed", "restoring", "restored", "failed"
 _STATES = (ARMED, RESTORING, RESTORED, FAILED)
 TOKEN = re.compile(r"[a-z0-9]{8,64}\Z")
 _FILE = re.compile(r"(%s)-([a-z0-9]{8,64})\Z" % "|".join(_STATES))
-_LOOK_SECONDS = 1.0  # how often a switch looks whether its file is still there
+_LOOK_SECONDS = 0.2  # how often a switch looks whether its file is still there
 _RETRY_SECONDS = 300.0  # how long it goes on trying to restore
 
 
@@ -129,7 +129,8 @@ def arm(directory, token, record, restore):
     answer = spawn(lambda ready: _watch(directory, token, record, restore, ready))
     if answer != "ready":
         raise BackendError(
-            "The dead man's switch could not be armed: %s. Nothing was changed" % (answer or "its process died")
+            "The dead man's switch could not be armed: %s. Nothing was changed"
+            % (answer or "its process died")
         )
 
 
@@ -148,7 +149,7 @@ def confirm(directory, token):
 
 
 def _wake(change):
-    """Let a switch look at once; it would by itself within a second."""
+    """Let a switch look at once; it would by itself a moment later."""
     if change.watched:
         with contextlib.suppress(OSError):
             os.kill(change.record["pid"], signal.SIGUSR1)
@@ -243,6 +244,7 @@ def _watch(directory, token, record, restore, ready):
             break
         signal.sigtimedwait((signal.SIGUSR1,), min(remaining, _LOOK_SECONDS))
         if not os.path.exists(armed):
+            _lock.tidy(directory)
             return
     if move(directory, token, ARMED, RESTORING):
         _restore(directory, token, record, restore)

@@ -239,7 +239,11 @@ def change(module, token, check_mode):
     if outcome.changed:
         result["diff"] = _plan.as_ansible_diff(outcome.plan)
     if outcome.armed:
-        result["awaiting_confirmation"] = {"change": token, "seconds_left": outcome.seconds_left}
+        result["awaiting_confirmation"] = {
+            "change": token,
+            "file": _switch.path_of(settings.directory, _switch.ARMED, token),
+            "seconds_left": outcome.seconds_left,
+        }
     return result
 
 
@@ -248,7 +252,9 @@ def wanted_policy(params):
     if params["state"] == "absent":
         return None
     if params["policy"] is None:
-        raise BackendError("policy is missing: state present needs what filter determined.network.host_policies gives")
+        raise BackendError(
+            "policy is missing: state present needs what filter determined.network.host_policies gives"
+        )
     try:
         return _model.HostPolicy.from_dict(params["policy"])
     except ValueError as problem:
