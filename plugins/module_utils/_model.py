@@ -91,7 +91,7 @@ class HostPolicy(NamedTuple):
         """A dict as :meth:`to_dict` gives it -> HostPolicy; ValueError lists all problems."""
         problems = []
         if not isinstance(data, dict):
-            raise ValueError("a policy is a dictionary, as the lookup determined.network.host_policy gives it")
+            raise ValueError("a policy is a dictionary, as the filter determined.network.host_policies gives it")
         known = set(cls._fields)
         for name in sorted(known - set(data)):
             problems.append("%s is missing" % name)

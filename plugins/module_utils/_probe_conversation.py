@@ -8,6 +8,8 @@ Who closes matters, because RSTs are counted afterwards (TcpOutRsts of either ho
 
 - A listener of this collection answers and closes. The probe reads to the end and closes:
   no RST on either side, and TIME_WAIT stays at the listener.
+- After thousands of such answers the probe closes by a RST instead, which is counted: connection
+  tracking keeps a graceful end for two minutes, and its table would overflow.
 - A real service may neither answer nor close. The probe then says that it is done (FIN),
   drops what still comes, and waits a little. Only a service that ignores that is left by
   exactly one RST, which is counted.
@@ -25,6 +27,7 @@ from ansible_collections.determined.network.plugins.module_utils import _probe_s
 
 _LONGEST_ANSWER = 1024  # bytes kept while looking for the end of the line
 _MOST_DRAINED = 65536  # bytes taken from a service that goes on talking
+_MANY = 2000  # answers of one target
 _FAREWELL = 2.0  # seconds a service may take to close after our FIN
 
 
@@ -59,6 +62,9 @@ class Conversation(object):
                 self.data += chunk
                 if b"\n" in self.data or len(self.data) > _LONGEST_ANSWER:
                     self._answered()
+                    if len(self.target.identify) > _MANY:
+                        self._reset()
+                        return
                     # A listener's FIN comes with its answer: wait for it, so as to close second.
                     self.deadline = now + min(self.timeout, _FAREWELL)
             else:

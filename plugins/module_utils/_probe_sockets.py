@@ -103,6 +103,15 @@ def source_address(target):
         sock.close()
 
 
+def repeated(sock):
+    """Whether the kernel has sent this socket's SYN more than once; ask before connect tells of a failure.
+
+    tcpi_total_retrans is the 24th number after eight bytes of struct tcp_info (linux/tcp.h).
+    """
+    information = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return len(information) < 104 or struct.unpack_from("=I", information, 100)[0] > 0
+
+
 def met_itself(sock):
     """Whether an established connection has this very socket at its other end."""
     try:

@@ -76,7 +76,7 @@ class Sweep(object):
     def patience(self):
         """Seconds to wait for an answer, now that some may have shown the distance."""
         if self.shorten and self.target.responsive:
-            return min(self.wait, max(0.3, 10 * self.slowest))
+            return min(self.wait, max(_REPETITION, 10 * self.slowest))
         return self.wait
 
 
@@ -260,6 +260,8 @@ class Engine(object):
                     self._land(flight)
                 continue
             sweep = flight.sweep
+            if now - flight.since > _REPETITION and _probe_sockets.repeated(flight.sock):
+                sweep.target.repeated.add(flight.port)
             number = flight.sock.connect_ex((sweep.host, flight.port) + sweep.tail)
             extended = _probe_sockets.read_error_queue(flight.sock) if number else None
             if number != errno.EALREADY or extended is not None:
@@ -276,8 +278,6 @@ class Engine(object):
         own = _probe_sockets.source_address(target) if extended else ""
         state, reason = _probe_errors.classify(number, extended, own, seconds=elapsed)
         target.record(flight.port, state, reason)
-        if elapsed > _REPETITION:
-            target.repeated.add(flight.port)
         if state == _model.OPEN:  # opened and reset before we looked
             target.resets_received += 1
             if flight.port in target.identify:

@@ -129,8 +129,7 @@ def arm(directory, token, record, restore):
     answer = spawn(lambda ready: _watch(directory, token, record, restore, ready))
     if answer != "ready":
         raise BackendError(
-            "The dead man's switch could not be armed: %s. Nothing was changed"
-            % (answer or "its process died")
+            "The dead man's switch could not be armed: %s. Nothing was changed" % (answer or "its process died")
         )
 
 

@@ -252,9 +252,7 @@ def wanted_policy(params):
     if params["state"] == "absent":
         return None
     if params["policy"] is None:
-        raise BackendError(
-            "policy is missing: state present needs what filter determined.network.host_policies gives"
-        )
+        raise BackendError("policy is missing: state present needs what filter determined.network.host_policies gives")
     try:
         return _model.HostPolicy.from_dict(params["policy"])
     except ValueError as problem:

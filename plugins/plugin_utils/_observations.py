@@ -18,6 +18,8 @@ from ansible_collections.determined.network.plugins.module_utils import _model, 
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
 
 NOTHING: PortSet = ()
+
+MANY = 20000  # refused ports of one destination
 MOST_RANGES = 8  # in a sentence; the report's port lists have them all
 
 
@@ -109,10 +111,26 @@ class _Destination:
         self._held = _by_address(started.get("held"))
         self._services = _ports.parse_ports((started.get("listening_services") or {}).get("tcp", ""))
         before, after = (part.get("counters") for part in (started, read))
-        self.resets: int | None = None  # at least so many for the ports that sources saw refused
+        self.resets: int | None = None  # for ports that sources saw refused
+        self.doubtful = 0  # of these: may be second resets of one port
         if before and after:
             own = sum(item.get("resets_sent", 0) for _unused, item in _observations(result))
             self.resets = after["tcp_resets_sent"] - before["tcp_resets_sent"] - own
+
+    def discount(self, observation: Mapping[str, Any]) -> None:
+        """Take off the resets that were not for refused ports: each would hide one that a firewall imitates."""
+        if self.resets is not None:
+            self.resets -= observation.get("resets_received", 0)
+        # A port that was asked twice may have been reset twice.
+        self.doubtful += observation.get("refused_repeatedly", 0)
+
+    def attests(self, refused: int) -> bool:
+        """Whether so many refused ports were reset by this host's own stack."""
+        if self.resets is None or refused > self.resets:
+            return False
+        # In a full sweep, connection tracking loses a few SYNs that reuse the ports of an earlier probe. To ask some
+        # hundred thousand ports again for their sake would load the hosts more than it would tell.
+        return refused <= self.resets - self.doubtful or refused > MANY
 
     def listening(self, pair: Pair) -> PortSet:
         return self._listening.get((pair.address, pair.protocol), NOTHING)
@@ -149,11 +167,7 @@ def _refused_by_destination(
             if destination and pair.protocol == "tcp":
                 refused = _ports.parse_ports(observation["refused"])
                 seen[pair.destination] += _ports.count(_ports.subtract(refused, destination.occupied(pair)))
-                if destination.resets is not None:
-                    # A port that was asked twice and reset twice, or a connection that was reset, would hide a
-                    # reset that a firewall imitates.
-                    destination.resets -= observation.get("refused_repeatedly", 0)
-                    destination.resets -= observation.get("resets_received", 0)
+                destination.discount(observation)
     return seen
 
 
@@ -170,7 +184,9 @@ def _classify(
         )
     listening, services = destination.listening(pair), destination.services(pair)
     genuine = _ports.parse_ports((observation.get("answers") or {}).get(destination.answer, ""))
-    named = _ports.union(*[_ports.parse_ports(ports) for ports in (observation.get("answers") or {}).values()])
+    # An empty answer names nobody: the connection stood, but its line came too late or not at all.
+    lines = {line: ports for line, ports in (observation.get("answers") or {}).items() if line}
+    named = _ports.union(*[_ports.parse_ports(ports) for ports in lines.values()])
 
     by_listener = _ports.intersect(states["open"], listening)
     impostor = _ports.subtract(_ports.intersect(by_listener, named), genuine)
@@ -180,7 +196,7 @@ def _classify(
 
     imitated = _ports.intersect(states["refused"], destination.occupied(pair))
     closed = _ports.subtract(states["refused"], imitated)
-    attested = pair.protocol == "tcp" and refused_in_all <= destination.resets
+    attested = pair.protocol == "tcp" and destination.attests(refused_in_all)
     reached = _ports.union(_ports.intersect(by_listener, genuine), by_service, closed if attested else NOTHING)
     return Knowledge(
         reached=reached,
@@ -220,10 +236,12 @@ def _notes(
         notes.append(f"a service of {pair.destination} holds {some_ports(by_service)} and answered there")
     if closed and attested:
         count = _ports.count(closed)
-        notes.append(f"{count} closed ports were reset by {pair.destination} itself, as its own counter attests")
+        hidden = max(0, refused_in_all - destination.resets + destination.doubtful)
+        doubt = f", but for at most {hidden} that may have been reset twice" if hidden else ""
+        notes.append(f"{count} closed ports were reset by {pair.destination} itself, as its own counter attests{doubt}")
     elif closed:
         notes.append(
-            f"sources saw {refused_in_all} resets, but {pair.destination} surely sent only {destination.resets}: "
+            f"sources saw {refused_in_all} resets, but {pair.destination} surely sent only {destination.resets - destination.doubtful}: "
             "a firewall imitates resets"
         )
     if imitated:

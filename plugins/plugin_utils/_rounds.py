@@ -26,8 +26,18 @@ MOST_QUESTIONS = 3  # the first one and two more
 FIRST_UNPRIVILEGED_PORT = 1024  # ip(7): binding below needs a capability
 # A path that is cut as a whole needs no 65,535 retries: a spread of its ports stands for the rest.
 MOST_RETRIES = 1024
-# Listeners on every port leave a host no local port for its own connections; half the range does no harm.
-MOST_LISTENERS = 30000
+# Listeners take local ports away from a host's own connections. More than a few are therefore spread over blocks,
+# of which a round takes every fourth: three quarters of the local ports stay free.
+MOST_LISTENERS = 4096
+SLICES = 4
+_BLOCK = 256
+_BLOCKS = tuple(
+    tuple(
+        (max(first, _ports.FIRST_PORT), first + _BLOCK - 1)
+        for first in range(number * _BLOCK, _ports.LAST_PORT + 1, SLICES * _BLOCK)
+    )
+    for number in range(SLICES)
+)
 # UDP has no resets, so every checked port needs a listener.
 MOST_UDP_PORTS = 256
 # One answer on a permitted management port shows that the path is alive.
@@ -148,14 +158,14 @@ def later_round(checks: Checks, known: Mapping[Pair, Knowledge]) -> Round:
         differing = _ports.subtract(left, suspect) if len(knowledge.asked) < MOST_QUESTIONS else ()
         if suspect or differing:
             again[pair] = _ports.union(suspect, _spread(differing, MOST_RETRIES))
-    room: dict[tuple[str, str, str], PortSet] = {}
-    targets: dict[str, list[dict[str, str]]] = defaultdict(list)
+    wanted: dict[tuple[str, str, str], PortSet] = {}
     for pair, ports in again.items():
         key = (pair.destination, pair.address, pair.protocol)
-        taken = room.get(key, ())
-        fresh = _ports.subtract(ports, taken)
-        room[key] = _ports.union(taken, _first(fresh, MOST_LISTENERS - _ports.count(taken)))
-        ports = _ports.intersect(ports, room[key])
+        wanted[key] = _ports.union(wanted.get(key, ()), ports)
+    room = {key: _slice(ports) for key, ports in wanted.items()}
+    targets: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for pair, ports in again.items():
+        ports = _ports.intersect(ports, room[pair.destination, pair.address, pair.protocol])
         if ports:
             text = _ports.format_ports(ports)
             targets[pair.source].append({**_target(pair, ports, {}), "identify": text})
@@ -198,15 +208,15 @@ def _spread(ports: PortSet, most: int) -> PortSet:
     return _ports.from_numbers({numbers[index * (count - 1) // (most - 1)] for index in range(most)})
 
 
-def _first(ports: PortSet, most: int) -> PortSet:
-    kept = []
-    for first, last in ports:
-        if most <= 0:
-            break
-        last = min(last, first + most - 1)
-        kept.append((first, last))
-        most -= last - first + 1
-    return tuple(kept)
+def _slice(ports: PortSet) -> PortSet:
+    """All ports if they are few, else those of every fourth block that has any: see MOST_LISTENERS."""
+    if _ports.count(ports) <= MOST_LISTENERS:
+        return ports
+    for number in range(SLICES):
+        chosen = _ports.intersect(ports, _BLOCKS[number])
+        if chosen:
+            return chosen
+    return ()
 
 
 def _listeners(ports: Mapping[tuple[str, str, str], PortSet]) -> dict[str, list[dict[str, str]]]:

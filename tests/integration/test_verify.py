@@ -136,6 +136,22 @@ def test_ten_holes_in_the_ephemeral_range_are_found_exactly(lab):
     assert {key[1:3] for key in found} == {("agent1", "agent2")}
 
 
+def test_imitated_resets_in_the_ephemeral_range_are_found_exactly(lab):
+    rule = (
+        "iptables -w {} INPUT -s 192.0.2.21 -p tcp -m multiport --dports 4242,45678 -j REJECT --reject-with tcp-reset"
+    )
+    lab.shell("agent2", rule.format("-I"))
+    try:
+        done = lab.play("verify", "--limit", "agent1,agent2", verify_sweep="full", verify_timeout=1.2)
+    finally:
+        lab.shell("agent2", rule.format("-D"))
+    assert done.returncode != 0
+    found = wrong_cells(lab.report())
+    assert set(found.values()) == {"4242,45678"}
+    assert {key[1:] for key in found} == {("agent1", "agent2", "ipv4")}
+    assert lab.report()["summary"]["error"] == 0
+
+
 def test_one_port_too_many_turns_a_negative_check_red(lab):
     rule = "iptables -w {} INPUT -s 203.0.113.66 -p tcp --dport 4567 -j ACCEPT"
     lab.shell("agent1", rule.format("-I"))

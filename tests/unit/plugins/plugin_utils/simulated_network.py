@@ -90,9 +90,11 @@ class Network:
         services = _ports.intersect(passing, self.services.get(target["destination"], ()))
         closed = _ports.subtract(_ports.subtract(passing, listening), services)
         if target["protocol"] == "tcp":
-            # Some ports are asked twice and reset twice.
-            repeated = _ports.count(closed) // 3
-            self.resets[target["destination"]] += _ports.count(closed) + repeated
+            # In a small sweep some ports are asked twice and reset twice. In a large one a few SYNs get lost on the
+            # way: their ports are asked twice, but reset once.
+            large = _ports.count(closed) > 1000
+            repeated = 3 if large else _ports.count(closed) // 3
+            self.resets[target["destination"]] += _ports.count(closed) + (0 if large else repeated)
             refused, rejected = _ports.union(fate["imitated"], closed), fate["rejected"]
         else:
             repeated = 0

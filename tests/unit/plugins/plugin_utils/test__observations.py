@@ -58,10 +58,10 @@ CASES = {
         destination(listening="12355"),
         {"impostor": "12355"},
     ),
-    "an impostor answers with nothing": (
+    "a connection stands, but nobody says a name": (
         observation(open="12355", answers={"": "12355"}),
         destination(listening="12355"),
-        {"impostor": "12355"},
+        {"suspect": "12355"},
     ),
     "the listener's port opens, but no line was read": (
         observation(open="12355"),
