@@ -240,8 +240,9 @@ def _notes(
         doubt = f", but for at most {hidden} that may have been reset twice" if hidden else ""
         notes.append(f"{count} closed ports were reset by {pair.destination} itself, as its own counter attests{doubt}")
     elif closed:
+        surely = destination.resets - destination.doubtful
         notes.append(
-            f"sources saw {refused_in_all} resets, but {pair.destination} surely sent only {destination.resets - destination.doubtful}: "
+            f"sources saw {refused_in_all} resets, but {pair.destination} surely sent only {surely}: "
             "a firewall imitates resets"
         )
     if imitated:

@@ -31,11 +31,9 @@ MOST_RETRIES = 1024
 MOST_LISTENERS = 4096
 SLICES = 4
 _BLOCK = 256
+_STARTS = range(0, _ports.LAST_PORT + 1, _BLOCK)
 _BLOCKS = tuple(
-    tuple(
-        (max(first, _ports.FIRST_PORT), first + _BLOCK - 1)
-        for first in range(number * _BLOCK, _ports.LAST_PORT + 1, SLICES * _BLOCK)
-    )
+    tuple((max(first, _ports.FIRST_PORT), first + _BLOCK - 1) for first in _STARTS[number::SLICES])
     for number in range(SLICES)
 )
 # UDP has no resets, so every checked port needs a listener.
