@@ -43,4 +43,7 @@ class ActionModule(ActionBase):
         messages = _text_report.failure_messages(report, str(path))
         if messages:
             return {**result, "failed": True, "msg": "\n".join(messages)}
-        return {**result, "msg": "The network is what the cluster requires."}
+        message = _text_report.success_message(report)
+        if report["summary"]["advice"]:
+            display.warning(message)
+        return {**result, "msg": message}

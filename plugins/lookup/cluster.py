@@ -143,10 +143,11 @@ class LookupModule(LookupBase):
             _addresses.require_netaddr()
             roles = _cluster.cluster_hosts(variables["groups"])
             inventory = _inventory.Inventory(variables, self._templar)
+            misspelt = inventory.misspelt(roles, variables["groups"])
             host_variables, unreadable = inventory.host_variables(roles)
             options, conflicts = inventory.cluster_options(roles, given=kwargs, default=self.get_option)
             cluster = _cluster.build_cluster(
-                roles, host_variables, options, _resolve.resolve_names, [*unreadable, *conflicts]
+                roles, host_variables, options, _resolve.resolve_names, [*misspelt, *unreadable, *conflicts]
             )
         except (_addresses.NetaddrMissing, _problems.InventoryProblems) as problem:
             raise AnsibleError(str(problem)) from problem

@@ -9,6 +9,7 @@ a host's address without a prefix length ("192.0.2.1"), a network with it ("198.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -45,6 +46,14 @@ def parse_address(text: str) -> tuple[str, str] | None:
     except (netaddr.AddrFormatError, ValueError):
         return None
     return f"ipv{address.version}", str(address)
+
+
+def is_numeric(text: str) -> bool:
+    """Whether a text that is no address is still written in numbers, such as 010.0.0.1 or 42.
+
+    Resolvers read these in the old ways of inet_aton(3), as octal or as a single number: never what was meant.
+    """
+    return bool(re.fullmatch(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)\.?", text)) or ":" in text
 
 
 def why_unusable(address: str) -> str | None:

@@ -91,7 +91,7 @@ def derive_checks(cluster: Cluster, scope: Scope) -> Checks:
     controls: dict[tuple[str, str, str], PortSet] = {}
     if cluster.settings.mode == "restrict":
         checks += _negative_checks(hosts, flows, members, scope, controls)
-    return Checks(tuple(checks), tuple(_uncovered(cluster, checks)), controls)
+    return Checks(tuple(checks), tuple(_uncovered(cluster, checks, scope.hosts)), controls)
 
 
 class _Members:
@@ -184,8 +184,22 @@ def _negative_checks(
                     yield Check(RESTRICT, source.name, destination.name, address, family, "tcp", forbidden, BLOCKED)
 
 
-def _uncovered(cluster: Cluster, checks: Sequence[Check]) -> Iterator[tuple[str, str]]:
+def _uncovered(cluster: Cluster, checks: Sequence[Check], scope: Collection[str]) -> Iterator[tuple[str, str]]:
     covered = {check.requirement for check in checks}
     for row in requirements_of(cluster):
         if row.kind == _requirements.FLOW and row.id not in covered:
-            yield row.id, f"no two hosts in this run stand for {row.source} and {row.destination}"
+            yield row.id, f"not checked: no two hosts in this run stand for {row.source} and {row.destination}"
+    if cluster.settings.mode == "restrict":
+        closed = {check.destination for check in checks if check.requirement == RESTRICT}
+        open_ended = [
+            host.name
+            for host in cluster.hosts
+            if host.name in scope and host.name not in closed and any(host.has(role) for role in CONFIGURED_ROLES)
+        ]
+        if open_ended:
+            names = ", ".join(open_ended[:5]) + (f" and {len(open_ended) - 5} more" if len(open_ended) > 5 else "")
+            yield (
+                RESTRICT,
+                f"NOT proven for {names}: this run has no host that they must not let in; "
+                "put one into determined_outsiders",
+            )

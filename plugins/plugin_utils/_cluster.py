@@ -168,7 +168,8 @@ def _read_hosts(
     roles: Mapping[str, tuple[str, ...]], variables: Mapping[str, Mapping[str, Any]], resolve: Resolver
 ) -> tuple[tuple[Host, ...], list[Problem]]:
     written = {name: _written_addresses(name, variables.get(name, {})) for name in roles}
-    names = {text for _unused, texts in written.values() for text in texts if not _addresses.parse_address(text)}
+    texts = {text for _unused, found in written.values() for text in found}
+    names = {text for text in texts if not _addresses.parse_address(text) and not _addresses.is_numeric(text)}
     answers = resolve(sorted(names)) if names else {}
     hosts, problems = [], []
     owner: dict[str, str] = {}
@@ -193,7 +194,7 @@ def _written_addresses(name: str, variables: Mapping[str, Any]) -> tuple[str, li
         if value is not None:
             items = value if isinstance(value, (list, tuple)) else [value]
             return variable, [str(item).strip() for item in items]
-    return "determined_address", [name]
+    return "inventory name", [name]
 
 
 def _addresses_of(
@@ -206,6 +207,10 @@ def _addresses_of(
         return addresses, [Problem(host, variable, text, "write the address by which other hosts reach it")]
     for text in texts:
         parsed = _addresses.parse_address(text)
+        if not parsed and _addresses.is_numeric(text):
+            problem = f"{text!r} is written like an address, but is none"
+            problems.append(Problem(host, variable, problem, "write it in full and without leading zeros: 192.0.2.1"))
+            continue
         answer = answers.get(text, "no answer") if not parsed else [parsed[1]]
         if isinstance(answer, str):
             problem = f"{text!r} is no address, and the controller cannot resolve it as a name ({answer})"

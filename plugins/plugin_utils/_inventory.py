@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from ansible_collections.determined.network.plugins.plugin_utils import _cluster
 from ansible_collections.determined.network.plugins.plugin_utils._problems import Problem
 
 _HOST_VARIABLES = (*_cluster.HOST_VARIABLES, *_cluster.LOGIN_PORT_VARIABLES)
+_PREFIX = "determined_"
+_KNOWN_VARIABLES = (*_settings.VARIABLES.values(), *_cluster.HOST_VARIABLES)
 
 
 class Inventory:
@@ -42,6 +45,25 @@ class Inventory:
                 self._read(host, name, found[host], problems)
         return found, problems
 
+    def misspelt(self, hosts: Iterable[str], groups: Iterable[str]) -> list[Problem]:
+        """Variables and groups whose names are nearly ours: a typo would silently mean the default."""
+        seen: dict[str, str] = {}
+        for host in hosts:
+            for name in self._view(host)[1]:
+                if name.startswith(_PREFIX):
+                    seen.setdefault(name, host)
+        problems = [
+            Problem(host, name, "is no variable of this collection", f"write {meant[0]}")
+            for name, host in seen.items()
+            if (meant := _nearly(name, _KNOWN_VARIABLES))
+        ]
+        problems += [
+            Problem(f"group {name}", "", "is no group of this collection", f"call it {meant[0]}")
+            for name in groups
+            if name.startswith(_PREFIX) and (meant := _nearly(name, tuple(_cluster.GROUPS)))
+        ]
+        return problems
+
     def cluster_options(
         self, hosts: Iterable[str], given: Mapping[str, Any], default: Callable[[str], Any]
     ) -> tuple[dict[str, Any], list[Problem]]:
@@ -56,6 +78,7 @@ class Inventory:
             if self._set_by_play(variable):
                 try:
                     options[option] = self._templar.template(self._variables[variable])
+                    str(options[option])  # as in _read
                 except Exception as error:  # before ansible-core 2.19 whatever a template raises comes through
                     problems.append(_untemplatable("the play", variable, error))
                 continue
@@ -76,7 +99,9 @@ class Inventory:
         if name not in raw:
             return
         try:
-            target[name] = view[name]
+            value = view[name]
+            str(value)  # since ansible-core 2.19 a failed template is a value that raises once it is used
+            target[name] = value
         except Exception as error:  # as above
             problems.append(_untemplatable(host, name, error))
 
@@ -86,6 +111,11 @@ class Inventory:
             return False
         own = self._view(self._variables["inventory_hostname"])[1]
         return variable not in own or own[variable] != self._variables[variable]
+
+
+def _nearly(name: str, known: tuple[str, ...]) -> list[str]:
+    """The known name that an unknown one probably stands for; names of others, like determined_version, are let be."""
+    return [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.9)
 
 
 def _summarize(problems: list[Problem]) -> list[Problem]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils._checks import OPEN, Check
+from ansible_collections.determined.network.plugins.plugin_utils._checks import BLOCKED, OPEN, RESTRICT, Check
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
 from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair, some_ports
 
@@ -178,7 +178,7 @@ def _advice(requirement: str, reason: str) -> dict[str, Any]:
     return {
         **empty,
         "requirement": requirement,
-        "expected": OPEN,
+        "expected": BLOCKED if requirement == RESTRICT else OPEN,
         "observed": NOT_KNOWN,
         "verdict": ADVICE,
         "evidence": reason,

@@ -33,7 +33,10 @@ def render(report: Mapping[str, Any], path: str) -> list[str]:
     # Wrong cells first: a host that does not answer must not hide them.
     bad = [cell for verdict in (WRONG, ERROR, FLAKY) for cell in cells if cell["verdict"] == verdict]
     lines = [_heading(report["run"]), ""]
-    lines += _requirement_lines(cells)
+    lines += _requirement_lines(cells, sampled=report["run"]["sweep"] != "full")
+    if report["run"].get("not_verified"):
+        names = ", ".join(report["run"]["not_verified"])
+        lines.append(f"  Not verified by this release (access to the Internet): {names}")
     if bad:
         lines += ["", *_matrix(cells)]
         lines += ["", *_bad_lines(bad, path)]
@@ -53,22 +56,28 @@ def _heading(run: Mapping[str, Any]) -> str:
     return text
 
 
-def _requirement_lines(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+def _requirement_lines(cells: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:
     ids = list(dict.fromkeys(cell["requirement"] for cell in cells))
     width = max((len(name) for name in ids), default=0)
     lines = []
     for name in ids:
-        mine = [cell for cell in cells if cell["requirement"] == name]
-        counts = {verdict: sum(cell["verdict"] == verdict for cell in mine) for verdict in (WRONG, ERROR, FLAKY)}
-        if all(cell["verdict"] == ADVICE for cell in mine):
-            lines.append(f"  {name:<{width}}  advice: {mine[0]['evidence']}")
-            continue
-        correct = sum(cell["verdict"] == CORRECT for cell in mine)
-        ports = mine[0]["ports"] if len({cell["ports"] for cell in mine}) == 1 else "every other port"
-        text = f"  {name:<{width}}  {mine[0]['expected']:<7}  {correct:>5} of {len(mine):<5} correct"
-        text += "".join(f", {number} {verdict}" for verdict, number in counts.items() if number)
-        lines.append(f"{text}  {mine[0]['protocol']} {ports}")
+        named = [cell for cell in cells if cell["requirement"] == name]
+        mine = [cell for cell in named if cell["verdict"] != ADVICE]
+        if mine:
+            lines.append(_requirement_line(name, width, mine, sampled))
+        lines += [f"  {name:<{width}}  advice: {cell['evidence']}" for cell in named if cell["verdict"] == ADVICE]
     return lines
+
+
+def _requirement_line(name: str, width: int, mine: Sequence[Mapping[str, Any]], sampled: bool) -> str:
+    counts = {verdict: sum(cell["verdict"] == verdict for cell in mine) for verdict in (WRONG, ERROR, FLAKY)}
+    correct = sum(cell["verdict"] == CORRECT for cell in mine)
+    ports = mine[0]["ports"] if len({cell["ports"] for cell in mine}) == 1 else "every other port"
+    text = f"  {name:<{width}}  {mine[0]['expected']:<7}  {correct:>5} of {len(mine):<5} correct"
+    text += "".join(f", {number} {verdict}" for verdict, number in counts.items() if number)
+    # Ranges only: a sample holds every port that the table names.
+    is_range = any("-" in cell["ports"] for cell in mine)
+    return f"{text}  {mine[0]['protocol']} {ports}" + (" (sampled)" if sampled and is_range else "")
 
 
 def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -111,6 +120,15 @@ def _bad_lines(bad: Sequence[Mapping[str, Any]], path: str) -> list[str]:
 def _summary_line(summary: Mapping[str, int]) -> str:
     parts = [f"{summary[verdict]} {verdict}" for verdict in (CORRECT, WRONG, FLAKY, ERROR, ADVICE)]
     return f"{summary['checks']} checks: " + ", ".join(parts)
+
+
+def success_message(report: Mapping[str, Any]) -> str:
+    """What a play says that must not fail."""
+    if not report["summary"][CORRECT] and not report["summary"][FLAKY]:
+        return "NOTHING was verified: no two hosts of this run have anything to check between them."
+    if report["summary"][ADVICE]:
+        return "All that was checked is what the cluster requires. What was not checked is marked as advice."
+    return "The network is what the cluster requires."
 
 
 def failure_messages(report: Mapping[str, Any], path: str) -> list[str]:

@@ -12,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _observations, _report, _rounds
+from ansible_collections.determined.network.plugins.plugin_utils import (
+    _checks,
+    _flows,
+    _observations,
+    _report,
+    _requirements,
+    _rounds,
+)
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import Cluster
 
 Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -41,6 +48,8 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
     checks = _derive(cluster, run)
     described = {"mode": cluster["settings"]["mode"]}
     described |= {name: run[name] for name in ("sweep", "seed", "sample_size", "max_peers")}
+    rows = _flows.requirements_of(Cluster.from_dict(cluster))
+    described["not_verified"] = [row.id for row in rows if row.kind == _requirements.INTERNET]
     # --limit leaves hosts out; then the report must not look like one about all of them.
     described["left_out"] = sorted(set(cluster["hosts"]) - set(map(str, run["hosts"])))
     return _report.build_report(checks.checks, checks.uncovered, _observations.conclude(rounds), described)

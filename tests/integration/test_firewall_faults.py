@@ -129,6 +129,7 @@ class Pair:
             capture_output=True,
             text=True,
             env={"PYTHONPATH": str(COLLECTIONS), "PATH": "/usr/sbin:/usr/bin:/bin"},
+            check=False,
         )
 
     def settled(self) -> bool:

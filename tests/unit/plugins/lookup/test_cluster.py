@@ -218,6 +218,22 @@ def test_templates_that_fail_are_told_with_all_the_rest(inventory, host):
     assert told.startswith("The inventory has 7 problems; nothing was changed:")
 
 
+def test_a_template_that_fails_as_a_whole_is_told_with_all_the_rest(inventory):
+    text = INVENTORY.replace('["{{ office }}.0/24", "2001:db8:4::/48"]', '"{{ 1 // 0 }}"')
+    told = problems(inventory(text.replace("determined_mode: restrict", "determined_mode: x")))
+    assert "determined_client_networks: cannot be computed:" in told
+    assert "all hosts: determined_mode: 'x' is unknown" in told
+
+
+def test_names_that_are_nearly_ours_are_refused_and_others_let_be(inventory):
+    text = INVENTORY.replace("determined_mode:", "determined_mod:").replace("others:", "determined_client:")
+    told = problems(inventory(text.replace("determined_gpus:", "determined_version: 1\n        determined_gpu:")))
+    assert "master: determined_mod: is no variable of this collection. Remedy: write determined_mode." in told
+    assert "agent1: determined_gpu: is no variable of this collection. Remedy: write determined_gpus." in told
+    assert "group determined_client: is no group of this collection. Remedy: call it determined_clients." in told
+    assert "determined_version" not in told
+
+
 def test_an_empty_inventory_names_both_missing_groups(inventory):
     told = problems(inventory("all: {hosts: {x: {}}}"), "x")
     assert "1. group determined_master: is missing" in told

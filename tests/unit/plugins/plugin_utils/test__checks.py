@@ -159,15 +159,26 @@ def test_extra_rows_are_checked_both_ways():
     assert {check.protocol for check in checks.checks if check.requirement == "clock"} == {"udp"}
     # UDP opens nothing for TCP.
     assert negative(cluster, "agent1", "master") == "1-21,23-8079,8081-65535"
-    assert checks.uncovered == (("storage", "no two hosts in this run stand for agents and networks"),)
+    assert checks.uncovered == (("storage", "not checked: no two hosts in this run stand for agents and networks"),)
 
 
 def test_rows_without_hosts_are_told():
     hosts = {"master": DEMO["master"], "agent1": DEMO["agent1"]}
     uncovered = dict(derive(build(hosts)).uncovered)
-    assert uncovered["agents_from_agents"] == "no two hosts in this run stand for agents and agents"
-    assert uncovered["master_from_clients"] == "no two hosts in this run stand for clients and master"
+    assert uncovered["agents_from_agents"] == "not checked: no two hosts in this run stand for agents and agents"
+    assert uncovered["master_from_clients"] == "not checked: no two hosts in this run stand for clients and master"
     assert "agents_from_master" not in uncovered
+
+
+def test_what_nobody_can_prove_closed_is_told():
+    hosts = {"master": DEMO["master"], "agent1": DEMO["agent1"], "agent2": DEMO["agent2"]}
+    told = [text for name, text in derive(build(hosts, mode="restrict")).uncovered if name == "restrict"]
+    assert told == [
+        "NOT proven for agent1, agent2: this run has no host that they must not let in; "
+        "put one into determined_outsiders"
+    ]
+    assert "restrict" not in dict(derive(build(mode="restrict")).uncovered)
+    assert "restrict" not in dict(derive(build(hosts)).uncovered)
 
 
 def test_only_hosts_in_scope_take_part():

@@ -89,8 +89,18 @@ ONE_PROBLEM = [
         "nowhere. Remedy: leave it in one of the two.",
     ),
     (
+        {"variables": {"a": {"determined_address": "010.0.0.14"}}},
+        "a: determined_address: '010.0.0.14' is written like an address, but is none. "
+        "Remedy: write it in full and without leading zeros: 192.0.2.1.",
+    ),
+    (
+        {"variables": {"a": {"determined_address": 42}}},
+        "a: determined_address: '42' is written like an address, but is none. "
+        "Remedy: write it in full and without leading zeros: 192.0.2.1.",
+    ),
+    (
         {"variables": {"a": {}}},
-        "a: determined_address: 'a' is no address, and the controller cannot resolve it as a name "
+        "a: inventory name: 'a' is no address, and the controller cannot resolve it as a name "
         "(Name or service not known). Remedy: set determined_address to the host's address.",
     ),
     (
