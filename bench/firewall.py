@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from integration._firewall_host import policy, rule  # noqa: E402
-from integration._firewall_ssh import SshLab  # noqa: E402
+from integration._firewall_host import policy, rule
+from integration._firewall_ssh import SshLab
 
 AGENTS = 1000
 LOOPED = 50  # ansible.builtin.iptables takes half a second per rule: the rest is extrapolated

@@ -19,16 +19,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "build/collections"))  # laid out by scripts/setup
-import yaml  # noqa: E402
-from ansible import constants  # noqa: E402
-from ansible.inventory.manager import InventoryManager  # noqa: E402
-from ansible.parsing.dataloader import DataLoader  # noqa: E402
-from ansible.playbook.play import Play  # noqa: E402
-from ansible.template import Templar  # noqa: E402
-from ansible.vars.hostvars import HostVars  # noqa: E402
-from ansible.vars.manager import VariableManager  # noqa: E402
-from ansible_collections.determined.network.plugins.filter import host_policies  # noqa: E402
-from ansible_collections.determined.network.plugins.lookup import cluster as lookup_cluster  # noqa: E402
+import yaml
+from ansible import constants
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.play import Play
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+from ansible_collections.determined.network.plugins.filter import host_policies
+from ansible_collections.determined.network.plugins.lookup import cluster as lookup_cluster
 
 GOALS = {1_000: 2.0, 10_000: 25.0}
 NAME = "determined.network.cluster"
