@@ -13,17 +13,9 @@ description:
   - Concludes from all rounds so far which ports differ from what is expected, and what to ask about them.
   - The role P(determined.network.verify#role) uses it between its tasks.
 positional: run, rounds
+extends_documentation_fragment:
+  - determined.network.verification
 options:
-  _input:
-    description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
-    type: dict
-    required: true
-  run:
-    description:
-      - How the run verifies. Takes C(hosts) (the names that take part), C(sweep), C(seed), C(sample_size)
-        and C(max_peers).
-    type: dict
-    required: true
   rounds:
     description:
       - Host to its results, a list with a dictionary for each round. C(answer) is the line that its listeners

@@ -13,17 +13,9 @@ description:
   - Derives the checks of a cluster and names the targets of the first round.
   - The role P(determined.network.verify#role) uses it between its tasks.
 positional: run, started
+extends_documentation_fragment:
+  - determined.network.verification
 options:
-  _input:
-    description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
-    type: dict
-    required: true
-  run:
-    description:
-      - How the run verifies. Takes C(hosts) (the names that take part), C(sweep), C(seed), C(sample_size)
-        and C(max_peers).
-    type: dict
-    required: true
   started:
     description: Host to what the module P(determined.network.listener#module) returned there.
     type: dict
