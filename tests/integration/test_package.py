@@ -60,7 +60,6 @@ def test_it_installs_into_an_empty_path_and_rehearses_from_there(tarball, tmp_pa
         "-e",
         '{"rehearse_sweep": "sample", "rehearse_name": "package"}',
         ANSIBLE_COLLECTIONS_PATH=str(tmp_path / "collections"),
-        ANSIBLE_CONFIG=os.devnull,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "determined-network-report/report.json").read_text())["summary"]
