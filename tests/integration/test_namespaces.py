@@ -233,7 +233,8 @@ for item in json.load(sys.stdin)["namespaces"]["a"]["files"].items(): print("--%
 
 
 def start_owner():
-    return subprocess.Popen(["sleep", "600"])
+    # Tests that run in the background of a shell inherit from it that SIGINT is ignored.
+    return subprocess.Popen(["env", "--default-signal=INT", "sleep", "600"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
