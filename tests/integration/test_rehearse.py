@@ -153,7 +153,8 @@ def test_an_interrupted_play_leaves_nothing(person, site, name, number):
         str(site.parent / "inventory.yml"),
     ]
     process = subprocess.Popen(
-        person.command(*command, "-e", f"rehearse_name={name} sleep={seconds}"),
+        # A shell's background, where tests may run, ignores SIGINT.
+        ["env", "--default-signal=INT", *person.command(*command, "-e", f"rehearse_name={name} sleep={seconds}")],
         env=person.environment(),
         cwd=person.home,
         stdout=subprocess.DEVNULL,
