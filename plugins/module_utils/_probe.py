@@ -142,7 +142,7 @@ def _probe_tcp_targets(targets, passes):
             # Answers to what was silent show a path that loses SYNs, or that there is a path at all.
             again = [
                 (target, sorted(target.states[_model.FILTERED]))
-                for target, before in zip(targets, answered)  # noqa: B905 - strict is Python 3.10's
+                for target, before in zip(targets, answered)
                 if target.answers_seen > before
             ]
             answered = [target.answers_seen for target in targets]
