@@ -1,0 +1,119 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bridges of this host's own containers: their names, and the proof that none is a way out. Pure.
+
+Mode ``restrict`` lets pass what comes in through them, as through ``lo``: a container on this host
+is this host. So a pattern that matched the host's uplink would void the whole policy.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import ipaddress
+import re
+
+# Docker's default bridge, its networks ("br-" and an id), Swarm's gateway; podman's, old and new.
+DEFAULT = ("docker0", "docker_gwbridge", "br-+", "podman+", "cni-podman+")
+# The options of a module that writes or compares a policy, for its argument_spec.
+ARGUMENT_SPEC = {"container_interfaces": {"type": "list", "elements": "str", "default": list(DEFAULT)}}
+
+LONGEST = 15  # characters: the kernel's IFNAMSIZ is 16 with the final NUL (linux/if.h)
+_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*\+?\Z")
+
+# proc(5): the main routing table, in hexadecimal.
+ROUTES_IPV4 = "/proc/net/route"
+ROUTES_IPV6 = "/proc/net/ipv6_route"
+_UP, _REJECT = 0x1, 0x200  # flags of a route (linux/route.h)
+
+
+def read(patterns):
+    """Patterns as a user writes them (list of str) -> tuple, each once, in their order.
+
+    A pattern is an interface's name; a "+" at its end stands for any ending, as in iptables(8).
+    One ValueError lists all problems.
+    """
+    problems = []
+    for index, pattern in enumerate(patterns):
+        where = "container_interfaces[%d] is %r" % (index, pattern)
+        if not isinstance(pattern, str) or not _PATTERN.match(pattern):
+            problems.append(
+                "%s: the name of an interface starts with a letter or digit, and holds letters, digits, "
+                "_ . @ and -; one + at its end stands for any ending" % where
+            )
+        elif len(pattern) > LONGEST:
+            problems.append("%s: an interface's name has at most %d characters" % (where, LONGEST))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tuple(sorted(set(patterns), key=list(patterns).index))
+
+
+def matches(pattern, name):
+    """Whether an interface's name is meant by a pattern."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("+") else name == pattern
+
+
+def ways(routes_ipv4, routes_ipv6, carrier):
+    """The interfaces by which this host is reached from outside -> sorted list of (name, why).
+
+    ``routes_ipv4``, ``routes_ipv6``: the texts of ROUTES_IPV4 and ROUTES_IPV6, or None where there
+    is no such file. ``carrier``: the SSH connection (a ``_lockout.Carrier``) that asks, or None.
+    """
+    routes = _parse_ipv4(routes_ipv4 or "") + _parse_ipv6(routes_ipv6 or "")
+    found = {(name, "carries this host's default route") for network, name in routes if network.prefixlen == 0}
+    if carrier is not None:
+        client = ipaddress.ip_address(carrier.client)
+        to_client = [(network.prefixlen, name) for network, name in routes if client in network]
+        longest = max(to_client)[0] if to_client else None
+        for length, name in to_client:
+            if length == longest:
+                found.add((name, "carries the SSH connection from %s" % carrier.client))
+    return sorted((name, why) for name, why in found if name != "lo")
+
+
+def _parse_ipv4(text):
+    routes = []
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if len(words) >= 8 and _is_usable(words[3]):
+            network, mask = (_little_endian(words[index]) for index in (1, 7))
+            routes.append((ipaddress.ip_network("%s/%s" % (network, mask), strict=False), words[0]))
+    return routes
+
+
+def _little_endian(word):
+    return ipaddress.ip_address(bytes(bytearray.fromhex(word))[::-1])
+
+
+def _parse_ipv6(text):
+    routes = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 10 and _is_usable(words[8]):
+            address = ipaddress.ip_address(bytes(bytearray.fromhex(words[0])))
+            routes.append((ipaddress.ip_network("%s/%d" % (address, int(words[1], 16)), strict=False), words[9]))
+    return routes
+
+
+def _is_usable(flags):
+    return int(flags, 16) & (_UP | _REJECT) == _UP
+
+
+def refusal(patterns, found):
+    """Patterns and :func:`ways` -> why this must not be written, or None when nothing stands against it."""
+    reasons = [
+        "the interface %s %s and matches %r" % (name, why, pattern)
+        for name, why in found
+        for pattern in patterns
+        if matches(pattern, name)
+    ]
+    if not reasons:
+        return None
+    return (
+        "Refused, nothing was changed: %s. Mode restrict lets pass all that comes in through the bridges of this "
+        "host's containers, so such an interface would leave the host open. Set firewall_container_interfaces (the "
+        "module's container_interfaces) to patterns that match the bridges of containers only (see: ip -br link)"
+        % "; ".join(reasons)
+    )
