@@ -77,6 +77,25 @@ class Reading(NamedTuple):
     details: object
 
 
+class Boot(NamedTuple):
+    """How a boot brings a state back: texts of POSIX sh, run by root before the network is up.
+
+    ``load``: puts the state in place and ends with a code other than 0 when it cannot. Run on a
+    host that has the state already, it changes nothing that a packet could notice. It may use
+    the shell function ``say PRIORITY TEXT`` (PRIORITY as in syslog(3), 0 to 7), nothing of Python.
+    ``holds``: ends with code 0 exactly when what ``load`` puts in place is there.
+    ``emergency``: for a host whose ``load`` failed: drops what the policy drops and lets nothing
+    in but what every host needs and management; needs no file, no set and no name to resolve.
+    "" when the policy drops nothing.
+    ``files``: tuple of (path, text): further files that a boot reads, of this state alone (0600, root). They are put in place together with the rest, once the change is confirmed.
+    """
+
+    load: str
+    holds: str
+    emergency: str = ""
+    files: tuple = ()
+
+
 class Backend(abc.ABC):
     """One syntax. Instances hold settings (timeouts), never what a host looks like."""
 
@@ -133,3 +152,11 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def load(self, data):
         """What :meth:`dump` gave -> an equal state."""
+
+    def stored(self, policy, reading):
+        """HostPolicy and a Reading -> a :class:`Boot`; None when this firewall stores its state by itself.
+
+        Pure, like :meth:`render`, for the same arguments.
+        """
+        del policy, reading
+        return None
