@@ -1,17 +1,25 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The action of module ``report``: conclude a verification on the controller."""
 
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.determined.network.plugins.plugin_utils import _text_report, _verification
+from ansible_collections.determined.network.plugins.plugin_utils import _artifacts, _text_report, _verification
 
 display = Display()
+
+FOLDER, FILE = "determined-network-report", "report.json"
+# ansible-runner, and with it Tower and AWX, tells a job by this variable where its artifacts go.
+ARTIFACTS_VARIABLE = "AWX_ISOLATED_DATA_DIR"
+VERIFICATION = ("cluster", "run", "rounds")
 
 
 class ActionModule(ActionBase):
@@ -21,29 +29,79 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp=None, task_vars=None):
+        """One task -> its result."""
         super().run(tmp, task_vars)
         _unused, arguments = self.validate_argument_spec(
             {
-                "cluster": {"type": "dict", "required": True},
-                "run": {"type": "dict", "required": True},
-                "rounds": {"type": "dict", "required": True},
-                "directory": {"type": "path", "required": True},
-            }
+                "state": {"type": "str", "choices": ["written", "writable"], "default": "written"},
+                "cluster": {"type": "dict"},
+                "run": {"type": "dict"},
+                "rounds": {"type": "dict"},
+                "directory": {"type": "path", "default": ""},
+            },
+            required_if=[("state", "written", VERIFICATION)],
         )
-        report = _verification.report(arguments["cluster"], arguments["run"], arguments["rounds"])
-        path = Path(arguments["directory"]).absolute() / "report.json"
-        result = {"changed": False, "report": str(path), "summary": report["summary"]}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        except OSError as problem:
-            return {**result, "failed": True, "msg": f"The report cannot be written: {problem}. Set verify_report_dir."}
-        for line in _text_report.render(report, str(path)):
-            display.display(line)
-        messages = _text_report.failure_messages(report, str(path))
-        if messages:
-            return {**result, "failed": True, "msg": "\n".join(messages)}
-        message = _text_report.success_message(report)
-        if report["summary"]["advice"]:
-            display.warning(message)
-        return {**result, "msg": message}
+        path = report_path(arguments["directory"], os.environ)
+        if arguments["state"] == "writable":
+            return _writable(path)
+        return _written(path, *(arguments[name] for name in VERIFICATION))
+
+
+def report_path(directory, environment):
+    """What the user wrote, perhaps nothing, and the environment variables -> the absolute path of the report."""
+    folder = Path(directory) if directory else Path(environment.get(ARTIFACTS_VARIABLE) or ".") / FOLDER
+    return folder.absolute() / FILE
+
+
+def _writable(path):
+    """Find out what :func:`_write` will meet, while nothing has been done yet."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{FILE}."):
+            pass
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a directory")
+    except OSError as problem:
+        return {"failed": True, "changed": False, "msg": f"{_cannot(problem)} Nothing was verified."}
+    return {"changed": False, "report": str(path)}
+
+
+def _written(path, cluster, run, rounds):
+    """Conclude, show, write -> the task's result. A report that cannot be written is shown all the same."""
+    report = _verification.report(cluster, run, rounds)
+    messages = _text_report.failure_messages(report, str(path))
+    for line in _text_report.render(report, str(path)):
+        display.display(line)
+    try:
+        _write(path, json.dumps(report, indent=2) + "\n")
+    except OSError as problem:
+        messages.append(_cannot(problem))
+    verification = _artifacts.artifacts(report, str(path), messages)
+    result = {"changed": False, "report": str(path), "summary": report["summary"], "verification": verification}
+    if messages:
+        return {**result, "failed": True, "msg": "\n".join(messages)}
+    message = _text_report.success_message(report)
+    if report["summary"]["advice"]:
+        display.warning(message)
+    return {**result, "msg": message}
+
+
+def _write(path, text):
+    """Put the whole text there or nothing, so that no reader ever finds half a report. OSError if that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{FILE}.{os.getpid()}")
+    try:
+        beside.unlink(missing_ok=True)
+        with open(beside, "x", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _cannot(problem):
+    return (
+        f"The report cannot be written: {problem}. Let verify_report_dir name a directory of the controller that "
+        "this user may write to."
+    )

@@ -1,0 +1,58 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as a job leaves it behind for whoever comes next: small, whatever the cluster's size. Pure.
+
+Tower and AWX keep what ``set_stats`` publishes in their database, show it with the job, and hand it as extra variables
+to the next node of a workflow. The files of a job they throw away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.determined.network.plugins.plugin_utils._report import ERROR, WRONG
+
+MOST_ROWS = 25  # wrong ones, and as many without an answer
+MOST_NAMES = 25  # of hosts or requirements in a list
+MOST_CHARACTERS = 300  # of a text
+# What the limits above amount to, as JSON: 50 rows of 12 texts, and some lists.
+MOST_BYTES = 256 * 1024
+
+
+def artifacts(report: Mapping[str, Any], path: str, messages: Sequence[str]) -> dict[str, Any]:
+    """A report (see _report.build_report), where its file lies, and why the play fails -> what is published.
+
+    ``{"version": 1, "passed": bool, "messages": [...], "run": {...}, "summary": {...}, "wrong": [row ...],
+    "error": [row ...], "not_shown": n, "report": path}``. The rows are those of the report with long texts cut;
+    ``not_shown`` counts the wrong rows and rows without an answer that only the report has.
+    """
+    found = {verdict: [row for row in report["checks"] if row["verdict"] == verdict] for verdict in (WRONG, ERROR)}
+    return {
+        "version": report["version"],
+        "passed": not messages,
+        "messages": [_cut(message) for message in messages],
+        "run": {_cut(name): _bounded(value) for name, value in report["run"].items()},
+        "summary": dict(report["summary"]),
+        **{verdict: [_row(row) for row in rows[:MOST_ROWS]] for verdict, rows in found.items()},
+        "not_shown": sum(max(0, len(rows) - MOST_ROWS) for rows in found.values()),
+        "report": _cut(path),
+    }
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _bounded(value) for name, value in row.items()}
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, str):
+        return _cut(value)
+    if isinstance(value, (list, tuple)):
+        more = len(value) - MOST_NAMES
+        return [_bounded(item) for item in value[:MOST_NAMES]] + ([f"... and {more} more"] if more > 0 else [])
+    return value
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 3] + "..."
