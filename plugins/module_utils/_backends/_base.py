@@ -87,7 +87,8 @@ class Boot(NamedTuple):
     ``emergency``: for a host whose ``load`` failed: drops what the policy drops and lets nothing
     in but what every host needs and management; needs no file, no set and no name to resolve.
     "" when the policy drops nothing.
-    ``files``: tuple of (path, text): further files that a boot reads, of this state alone (0600, root). They are put in place together with the rest, once the change is confirmed.
+    ``files``: tuple of (path, text) of further files that a boot reads (0644, root); text None:
+    must not be there. They are put in place with the rest, once the change is confirmed.
     """
 
     load: str
@@ -154,9 +155,9 @@ class Backend(abc.ABC):
         """What :meth:`dump` gave -> an equal state."""
 
     def stored(self, policy, reading):
-        """HostPolicy and a Reading -> a :class:`Boot`; None when this firewall stores its state by itself.
+        """HostPolicy (or None: nothing of ours) and a Reading -> a :class:`Boot`; None: nothing to store.
 
-        Pure, like :meth:`render`, for the same arguments.
+        Pure, like :meth:`render`, and None for a firewall that stores its state by itself.
         """
         del policy, reading
         return None
