@@ -18,6 +18,8 @@ description:
   - A host's addresses are those of the per-host variable C(determined_address), an address or a name or a list of
     them, else C(ansible_host), else its inventory name. Names are resolved once, on the controller.
   - The per-host variable C(determined_gpus) tells how many GPUs an agent has.
+  - An empty text, as a survey of Tower or AWX gives for a question without an answer, means the default. Only
+    O(mode), O(agent_ports) and O(management) refuse it, since there a default could open what the inventory closes.
   - If anything is wrong, the lookup fails with one message that lists every problem with host, variable and remedy.
 requirements:
   - netaddr (Python library, on the controller)
@@ -34,7 +36,9 @@ options:
     vars:
       - name: determined_master_port
   client_networks:
-    description: Networks (CIDR) that may reach the master's port, besides the hosts in C(determined_clients).
+    description:
+      - Networks (CIDR) that may reach the master's port, besides the hosts in C(determined_clients).
+      - A list, or a text with commas, blanks or line breaks between them.
     type: raw
     default: []
     vars:
@@ -147,7 +151,11 @@ class LookupModule(LookupBase):
             host_variables, unreadable = inventory.host_variables(roles)
             options, conflicts = inventory.cluster_options(roles, given=kwargs, default=self.get_option)
             cluster = _cluster.build_cluster(
-                roles, host_variables, options, _resolve.resolve_names, [*misspelt, *unreadable, *conflicts]
+                roles,
+                host_variables,
+                options,
+                _resolve.resolve_names,
+                [*inventory.slices(), *misspelt, *unreadable, *conflicts],
             )
         except (_addresses.NetaddrMissing, _problems.InventoryProblems) as problem:
             raise AnsibleError(str(problem)) from problem

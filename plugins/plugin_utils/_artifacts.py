@@ -17,8 +17,8 @@ from ansible_collections.determined.network.plugins.plugin_utils._report import 
 MOST_ROWS = 25  # wrong ones, and as many without an answer
 MOST_NAMES = 25  # of hosts or requirements in a list
 MOST_CHARACTERS = 300  # of a text
-# What the limits above amount to, as JSON: 50 rows of 12 texts, and some lists.
-MOST_BYTES = 256 * 1024
+# Characters of JSON that the limits above cannot exceed: 50 rows of 12 texts, and some lists.
+MOST_IN_ALL = 256 * 1024
 
 
 def artifacts(report: Mapping[str, Any], path: str, messages: Sequence[str]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from ansible_collections.determined.network.plugins.plugin_utils._problems impor
 
 _HOST_VARIABLES = (*_cluster.HOST_VARIABLES, *_cluster.LOGIN_PORT_VARIABLES)
 _PREFIX = "determined_"
+# Of the variables by which Tower and AWX tell a job about itself.
+_TOWER_PREFIXES = ("awx", "tower")
 _KNOWN_VARIABLES = (*_settings.VARIABLES.values(), *_cluster.HOST_VARIABLES)
 
 
@@ -64,6 +66,23 @@ class Inventory:
         ]
         return problems
 
+    def slices(self) -> list[Problem]:
+        """Whether Tower or AWX has cut hosts out of the inventory: a policy made of what is left would cut them off.
+
+        A job slice sees its hosts alone, in the groups too. AWX does not tell the job so, but it runs the slices of a
+        template as a workflow under the template's own name, and tells both names.
+        """
+        for prefix in _TOWER_PREFIXES:
+            template = self._variables.get(f"{prefix}_job_template_name")
+            if template is not None and template == self._variables.get(f"{prefix}_workflow_job_name"):
+                text = (
+                    f"the workflow is called like the job template ({template!r}), so this is a slice that sees only "
+                )
+                remedy = "set the template's job slices to 1 and its forks higher, or split the work by limits"
+                remedy += "; if it is a workflow of yours and no slice, give it another name"
+                return [Problem("this job", "", text + "a part of the inventory", remedy)]
+        return []
+
     def cluster_options(
         self, hosts: Iterable[str], given: Mapping[str, Any], default: Callable[[str], Any]
     ) -> tuple[dict[str, Any], list[Problem]]:
@@ -77,7 +96,8 @@ class Inventory:
                 continue
             if self._set_by_play(variable):
                 try:
-                    options[option] = self._templar.template(self._variables[variable])
+                    value = self._templar.template(self._variables[variable])
+                    options[option] = default(option) if _settings.is_unanswered(option, value) else value
                     str(options[option])  # as in _read
                 except Exception as error:  # before ansible-core 2.19 whatever a template raises comes through
                     problems.append(_untemplatable("the play", variable, error))
@@ -91,7 +111,8 @@ class Inventory:
             pairs = [(host, found[variable]) for host, found in values.items() if variable in found]
             chosen, conflicts = _settings.collect(variable, pairs)
             problems += conflicts
-            options[option] = chosen[0] if chosen else default(option)
+            unset = not chosen or _settings.is_unanswered(option, chosen[0])
+            options[option] = default(option) if unset else chosen[0]
         return options, problems
 
     def _read(self, host: str, name: str, target: dict[str, Any], problems: list[Problem]) -> None:

@@ -28,6 +28,9 @@ VARIABLES = {
     "management": "determined_management",
 }
 
+# An empty answer hides what the inventory says, and the default of these could open what the inventory closes.
+_NEVER_BY_DEFAULT = ("mode", "agent_ports", "management")
+
 EVERYWHERE = "all hosts"
 
 # A name of DNS or of the hosts file; its last label is not all digits, as that of a mistyped address is.
@@ -109,6 +112,11 @@ def _families(data: Mapping[str, Iterable[str]]) -> _addresses.Families:
     return {family: tuple(texts) for family, texts in data.items()}
 
 
+def is_unanswered(option: str, value: Any) -> bool:
+    """Whether a value is the empty text of a survey's question without an answer, and means the option's default."""
+    return isinstance(value, str) and not value.strip() and option not in _NEVER_BY_DEFAULT
+
+
 def collect(variable: str, values: Iterable[tuple[str, Any]]) -> tuple[list[Any], list[Problem]]:
     """One cluster-wide variable as each host knows it, ``(host, value)`` where it is defined at all
     -> a list of its one value (empty where nobody defines it), and the problem of two values.
@@ -184,7 +192,9 @@ class _Reader:
         return ports[0][0]
 
     def networks(self, option: str, value: Any) -> list[str]:
-        """CIDRs, a list or one text -> their canonical texts."""
+        """CIDRs, a list or one text with commas or blanks between them -> their canonical texts."""
+        if isinstance(value, str):
+            value = value.replace(",", " ").split()
         texts = []
         for item in value if isinstance(value, (list, tuple)) else [] if value is None else [value]:
             try:

@@ -172,6 +172,48 @@ def problems(made, host="master", **options):
     return str(caught.value)
 
 
+def test_a_surveys_answers_are_texts(inventory):
+    answers = {
+        "determined_tls": "true",
+        "determined_mode": "restrict",
+        "determined_agent_ports": "documented",
+        "determined_client_networks": "198.51.100.0/24, 2001:db8:4::/48",
+        "determined_gpus": "4",
+        "determined_management": [{"ports": "22"}],
+    }
+    typed = {**answers, "determined_tls": True, "determined_gpus": 4}
+    typed["determined_client_networks"] = ["198.51.100.0/24", "2001:db8:4::/48"]
+    assert inventory(extra_variables=answers).look_up("agent1") == inventory(extra_variables=typed).look_up("agent1")
+
+
+@pytest.mark.parametrize("option", ["tls", "master_port", "client_networks", "services", "extra_requirements"])
+def test_a_surveys_question_without_an_answer_means_the_default(inventory, option):
+    plain = inventory(text="\n".join(line for line in INVENTORY.splitlines() if "determined_client" not in line))
+    made = inventory(extra_variables={_settings.VARIABLES[option]: ""})
+    assert (
+        made.look_up("agent1")["settings"][option if option != "tls" else "master_port"]
+        == (plain.look_up("agent1")["settings"][option if option != "tls" else "master_port"])
+    )
+
+
+@pytest.mark.parametrize("option", ["mode", "agent_ports", "management"])
+def test_no_default_opens_what_the_inventory_may_close(inventory, option):
+    with pytest.raises(AnsibleError, match=_settings.VARIABLES[option]):
+        inventory(extra_variables={_settings.VARIABLES[option]: ""}).look_up("agent1")
+
+
+@pytest.mark.parametrize("prefix", ["awx", "tower"])
+def test_a_slice_of_a_job_is_refused_and_a_workflow_is_not(inventory, prefix):
+    names = {f"{prefix}_job_template_name": "site", f"{prefix}_workflow_job_name": "site"}
+    with pytest.raises(AnsibleError, match="sees only a part of the inventory.*job slices to 1"):
+        inventory(extra_variables=names).look_up("agent1")
+    whole = inventory().look_up("agent1")
+    for other in ({f"{prefix}_workflow_job_name": "nightly"}, {f"{prefix}_workflow_job_name": None}):
+        assert inventory(extra_variables={**names, **other}).look_up("agent1") == whole
+    del names[f"{prefix}_workflow_job_name"]
+    assert inventory(extra_variables=names).look_up("agent1") == whole
+
+
 def test_one_variable_with_two_values(inventory):
     text = INVENTORY.replace("number: 1", "number: 1, determined_mode: permit")
     told = {problems(inventory(text), host) for host in HOSTS}

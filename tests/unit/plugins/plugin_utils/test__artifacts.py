@@ -1,0 +1,79 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a job leaves behind: all that matters, and never more than Tower wants to keep."""
+
+import json
+
+import pytest
+from ansible_collections.determined.network.plugins.plugin_utils import _artifacts
+
+ROW = {
+    "requirement": "gloo_rendezvous",
+    "source": "agent1",
+    "destination": "agent2",
+    "address": "192.0.2.22",
+    "family": "ipv4",
+    "protocol": "tcp",
+    "ports": "12355",
+    "expected": "open",
+    "observed": "filtered",
+    "verdict": "wrong",
+    "wrong_ports": "12355",
+    "evidence": "nothing answers",
+}
+RUN = {"mode": "restrict", "sweep": "sample", "seed": 7, "sample_size": 64, "max_peers": 0, "left_out": []}
+
+
+def report(rows, **run):
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("correct", "wrong", "error")}
+    return {"version": 1, "run": {**RUN, **run}, "summary": {"checks": len(rows), **counts}, "checks": rows}
+
+
+def test_a_right_network():
+    made = report([{**ROW, "verdict": "correct"}, {**ROW, "verdict": "flaky"}, {**ROW, "verdict": "advice"}])
+    assert _artifacts.artifacts(made, "/srv/report.json", []) == {
+        "version": 1,
+        "passed": True,
+        "messages": [],
+        "run": RUN,
+        "summary": made["summary"],
+        "wrong": [],
+        "error": [],
+        "not_shown": 0,
+        "report": "/srv/report.json",
+    }
+
+
+def test_wrong_rows_and_rows_without_an_answer_are_whole():
+    unanswered = {**ROW, "verdict": "error"}
+    found = _artifacts.artifacts(report([ROW, unanswered, {**ROW, "verdict": "correct"}]), "r", ["why"])
+    assert (found["passed"], found["messages"]) == (False, ["why"])
+    assert (found["wrong"], found["error"], found["not_shown"]) == ([ROW], [unanswered], 0)
+
+
+def test_of_many_rows_the_first_are_shown_and_the_rest_counted():
+    rows = [{**ROW, "source": f"agent{number}"} for number in range(100)]
+    found = _artifacts.artifacts(report(rows + [{**ROW, "verdict": "error"}] * 30), "r", ["why"])
+    assert found["wrong"] == rows[: _artifacts.MOST_ROWS]
+    assert len(found["error"]) == _artifacts.MOST_ROWS
+    assert found["not_shown"] == 100 + 30 - 2 * _artifacts.MOST_ROWS
+
+
+@pytest.mark.parametrize("character", ["x", "\N{SNOWMAN}"])
+def test_it_is_bounded_whatever_the_cluster(character):
+    long = character * 100_000
+    row = {name: long for name in ROW}
+    rows = [{**row, "verdict": verdict} for verdict in ("wrong", "error")] * 500
+    made = report(rows, left_out=[long] * 10_000)
+    found = _artifacts.artifacts(made, long, [long, long])
+    assert len(json.dumps(found, ensure_ascii=False)) <= _artifacts.MOST_IN_ALL
+    assert found["run"]["left_out"][-1] == "... and 9975 more"
+    assert len(found["run"]["left_out"][0]) == _artifacts.MOST_CHARACTERS
+
+
+def test_the_report_itself_stays_as_it_is():
+    made = report([{**ROW, "evidence": "x" * 1000}], left_out=list("abc") * 50)
+    before = json.dumps(made)
+    _artifacts.artifacts(made, "r", [])
+    assert json.dumps(made) == before
