@@ -96,8 +96,8 @@ summary:
   sample: {"checks": 120, "correct": 119, "wrong": 1, "flaky": 0, "error": 0, "advice": 0}
 verification:
   description:
-    - The report in short, at most 262,144 characters of JSON whatever the size of the cluster, to be published as statistics.
-    - Long texts and lists are cut in it.
+    - The report in short, to be published as statistics. Long texts and lists are cut in it, so that it holds at most
+      262,144 characters of JSON, whatever the size of the cluster.
   type: dict
   returned: with O(state=written), also when the task fails
   version_added: 0.2.0

@@ -63,7 +63,7 @@ def test_of_many_rows_the_first_are_shown_and_the_rest_counted():
 @pytest.mark.parametrize("character", ["x", "\N{SNOWMAN}"])
 def test_it_is_bounded_whatever_the_cluster(character):
     long = character * 100_000
-    row = {name: long for name in ROW}
+    row = dict.fromkeys(ROW, long)
     rows = [{**row, "verdict": verdict} for verdict in ("wrong", "error")] * 500
     made = report(rows, left_out=[long] * 10_000)
     found = _artifacts.artifacts(made, long, [long, long])
