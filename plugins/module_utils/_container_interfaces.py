@@ -14,6 +14,7 @@ __metaclass__ = type
 
 import ipaddress
 import re
+import sys
 
 # Docker's default bridge, its networks ("br-" and an id), Swarm's gateway; podman's, old and new.
 DEFAULT = ("docker0", "docker_gwbridge", "br-+", "podman+", "cni-podman+")
@@ -78,13 +79,13 @@ def _parse_ipv4(text):
     for line in text.splitlines()[1:]:
         words = line.split()
         if len(words) >= 8 and _is_usable(words[3]):
-            network, mask = (_little_endian(words[index]) for index in (1, 7))
+            network, mask = (_in_host_order(words[index]) for index in (1, 7))
             routes.append((ipaddress.ip_network("%s/%s" % (network, mask), strict=False), words[0]))
     return routes
 
 
-def _little_endian(word):
-    return ipaddress.ip_address(bytes(bytearray.fromhex(word))[::-1])
+def _in_host_order(word):
+    return ipaddress.ip_address(int(word, 16).to_bytes(4, sys.byteorder))
 
 
 def _parse_ipv6(text):
@@ -92,7 +93,7 @@ def _parse_ipv6(text):
     for line in text.splitlines():
         words = line.split()
         if len(words) == 10 and _is_usable(words[8]):
-            address = ipaddress.ip_address(bytes(bytearray.fromhex(words[0])))
+            address = ipaddress.ip_address(bytes.fromhex(words[0]))
             routes.append((ipaddress.ip_network("%s/%d" % (address, int(words[1], 16)), strict=False), words[9]))
     return routes
 

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The backend ``iptables``: our chains in table filter, peers in ipsets.
+"""The backend ``iptables``: our chains in tables filter and mangle, peers in ipsets.
 
 Written through ``iptables-restore --noflush``, one transaction per family, never through
 nft: iptables-nft calls a table with native rules incompatible and stops showing it.
@@ -14,6 +14,7 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
+from ansible_collections.determined.network.plugins.module_utils import _container_interfaces
 from ansible_collections.determined.network.plugins.module_utils._backends import (
     _ipset,
     _iptables_errors,
@@ -54,12 +55,14 @@ class _Details(NamedTuple):
 
 
 class Iptables(Backend):
-    """See :class:`Backend`. ``lock_timeout``: seconds to wait for the xtables lock (int)."""
+    """See :class:`Backend`. ``lock_timeout``: seconds to wait for the xtables lock (int).
+    ``container_interfaces``: what ``_container_interfaces.read`` gave."""
 
     name = "iptables"
 
-    def __init__(self, lock_timeout=10):
+    def __init__(self, lock_timeout=10, container_interfaces=_container_interfaces.DEFAULT):
         self.lock_timeout = lock_timeout
+        self.container_interfaces = tuple(container_interfaces)
 
     def read(self):
         return self._read(counters=False)
@@ -84,23 +87,22 @@ class Iptables(Backend):
                 saved[variant, family] = _iptables_text.parse_save(text)
             except ValueError as problem:
                 raise BackendError(
-                    "%s cannot be read: %s. Move those rules to a table of their own, since iptables and nft "
-                    "must not share one" % (tools.save[variant, family], problem)
+                    "what %s printed cannot be read: %s" % (tools.save[variant, family], problem)
                 ) from problem
+            _refuse_unreadable(saved[variant, family], family)
         usable = {variant for variant, dummy in tools.save} - set(broken)
         if not usable:
             missing = missing + sorted(broken.values())
         tables = {}
         for key, value in saved.items():
-            table = _iptables_text.our_table(value)
-            if table != _iptables_state.Table():
-                tables[key] = table
+            for name, found in value.tables.items():
+                table = _iptables_text.our_table(found)
+                if table != _iptables_state.Table():
+                    tables[key + (name,)] = table
         foreign = {}
         for (variant, _family), value in saved.items():
             foreign[variant] = foreign.get(variant, 0) + _iptables_text.foreign_weight(value)
-        variant, reason, more = _iptables_variant.choose(
-            usable, {variant for variant, dummy in tables}, foreign, default
-        )
+        variant, reason, more = _iptables_variant.choose(usable, {key[0] for key in tables}, foreign, default)
         for family in families:
             if variant and (variant, family) not in tools.restore:
                 missing.append(_iptables_errors.missing_tool(_COMMANDS[family]))
@@ -161,11 +163,17 @@ class Iptables(Backend):
             raise BackendError(
                 "This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(reading.missing)
             )
-        jumps = tuple(_iptables_state.Jump(base, 1, "-j %s" % chain) for base, chain in _iptables_state.BASES)
-        tables = {
-            (reading.variant, family): _iptables_state.Table(_iptables_rules.chains(policy, family), jumps)
-            for family in reading.families
-        }
+        tables = {}
+        for family in reading.families:
+            for name, chains in _iptables_rules.chains(policy, family, self.container_interfaces).items():
+                if name in reading.details.saved[reading.variant, family].unreadable:
+                    raise BackendError(_unreadable(name, family))
+                jumps = [
+                    _iptables_state.Jump(base.chain, 1, base.jump)
+                    for base in _iptables_state.BASES
+                    if base.ours in dict(chains)
+                ]
+                tables[reading.variant, family, name] = _iptables_state.Table(chains, tuple(sorted(jumps)))
         return _iptables_state.State(tables, _ipset.sets_of(policy, reading.families))
 
     def transactions(self, reading, desired):
@@ -177,16 +185,11 @@ class Iptables(Backend):
             commands.append(Command((_tool(tools.ipset, "ipset"), "restore"), sets, "write the ipsets"))
         # What is to be there first, then what is to go: a host that changes its variant is
         # never without rules.
-        keys = set(current.tables) | set(desired.tables)
-        for variant, family in sorted(keys, key=lambda key: (key not in desired.tables, key)):
-            lengths = {}
-            if (variant, family) in reading.details.saved:
-                foreign = _iptables_text.foreign_rules(reading.details.saved[variant, family])
-                lengths = {chain: len(rules) for chain, rules in foreign.items()}
+        pairs = {key[:2] for key in set(current.tables) | set(desired.tables)}
+        wanted = {key[:2] for key in desired.tables}
+        for variant, family in sorted(pairs, key=lambda pair: (pair not in wanted, pair)):
             text = _iptables_text.restore_text(
-                current.tables.get((variant, family), _iptables_state.Table()),
-                desired.tables.get((variant, family), _iptables_state.Table()),
-                lengths,
+                [_change(reading, desired, variant, family, name) for name in _iptables_state.TABLES]
             )
             if text:
                 tool = _tool(tools.restore.get((variant, family)), "%s-restore" % _COMMANDS[family])
@@ -211,12 +214,12 @@ class Iptables(Backend):
 
     def describe(self, state):
         lines = []
-        for (variant, family), table in sorted(state.tables.items()):
-            lines.append("# iptables-%s, %s, table filter" % (variant, _FAMILY_NAMES[family]))
+        for (variant, family, name), table in sorted(state.tables.items()):
+            lines.append("# iptables-%s, %s, table %s" % (variant, _FAMILY_NAMES[family], name))
             lines += ["-I %s %d %s" % tuple(jump) for jump in table.jumps]
-            for name, rules in table.chains:
-                lines.append(":%s" % name)
-                lines += ["-A %s %s" % (name, rule) for rule in rules]
+            for chain, rules in table.chains:
+                lines.append(":%s" % chain)
+                lines += ["-A %s %s" % (chain, rule) for rule in rules]
             lines.append("")
         for name, value in sorted(state.sets.items()):
             lines.append("# ipset")
@@ -237,6 +240,35 @@ class Iptables(Backend):
 
     def load(self, data):
         return _iptables_state.load(data)
+
+
+def _change(reading, desired, variant, family, name):
+    saved, key = reading.details.saved.get((variant, family)), (variant, family, name)
+    foreign = _iptables_text.foreign_rules(saved.tables[name]) if saved else {}
+    return _iptables_text.Change(
+        name,
+        reading.state.tables.get(key, _iptables_state.Table()),
+        desired.tables.get(key, _iptables_state.Table()),
+        {chain: len(rules) for chain, rules in foreign.items()},
+    )
+
+
+def _refuse_unreadable(saved, family):
+    """A table of others that iptables cannot print is no matter, unless ours may be in it."""
+    restricts = any(
+        rule.endswith("-j DROP") for rule in saved.tables["filter"].rules.get(_iptables_state.INPUT_CHAIN, ())
+    )
+    for name in saved.unreadable:
+        if name == "filter" or name in _iptables_state.TABLES and restricts:
+            raise BackendError(_unreadable(name, family))
+
+
+def _unreadable(name, family):
+    return (
+        "Table %s of %s holds native nftables rules that iptables cannot show. Move those rules to a table of "
+        "their own, since iptables and nft must not share one (see: nft list ruleset). Nothing was changed"
+        % (name, _FAMILY_NAMES[family])
+    )
 
 
 def _tool(path, name):
@@ -280,25 +312,16 @@ def _facts(reading):
     rules, before, weights = [], [], {}
     for (variant, family), saved in sorted(reading.details.saved.items()):
         weights[variant] = weights.get(variant, 0) + _iptables_text.foreign_weight(saved)
-        for chain in _iptables_state.CHAINS:
-            for index, rule in enumerate(saved.rules.get(chain, ())):
-                packets, octets = saved.counters[chain][index] or (0, 0)
-                rules.append(
-                    {
-                        "variant": variant,
-                        "family": family,
-                        "chain": chain,
-                        "rule": rule,
-                        "packets": packets,
-                        "bytes": octets,
-                    }
-                )
-        for base, chain in _iptables_state.BASES:
-            for rule in saved.rules.get(base, ()):
-                if _iptables_text.leads_to(rule) == chain:
+        for base in _iptables_state.BASES:
+            table = saved.tables[base.table]
+            place = {"variant": variant, "family": family}
+            for rule, count in zip(table.rules.get(base.ours, ()), table.counters.get(base.ours, ())):
+                packets, octets = count or (0, 0)
+                rules.append(dict(place, chain=base.ours, rule=rule, packets=packets, bytes=octets))
+            for rule in table.rules.get(base.chain, ()) if base.ours in table.chains else ():
+                if _iptables_text.leads_to(rule) == base.ours:
                     break
-                if chain in saved.chains:
-                    before.append({"variant": variant, "family": family, "chain": base, "rule": rule})
+                before.append(dict(place, chain=base.chain, rule=rule))
     sets = [
         {"name": name, "type": value.kind, "options": value.options, "entries": len(value.members)}
         for name, value in sorted(reading.state.sets.items())

@@ -18,6 +18,7 @@ _KERNEL_PACKAGES = (
 _MATCH_MODULES = {
     "set": "xt_set and ip_set_hash_net",
     "multiport": "xt_multiport",
+    "addrtype": "xt_addrtype",
     "comment": "xt_comment",
     "conntrack": "xt_conntrack and nf_conntrack",
 }
@@ -70,7 +71,7 @@ _IN_USE = (
     "iptables-save | grep match-set; ip6tables-save | grep match-set"
 )
 _NATIVE = (
-    "table filter holds native nftables chains that iptables cannot use. Move them to a table of their own: "
+    "the table holds native nftables chains that iptables cannot use. Move them to a table of their own: "
     "iptables and nft must not share one (see: nft list ruleset)"
 )
 _FULL = "a set is full or memory ran out: see dmesg, and ipset list -t"

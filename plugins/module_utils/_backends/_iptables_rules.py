@@ -2,7 +2,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host policy -> the rules of our two chains, for one family.
+"""A host policy -> the rules of our chains, for one family.
 
 What the chains do, packet by packet:
 
@@ -13,6 +13,11 @@ What the chains do, packet by packet:
 - In mode ``restrict`` a tail follows in ``DETERMINED-INPUT``: what the cluster does not ask
   for but a host needs goes back (RETURN) to the host's own rules, which keep their say; the
   rest is dropped. Nothing is ever dropped in ``DETERMINED-OUTPUT``.
+- Only in mode ``restrict``, ``DETERMINED-PREROUTING`` says the same of all that is addressed
+  to this host, in table mangle: before any container engine translates a published port into
+  a container's address, so what they publish obeys the policy too.
+- Only in mode ``restrict``, ``DETERMINED-FORWARD`` drops what others send straight to a
+  container's own address, with this host as their router.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -59,19 +64,27 @@ _ICMP = {"ipv4": "icmp", "ipv6": "ipv6-icmp"}
 _DHCP = {"ipv4": ("67", "68"), "ipv6": ("547", "546")}
 
 
-def chains(policy, family):
-    """HostPolicy and family -> the ``chains`` of that family's Table."""
+def chains(policy, family, container_interfaces):
+    """HostPolicy, family and patterns of interfaces -> table's name -> the ``chains`` of its Table."""
     inbound = _flows(policy, policy.inbound, family)
     outbound = _flows(policy, policy.outbound, family)
     beneath = list(_BENEATH[family]) if inbound or outbound else []
     into = beneath + _accept(inbound, "src", "dport") + _accept(outbound, "src", "sport", replies=True)
     out = beneath + _accept(outbound, "dst", "dport") + _accept(inbound, "dst", "sport", replies=True)
+    found = {"filter": {_iptables_state.INPUT_CHAIN: into, _iptables_state.OUTPUT_CHAIN: out}}
     if policy.mode == "restrict":
-        into += _tail(policy, family)
-    return tuple(
-        (name, tuple(_iptables_text.format_rule(rule) for rule in rules))
-        for name, rules in ((_iptables_state.INPUT_CHAIN, into), (_iptables_state.OUTPUT_CHAIN, out))
-    )
+        needed = _needed(policy, family, container_interfaces)
+        into += needed + [_REST]
+        before = needed + [dict(rule, **{"-j": "RETURN"}) for rule in _accept(inbound, "src", "dport")] + [_REST]
+        found["mangle"] = {_iptables_state.PREROUTING_CHAIN: before}
+        if container_interfaces:
+            found["mangle"][_iptables_state.FORWARD_CHAIN] = _direct(container_interfaces)
+    return {
+        table: tuple(
+            (name, tuple(_iptables_text.format_rule(rule) for rule in rules)) for name, rules in sorted(lists.items())
+        )
+        for table, lists in found.items()
+    }
 
 
 def _flows(policy, rules, family):
@@ -99,11 +112,19 @@ def _accept(flows, direction, side, replies=False):
     return rules
 
 
-def _tail(policy, family):
+_REST = {"--comment": "nothing else new comes in", "-j": "DROP"}
+_KNOWN = {"--ctstate": "RELATED,ESTABLISHED", "-j": "RETURN"}
+
+
+def _from_containers(container_interfaces):
+    return [{"-i": pattern, "--comment": "containers of this host", "-j": "RETURN"} for pattern in container_interfaces]
+
+
+def _needed(policy, family, container_interfaces):
     server, client = _DHCP[family]
-    rules = [
-        {"-i": "lo", "-j": "RETURN"},
-        {"--ctstate": "RELATED,ESTABLISHED", "-j": "RETURN"},
+    rules = [{"-i": "lo", "-j": "RETURN"}, _KNOWN]
+    rules += _from_containers(container_interfaces)
+    rules += [
         # The middle of a connection that is older than the kernel's connection tracking: it
         # opens nothing (RFC 9293 3.5: that takes a SYN), and cutting it would hang its users.
         {
@@ -124,8 +145,18 @@ def _tail(policy, family):
     ]
     for rule in _accept(_flows(policy, policy.management, family), "src", "dport"):
         rules.append(dict(rule, **{"-j": "RETURN"}))
-    rules.append({"--comment": "nothing else new comes in", "-j": "DROP"})
     return rules
+
+
+def _direct(container_interfaces):
+    """What others send to a container passes only if this host's own rules translated its address
+    (iptables-extensions(8), conntrack: DNAT): then DETERMINED-PREROUTING has judged it."""
+    rules = [_KNOWN] + _from_containers(container_interfaces)
+    rules.append({"--ctstate": "DNAT", "--comment": "published ports", "-j": "RETURN"})
+    return rules + [
+        {"-o": pattern, "--comment": "nobody else reaches a container's own address", "-j": "DROP"}
+        for pattern in container_interfaces
+    ]
 
 
 def _port_options(ports, side):

@@ -16,9 +16,28 @@ from typing import NamedTuple
 
 INPUT_CHAIN = "DETERMINED-INPUT"
 OUTPUT_CHAIN = "DETERMINED-OUTPUT"
-CHAINS = (INPUT_CHAIN, OUTPUT_CHAIN)
-# Which built-in chain leads to which of ours.
-BASES = (("INPUT", INPUT_CHAIN), ("OUTPUT", OUTPUT_CHAIN))
+PREROUTING_CHAIN = "DETERMINED-PREROUTING"
+FORWARD_CHAIN = "DETERMINED-FORWARD"
+
+
+class Base(NamedTuple):
+    """A built-in chain ``chain`` of a table, and the chain of ours that its first rule, ``jump``, leads to."""
+
+    table: str
+    chain: str
+    ours: str
+    jump: str
+
+
+# In the order in which packets meet them.
+BASES = (
+    Base("mangle", "PREROUTING", PREROUTING_CHAIN, "-m addrtype --dst-type LOCAL -j %s" % PREROUTING_CHAIN),
+    Base("mangle", "FORWARD", FORWARD_CHAIN, "-j %s" % FORWARD_CHAIN),
+    Base("filter", "INPUT", INPUT_CHAIN, "-j %s" % INPUT_CHAIN),
+    Base("filter", "OUTPUT", OUTPUT_CHAIN, "-j %s" % OUTPUT_CHAIN),
+)
+CHAINS = tuple(base.ours for base in BASES)
+TABLES = ("mangle", "filter")
 VARIANTS = ("nft", "legacy")
 
 
@@ -31,7 +50,7 @@ class Jump(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Our part of table ``filter`` of one family.
+    """Our part of one table of one family.
 
     ``chains``: tuple of (name, tuple of rules), sorted by name. ``jumps``: tuple of Jump in
     the order of the table.
@@ -50,7 +69,7 @@ class Set(NamedTuple):
 
 
 class State(NamedTuple):
-    """``tables``: (variant, family) -> Table, only those that hold anything of ours.
+    """``tables``: (variant, family, table's name) -> Table, only those that hold anything of ours.
     ``sets``: name -> Set."""
 
     tables: dict
@@ -64,8 +83,8 @@ def dump(state):
     """State -> plain data for JSON."""
     return {
         "tables": [
-            [variant, family, [list(chain) for chain in table.chains], [list(jump) for jump in table.jumps]]
-            for (variant, family), table in sorted(state.tables.items())
+            list(key) + [[list(chain) for chain in table.chains], [list(jump) for jump in table.jumps]]
+            for key, table in sorted(state.tables.items())
         ],
         "sets": {name: list(value) for name, value in state.sets.items()},
     }
@@ -74,11 +93,11 @@ def dump(state):
 def load(data):
     """What :func:`dump` gave, also after a way through JSON -> an equal State."""
     tables = {
-        (variant, family): Table(
-            tuple((name, tuple(rules)) for name, rules in chains),
+        (variant, family, name): Table(
+            tuple((chain, tuple(rules)) for chain, rules in chains),
             tuple(Jump(chain, position, rule) for chain, position, rule in jumps),
         )
-        for variant, family, chains, jumps in data["tables"]
+        for variant, family, name, chains, jumps in data["tables"]
     }
     sets = {name: Set(kind, options, tuple(members)) for name, (kind, options, members) in data["sets"].items()}
     return State(tables, sets)

@@ -20,19 +20,27 @@ from typing import NamedTuple
 from ansible_collections.determined.network.plugins.module_utils._backends import _iptables_state
 
 
-class Saved(NamedTuple):
-    """What ``iptables-save [-c]`` printed.
-
-    ``chains``: of table filter, name -> policy ("-" for user chains). ``rules``: of table
-    filter, name -> list of rule texts. ``counters``: beside ``rules``, (packets, bytes) or
-    None. ``elsewhere``: how much the other tables hold (rules, user chains, policies that
-    are not ACCEPT).
-    """
+class SavedTable(NamedTuple):
+    """One table. ``chains``: name -> policy ("-" for user chains). ``rules``: name -> list of rule
+    texts. ``counters``: beside ``rules``, (packets, bytes) or None."""
 
     chains: dict
     rules: dict
     counters: dict
+
+
+class Saved(NamedTuple):
+    """What ``iptables-save [-c]`` printed.
+
+    ``tables``: name -> SavedTable, of all that may hold ours, empty where it printed none.
+    ``elsewhere``: how much the other tables hold (rules, user chains, policies that are not
+    ACCEPT). ``unreadable``: names of tables that hold native nftables rules, which
+    iptables-nft does not print.
+    """
+
+    tables: dict
     elsewhere: int
+    unreadable: tuple
 
 
 _LINE = re.compile(r"(?:\[(\d+):(\d+)\] )?-A (\S+)(?: (.*))?\Z")
@@ -42,13 +50,13 @@ _INCOMPATIBLE = re.compile(r"# Table `(\S+)' is incompatible")
 
 def parse_save(text):
     """The text of ``iptables-save`` -> Saved; ValueError when it is no such text."""
-    saved = Saved({}, {}, {}, 0)
-    elsewhere = 0
+    tables = {name: SavedTable({}, {}, {}) for name in _iptables_state.TABLES}
+    elsewhere, unreadable = 0, []
     table = None
     for number, line in enumerate(text.splitlines(), 1):
         incompatible = _INCOMPATIBLE.match(line)
-        if incompatible and incompatible.group(1) == "filter":
-            raise ValueError("table %s holds native nftables rules that iptables cannot show" % incompatible.group(1))
+        if incompatible:
+            unreadable.append(incompatible.group(1))
         if not line or line.startswith("#"):
             continue
         if line.startswith("*"):
@@ -59,26 +67,26 @@ def parse_save(text):
             raise ValueError("line %d is outside of any table: %r" % (number, line))
         elif line.startswith(":"):
             name, policy = line[1:].split()[:2]
-            if table == "filter":
-                saved.chains[name] = policy
-                saved.rules.setdefault(name, [])
-                saved.counters.setdefault(name, [])
+            if table in tables:
+                tables[table].chains[name] = policy
+                tables[table].rules.setdefault(name, [])
+                tables[table].counters.setdefault(name, [])
             else:
                 elsewhere += policy != "ACCEPT"
         else:
             rule = _LINE.match(line)
             if not rule:
                 raise ValueError("line %d is not a rule: %r" % (number, line))
-            if table == "filter":
+            if table in tables:
                 packets, octets, name, body = rule.groups()
-                saved.rules.setdefault(name, []).append(body or "")
+                tables[table].rules.setdefault(name, []).append(body or "")
                 count = None if packets is None else (int(packets), int(octets))
-                saved.counters.setdefault(name, []).append(count)
+                tables[table].counters.setdefault(name, []).append(count)
             else:
                 elsewhere += 1
     if table is not None:
         raise ValueError("the text ends within table %s" % table)
-    return saved._replace(elsewhere=elsewhere)
+    return Saved(tables, elsewhere, tuple(unreadable))
 
 
 def leads_to(rule):
@@ -96,7 +104,7 @@ def leads_to(rule):
 
 
 def our_table(saved):
-    """Saved -> the Table of what is ours in it."""
+    """SavedTable -> the Table of what is ours in it."""
     chains = tuple(
         (name, tuple(canonical(rule) for rule in saved.rules[name]))
         for name in sorted(saved.chains)
@@ -113,7 +121,7 @@ def our_table(saved):
 
 
 def foreign_rules(saved):
-    """Saved -> chain of table filter -> list of the rules that are not ours."""
+    """SavedTable -> chain -> list of the rules that are not ours."""
     return {
         name: [rule for rule in rules if not leads_to(rule)]
         for name, rules in saved.rules.items()
@@ -123,15 +131,18 @@ def foreign_rules(saved):
 
 def foreign_weight(saved):
     """Saved -> how much of it is not ours: rules, user chains, policies other than ACCEPT."""
-    rules = sum(len(found) for found in foreign_rules(saved).values())
-    chains = sum(policy != "ACCEPT" for name, policy in saved.chains.items() if name not in _iptables_state.CHAINS)
-    return rules + chains + saved.elsewhere
+    weight = saved.elsewhere
+    for table in saved.tables.values():
+        weight += sum(len(found) for found in foreign_rules(table).values())
+        weight += sum(policy != "ACCEPT" for name, policy in table.chains.items() if name not in _iptables_state.CHAINS)
+    return weight
 
 
 # Every option that our rules use, in the order in which iptables-save prints them, with the
 # match that it belongs to and how many words follow it.
 _OPTIONS = (
     ("-i", None, 1),
+    ("-o", None, 1),
     ("-p", None, 1),
     ("--match-set", "set", 2),
     ("--ctstate", "conntrack", 1),
@@ -147,7 +158,7 @@ _OPTIONS = (
 )
 _WORDS = {option: words for option, dummy, words in _OPTIONS}
 _PROTOCOLS = {"icmpv6": "ipv6-icmp", "58": "ipv6-icmp", "1": "icmp", "6": "tcp", "17": "udp"}
-_CONNECTION_STATES = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED")
+_CONNECTION_STATES = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
 
 
 def canonical(rule):
@@ -213,26 +224,41 @@ def quote(text):
     return '"%s"' % text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def restore_text(current, desired, lengths):
-    """Two Tables of one family -> what ``iptables-restore --noflush`` shall read.
+class Change(NamedTuple):
+    """A table's name, our Table in it now, the desired one, and ``lengths``: chain -> number of foreign
+    rules in it now, so that a jump is not put beyond the end of a chain that has become shorter."""
 
-    ``lengths``: chain -> number of foreign rules in it now, so that a jump is not put
-    beyond the end of a chain that has become shorter. Naming a chain of ours rebuilds that
-    chain and no other; the built-in chains are never named, so their policies stay.
-    Returns "" when there is nothing to do.
+    table: str
+    current: object
+    desired: object
+    lengths: dict
+
+
+def restore_text(changes):
+    """Changes of one family -> what ``iptables-restore --noflush`` shall read; "" when nothing is to do.
+
+    Naming a chain of ours rebuilds that chain and no other; the built-in chains are never
+    named, so their policies stay.
     """
-    was, wanted = dict(current.chains), dict(desired.chains)
+    return "".join(
+        "\n".join(["*%s" % change.table] + lines + ["COMMIT", ""])
+        for change, lines in ((change, _lines(change)) for change in changes)
+        if lines
+    )
+
+
+def _lines(change):
+    was, wanted = dict(change.current.chains), dict(change.desired.chains)
     gone = [name for name in was if name not in wanted]
     rebuilt = [name for name in wanted if was.get(name) != wanted[name]]
     lines = [":%s - [0:0]" % name for name in sorted(gone + rebuilt)]
     for name in sorted(rebuilt):
         lines += ["-A %s %s" % (name, rule) for rule in wanted[name]]
-    if current.jumps != desired.jumps:
-        lines += ["-D %s %s" % (jump.chain, jump.rule) for jump in current.jumps]
+    if change.current.jumps != change.desired.jumps:
+        lines += ["-D %s %s" % (jump.chain, jump.rule) for jump in change.current.jumps]
         placed = {}
-        for jump in desired.jumps:
-            last = lengths.get(jump.chain, 0) + placed.get(jump.chain, 0) + 1
+        for jump in change.desired.jumps:
+            last = change.lengths.get(jump.chain, 0) + placed.get(jump.chain, 0) + 1
             lines.append("-I %s %d %s" % (jump.chain, min(jump.position, last), jump.rule))
             placed[jump.chain] = placed.get(jump.chain, 0) + 1
-    lines += ["-X %s" % name for name in sorted(gone)]
-    return "\n".join(["*filter"] + lines + ["COMMIT", ""]) if lines else ""
+    return lines + ["-X %s" % name for name in sorted(gone)]

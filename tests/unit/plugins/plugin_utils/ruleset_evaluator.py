@@ -50,7 +50,9 @@ class Ruleset:
 
     def _matched(self, rule, packet, protocol):
         """The destination ports for which a rule matches."""
-        if rule.get("-p", protocol) != protocol or rule.get("-i", "eth0") != "eth0":
+        if rule.get("-p", protocol) != protocol:
+            return 0
+        if not all(_is_eth0(rule.get(option, "eth0")) for option in ("-i", "-o")):
             return 0
         if "NEW" not in rule.get("--ctstate", "NEW").split(","):
             return 0
@@ -62,6 +64,10 @@ class Ruleset:
                 return 0
         # Whoever opens a connection picks its own port, so a rule that asks for one matches as soon as it may.
         return _port_bits(rule.get("--dport") or rule.get("--dports") or "1:65535")
+
+
+def _is_eth0(pattern):
+    return "eth0".startswith(pattern[:-1]) if pattern.endswith("+") else pattern == "eth0"
 
 
 def _syn_matches(value):
@@ -81,6 +87,8 @@ def _port_bits(text):
 _OPTIONS = {
     "-p": 1,
     "-i": 1,
+    "-o": 1,
+    "--dst-type": 1,
     "-j": 1,
     "--dport": 1,
     "--dports": 1,
@@ -100,7 +108,17 @@ def _read_rule(words):
     while words:
         option, *words = words
         if option == "-m":
-            assert words[0] in ("set", "tcp", "udp", "multiport", "conntrack", "comment", "icmp", "icmp6"), words
+            assert words[0] in (
+                "set",
+                "tcp",
+                "udp",
+                "multiport",
+                "conntrack",
+                "comment",
+                "icmp",
+                "icmp6",
+                "addrtype",
+            ), words
             words = words[1:]
             continue
         count = _OPTIONS[option]
@@ -112,10 +130,16 @@ def _read_rule(words):
 def _read_tables(text):
     chains, jumps = {}, []
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    assert lines[0] == "*filter" and lines[-1] == "COMMIT"
-    for line in lines[1:-1]:
+    assert lines[-1] == "COMMIT"
+    table = None
+    for line in lines:
         words = shlex.split(line)
-        if line.startswith(":"):
+        if table is None:
+            assert line in ("*mangle", "*filter")
+            table = line
+        elif line == "COMMIT":
+            table = None
+        elif line.startswith(":"):
             assert words[1] == "-", "a policy would change a foreign chain"
             chains[words[0][1:]] = []
         elif words[0] == "-A":

@@ -21,7 +21,11 @@ from ruleset_evaluator import Ruleset
 
 from inventories import CHECKED, right_hosts, right_options
 
-INPUT, OUTPUT = "DETERMINED-INPUT", "DETERMINED-OUTPUT"
+INPUT, OUTPUT, PREROUTING = "DETERMINED-INPUT", "DETERMINED-OUTPUT", "DETERMINED-PREROUTING"
+JUMPS = {
+    "permit": [("INPUT", INPUT), ("OUTPUT", OUTPUT)],
+    "restrict": [("FORWARD", "DETERMINED-FORWARD"), ("PREROUTING", PREROUTING), ("INPUT", INPUT), ("OUTPUT", OUTPUT)],
+}
 
 
 def answer(question):
@@ -60,7 +64,7 @@ def compare(cluster):
     for host in policies.by_host:
         rulesets[host] = rulesets_of(HostPolicy.from_dict(json.loads(json.dumps(policies.of(host).to_dict()))))
         for ruleset in rulesets[host].values():
-            assert ruleset.jumps == [("INPUT", INPUT), ("OUTPUT", OUTPUT)]
+            assert ruleset.jumps == JUMPS[policies.of(host).mode]
     hosts = {host.name: host for host in cluster.hosts}
     rows = {row.id: row for row in _flows.requirements_of(cluster)}
     promised = {"open": {}, "blocked": {}, "sent": {}}
@@ -103,6 +107,12 @@ def _compare_pair(rulesets, source, destination, family, address, protocol, sent
     # Whichever address the source uses: what is checked as open is exactly what is accepted, and what is
     # checked as blocked is exactly what is dropped. (Negative checks are made for TCP.)
     assert opened == reduce(and_, [fate.accepted for fate in fates]), f"{place}: accepted"
+    if PREROUTING in rulesets[destination.name][family].chains:
+        # A port that a container publishes meets this chain alone, so it must say what INPUT says.
+        for own, fate in zip(mine, fates, strict=True):
+            before = rulesets[destination.name][family].fate(PREROUTING, own, address, protocol)
+            assert before.dropped == fate.dropped, f"{place}: published ports"
+            assert not before.accepted and before.returned == fate.accepted | fate.returned
     if protocol == "tcp":
         assert closed == reduce(and_, [fate.dropped for fate in fates]), f"{place}: dropped"
 

@@ -165,6 +165,77 @@ def test_foreign_objects_are_never_named(kernel):
     assert list(kernel.sets) == ["blocked"]
 
 
+def test_mangle_is_touched_in_restrict_only_and_in_the_same_transaction(kernel):
+    apply(kernel, CASES["agent-permit"])
+    assert kernel.mangle == {}
+    ipv4, ipv6 = apply(kernel, CASES["agent-restrict"])
+    for command in (ipv4, ipv6):
+        assert [line for line in command.stdin.splitlines() if line.startswith("*")] == ["*mangle", "*filter"]
+    assert kernel.mangle["nft", "iptables"]["PREROUTING"] == ["-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING"]
+    apply(kernel, CASES["agent-permit"])
+    assert not any(rules for chains in kernel.mangle.values() for rules in chains.values())
+
+
+def test_drift_in_mangle_is_seen_and_repaired(kernel):
+    apply(kernel, CASES["agent-restrict"])
+    chains = kernel.mangle["nft", "iptables"]
+    chains["PREROUTING"].insert(0, "-i eth0 -j MARK --set-xmark 0x1/0xffffffff")
+    chains["DETERMINED-PREROUTING"].remove("-i lo -j RETURN")
+    chains["FORWARD"].clear()
+    (command,) = apply(kernel, CASES["agent-restrict"])
+    assert "*filter" not in command.stdin
+    assert kernel.mangle["nft", "iptables"]["PREROUTING"] == [
+        "-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING",
+        "-i eth0 -j MARK --set-xmark 0x1/0xffffffff",
+    ]
+    assert kernel.mangle["nft", "iptables"]["FORWARD"] == ["-j DETERMINED-FORWARD"]
+    assert apply(kernel, CASES["agent-restrict"]) == []
+
+
+def test_interfaces_of_containers_are_a_setting(kernel):
+    backend = Iptables(container_interfaces=("cni0",))
+    reading = kernel.drive(backend.read())
+    tables = backend.render(CASES["agent-restrict"], reading).tables
+    forward = dict(tables["nft", "ipv6", "mangle"].chains)["DETERMINED-FORWARD"]
+    assert [rule.split(" -m")[0] for rule in forward if "cni0" in rule] == ["-i cni0", "-o cni0"]
+    assert not any("docker" in rule for rule in forward)
+    # Without any there is nothing to guard, and so no chain.
+    tables = Iptables(container_interfaces=()).render(CASES["agent-restrict"], reading).tables
+    mangle = tables["nft", "ipv4", "mangle"]
+    assert [name for name, _rules in mangle.chains] == ["DETERMINED-PREROUTING"]
+    assert [jump.chain for jump in mangle.jumps] == ["PREROUTING"]
+
+
+def unreadable(kernel, *tables):
+    """iptables-nft-save says that tables hold what it cannot print."""
+    printed = kernel.save
+    said = "".join(f"# Table `{table}' is incompatible, use 'nft' tool.\n" for table in tables)
+    kernel.save = lambda *arguments: said + printed(*arguments)
+
+
+@pytest.mark.parametrize(
+    "tables, held, wanted, word",
+    [
+        (("filter",), None, "agent-permit", "filter"),
+        (("mangle",), None, "agent-restrict", "mangle"),
+        (("mangle",), "agent-restrict", "agent-permit", "mangle"),  # ours may be in there
+        (("mangle", "nat"), "agent-permit", "agent-permit", None),
+        (("nat",), None, "agent-restrict", None),
+    ],
+)
+def test_native_rules_in_a_table_of_ours_are_an_error_and_elsewhere_no_matter(kernel, tables, held, wanted, word):
+    if held:
+        apply(kernel, CASES[held])
+    unreadable(kernel, *tables)
+    if word is None:
+        apply(kernel, CASES[wanted])
+        return
+    with pytest.raises(_base.BackendError) as caught:
+        apply(kernel, CASES[wanted])
+    for part in (f"Table {word}", "native nftables", "Nothing was changed"):
+        assert part in str(caught.value)
+
+
 def test_the_jump_goes_back_to_where_it_was_when_restoring(kernel):
     backend = Iptables()
     apply(kernel, CASES["agent-permit"])
@@ -242,12 +313,20 @@ def test_a_set_of_another_type_is_an_error_that_names_it(kernel):
 def test_inspect(kernel):
     apply(kernel, CASES["agent-restrict"])
     kernel.chains("nft", "iptables")["INPUT"].insert(0, "-s 192.0.2.9/32 -j DROP")
+    kernel.mangle["nft", "ip6tables"]["PREROUTING"].insert(0, "-j TEE")
     kernel.chains("legacy", "iptables")["INPUT"].append("-j DROP")
     reading, facts = kernel.drive(Iptables().inspect())
     assert facts["foreign_before"] == [
-        {"variant": "nft", "family": "ipv4", "chain": "INPUT", "rule": "-s 192.0.2.9/32 -j DROP"}
+        {"variant": "nft", "family": "ipv4", "chain": "INPUT", "rule": "-s 192.0.2.9/32 -j DROP"},
+        {"variant": "nft", "family": "ipv6", "chain": "PREROUTING", "rule": "-j TEE"},
     ]
-    assert facts["foreign_variants"] == {"nft": 1, "legacy": 1}
+    assert facts["foreign_variants"] == {"nft": 2, "legacy": 1}
+    assert {item["chain"] for item in facts["rules"]} == {
+        "DETERMINED-PREROUTING",
+        "DETERMINED-FORWARD",
+        "DETERMINED-INPUT",
+        "DETERMINED-OUTPUT",
+    }
     assert {item["name"]: item["entries"] for item in facts["sets"]}["determined_agents_v4"] == 3
     assert all((item["packets"], item["bytes"]) == (3, 180) for item in facts["rules"])
     assert reading.variant == "nft"

@@ -90,8 +90,13 @@ def test_from_any_policy_to_any_other_and_away(fake_kernel, first, second, own, 
     kernel = fake_kernel(default=default)
     for variant, tool in ((default, "iptables"), (default, "ip6tables")):
         kernel.chains(variant, tool)["INPUT"].extend(own)
+        for chain in ("PREROUTING", "FORWARD"):
+            kernel.chains(variant, tool, "mangle")[chain].extend(own)
     backend = Iptables()
-    before = {key: {name: list(rules) for name, rules in chains.items()} for key, chains in kernel.tables.items()}
+    before, before_mangle = (
+        {key: {name: list(rules) for name, rules in chains.items()} for key, chains in tables.items()}
+        for tables in (kernel.tables, kernel.mangle)
+    )
     for policy in (first, second, first):
         old = kernel.drive(backend.read()).state
         apply(kernel, policy)
@@ -106,8 +111,12 @@ def test_from_any_policy_to_any_other_and_away(fake_kernel, first, second, own, 
             apply(kernel, policy)
         for chains in kernel.tables.values():
             assert chains["INPUT"][1:] == own and chains["INPUT"][0] == "-j DETERMINED-INPUT"
+        for chains in kernel.mangle.values():
+            jumps = 1 if policy.mode == "restrict" else 0
+            assert chains["PREROUTING"][jumps:] == own and chains["FORWARD"][jumps:] == own
     apply(kernel, None)
     assert kernel.tables == before and kernel.sets == {}
+    assert kernel.mangle == before_mangle
 
 
 @settings(max_examples=60, deadline=None)
@@ -133,8 +142,12 @@ def test_text_and_back(fake_kernel, policy):
 def verdict(state, chain, packet):
     """What a chain says about a packet: "ACCEPT", "DROP" or "RETURN" (also at its end)."""
     family = f"ipv{ipaddress.ip_address(packet['peer']).version}"
-    chains = dict(state.tables["nft", family].chains)
-    for rule in chains[chain]:
+    (rules,) = [
+        dict(table.chains)[chain]
+        for (variant, of_family, _name), table in state.tables.items()
+        if (variant, of_family) == ("nft", family) and chain in dict(table.chains)
+    ]
+    for rule in rules:
         words = shlex.split(rule)
         options = {}
         while words:
@@ -152,8 +165,9 @@ def verdict(state, chain, packet):
 def matches(state, option, values, packet):
     if option == "--comment":
         return True
-    if option == "-i":
-        return packet.get("interface") == values[0]
+    if option in ("-i", "-o"):
+        interface = packet.get({"-i": "interface", "-o": "out"}[option], "eth0")
+        return interface.startswith(values[0][:-1]) if values[0].endswith("+") else interface == values[0]
     if option == "-p":
         return packet["protocol"] == values[0]
     if option == "--match-set":
@@ -161,7 +175,7 @@ def matches(state, option, values, packet):
         members = state.sets[values[0]].members
         return any(peer in ipaddress.ip_network(member) for member in members)
     if option == "--ctstate":
-        return packet["state"] in values[0].split(",")
+        return bool(set(packet["state"].split(",")) & set(values[0].split(",")))
     if option in ("--sport", "--dport", "--sports", "--dports"):
         port = packet["source" if "sport" in option else "destination"]
         ranges = [part.partition(":") for part in values[0].split(",")]
@@ -216,12 +230,38 @@ def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
         managed = asks_for(policy, policy.management, packet, packet["destination"])
         left_alone = packet["state"] in ("ESTABLISHED", "RELATED") or managed or resumed
         assert into == ("RETURN" if left_alone else "DROP")
-        assert verdict(state, "DETERMINED-INPUT", dict(packet, interface="lo")) == "RETURN"
+        for interface in ("lo", "docker0", "br-0123456789ab"):
+            assert verdict(state, "DETERMINED-INPUT", dict(packet, interface=interface)) == "RETURN"
+            assert verdict(state, "DETERMINED-PREROUTING", dict(packet, interface=interface)) == "RETURN"
+    # Before its address is translated a packet meets the same verdict; and in permit it meets nobody there.
+    if policy.mode == "restrict":
+        assert verdict(state, "DETERMINED-PREROUTING", packet) == ("DROP" if into == "DROP" else "RETURN")
+    else:
+        assert {name for _variant, _family, name in state.tables} == {"filter"}
     out = verdict(state, "DETERMINED-OUTPUT", packet)
     wanted = asks_for(policy, policy.outbound, packet, packet["destination"]) or (
         replied and asks_for(policy, policy.inbound, packet, packet["source"])
     )
     assert out == ("ACCEPT" if wanted else "RETURN")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    packet=packets,
+    interfaces=st.tuples(*[st.sampled_from(["eth0", "docker0", "br-0123456789ab", "brx"])] * 2),
+    translated=st.booleans(),
+)
+def test_only_what_was_translated_reaches_a_container_from_outside(fake_kernel, packet, interfaces, translated):
+    backend = Iptables()
+    policy = _model.HostPolicy("h", "restrict", {}, (), (), ())
+    state = backend.render(policy, fake_kernel().drive(backend.read()))
+    packet = dict(packet, interface=interfaces[0], out=interfaces[1])
+    if translated:
+        packet["state"] += ",DNAT"
+    inside = [name.startswith(("docker", "br-")) for name in interfaces]
+    known = packet["state"].split(",")[0] in ("ESTABLISHED", "RELATED")
+    closed = inside == [False, True] and not known and not translated
+    assert verdict(state, "DETERMINED-FORWARD", packet) == ("DROP" if closed else "RETURN")
 
 
 @settings(max_examples=60, deadline=None)

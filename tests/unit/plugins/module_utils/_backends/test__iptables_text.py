@@ -25,23 +25,38 @@ COMMIT
 [1:60] -A DETERMINED-INPUT -p tcp -m tcp --dport 22 -m comment --comment "a,b" -j ACCEPT
 [0:0] -A f2b-sshd -j RETURN
 COMMIT
+*mangle
+:PREROUTING ACCEPT [0:0]
+:DETERMINED-PREROUTING - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING
+-A PREROUTING -i eth0 -j MARK --set-xmark 0x1/0xffffffff
+-A DETERMINED-PREROUTING -i docker0 -j RETURN
+COMMIT
 """
 
 
 def test_save_is_split_into_ours_and_the_rest():
     saved = _iptables_text.parse_save(SAVED)
-    assert saved.chains["INPUT"] == "DROP" and saved.chains["f2b-sshd"] == "-"
-    assert saved.counters["INPUT"] == [(7, 420), (5, 300), (0, 0)]
-    table = _iptables_text.our_table(saved)
+    found = saved.tables["filter"]
+    assert found.chains["INPUT"] == "DROP" and found.chains["f2b-sshd"] == "-"
+    assert found.counters["INPUT"] == [(7, 420), (5, 300), (0, 0)]
+    table = _iptables_text.our_table(found)
     assert table.jumps == (_iptables_state.Jump("INPUT", 2, "-j DETERMINED-INPUT"),)
     assert table.chains == (("DETERMINED-INPUT", ('-p tcp -m tcp --dport 22 -m comment --comment "a,b" -j ACCEPT',)),)
-    assert len(_iptables_text.foreign_rules(saved)["INPUT"]) == 2
-    # Two rules and f2b-sshd's one, that chain, INPUT's policy, and in nat a chain and a rule.
-    assert _iptables_text.foreign_weight(saved) == 3 + 2 + 2
+    assert len(_iptables_text.foreign_rules(found)["INPUT"]) == 2
+    # Two rules and f2b-sshd's one, that chain, INPUT's policy; in nat a chain and a rule; in mangle a rule.
+    assert _iptables_text.foreign_weight(saved) == 3 + 2 + 2 + 1
+    mangle = _iptables_text.our_table(saved.tables["mangle"])
+    jump = "-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING"
+    assert mangle == (
+        (("DETERMINED-PREROUTING", ("-i docker0 -j RETURN",)),),
+        (_iptables_state.Jump("PREROUTING", 1, jump),),
+    )
 
 
 def test_nothing_saved():
-    assert _iptables_text.parse_save("") == _iptables_text.Saved({}, {}, {}, 0)
+    empty = _iptables_text.SavedTable({}, {}, {})
+    assert _iptables_text.parse_save("") == _iptables_text.Saved({"mangle": empty, "filter": empty}, 0, ())
 
 
 @pytest.mark.parametrize(
@@ -50,7 +65,6 @@ def test_nothing_saved():
         ("-A INPUT -j DROP\n", "line 1"),
         ("*filter\n:INPUT ACCEPT [0:0]\n", "ends within table filter"),
         ("*filter\nnonsense\nCOMMIT\n", "line 2"),
-        ("# Table `filter' is incompatible, use 'nft' tool.\n", "native nftables"),
     ],
 )
 def test_what_is_no_save_is_refused(text, word):
@@ -59,8 +73,9 @@ def test_what_is_no_save_is_refused(text, word):
     assert word in str(caught.value)
 
 
-def test_an_incompatible_table_that_is_none_of_ours_is_no_matter():
-    assert _iptables_text.parse_save("# Table `nat' is incompatible, use 'nft' tool.\n").chains == {}
+def test_tables_that_iptables_cannot_print_are_named():
+    text = "# Table `nat' is incompatible, use 'nft' tool.\n# Table `filter' is incompatible, use 'nft' tool.\n"
+    assert _iptables_text.parse_save(text).unreadable == ("nat", "filter")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +99,10 @@ def test_an_incompatible_table_that_is_none_of_ours_is_no_matter():
         (
             "-p udp -m udp --sport 80 -m set --match-set d_v4 src -m conntrack --ctstate ESTABLISHED -j DROP",
             "-p udp -m set --match-set d_v4 src -m conntrack --ctstate ESTABLISHED -m udp --sport 80 -j DROP",
+        ),
+        (
+            '-o br-+ -m comment --comment "a b" -m conntrack --ctstate DNAT,NEW -j DROP',
+            '-o br-+ -m conntrack --ctstate NEW,DNAT -m comment --comment "a b" -j DROP',
         ),
         # what we never write stays as it is
         ("-s 192.0.2.1/32 -j ACCEPT", "-s 192.0.2.1/32 -j ACCEPT"),
@@ -125,14 +144,32 @@ def test_a_transaction_names_no_built_in_chain_with_a_policy():
     old = _iptables_state.Table(
         (("DETERMINED-INPUT", ("-j DROP",)),), (_iptables_state.Jump("INPUT", 4, "-j DETERMINED-INPUT"),)
     )
-    text = _iptables_text.restore_text(old, _iptables_state.Table(), {"INPUT": 3})
-    assert text.splitlines() == [
+    nothing = _iptables_state.Table()
+
+    def text(current, desired, foreign):
+        return _iptables_text.restore_text([_iptables_text.Change("filter", current, desired, {"INPUT": foreign})])
+
+    assert text(old, nothing, 3).splitlines() == [
         "*filter",
         ":DETERMINED-INPUT - [0:0]",
         "-D INPUT -j DETERMINED-INPUT",
         "-X DETERMINED-INPUT",
         "COMMIT",
     ]
-    assert "-I INPUT 4 -j" in _iptables_text.restore_text(_iptables_state.Table(), old, {"INPUT": 3})
-    assert "-I INPUT 2 -j" in _iptables_text.restore_text(_iptables_state.Table(), old, {"INPUT": 1})
-    assert _iptables_text.restore_text(old, old, {}) == ""
+    assert "-I INPUT 4 -j" in text(nothing, old, 3)
+    assert "-I INPUT 2 -j" in text(nothing, old, 1)
+    assert text(old, old, 0) == ""
+
+
+def test_tables_follow_each_other_in_one_text_and_only_those_with_work():
+    table = _iptables_state.Table((("DETERMINED-FORWARD", ("-o br-+ -j DROP",)),))
+    changes = [
+        _iptables_text.Change(name, _iptables_state.Table(), wanted, {})
+        for name, wanted in (("mangle", table), ("filter", _iptables_state.Table()), ("raw", table))
+    ]
+    assert [line for line in _iptables_text.restore_text(changes).splitlines() if line[0] in "*C"] == [
+        "*mangle",
+        "COMMIT",
+        "*raw",
+        "COMMIT",
+    ]
