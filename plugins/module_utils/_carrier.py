@@ -10,7 +10,7 @@ __metaclass__ = type
 
 import os
 
-from ansible_collections.determined.network.plugins.module_utils import _lockout
+from ansible_collections.determined.network.plugins.module_utils import _container_interfaces, _lockout
 
 _DEEPEST = 64  # ancestors to ask; a longer chain of processes does not occur
 
@@ -29,6 +29,23 @@ def find():
             if carrier is not None and _lockout.is_established(_tables(), carrier):
                 return carrier
     return None
+
+
+def objection(policy, container_interfaces, allow_lockout):
+    """Why this host must not be given a policy -> sentences for the administrator, or None.
+
+    ``policy``: a HostPolicy, or None for none. ``container_interfaces``: what
+    ``_container_interfaces.read`` gave. ``allow_lockout``: whether the administrator insists on a
+    policy that cuts this connection; on one that leaves the host open, nobody can.
+    """
+    if policy is None or policy.mode != "restrict":
+        return None
+    carrier = find()
+    if carrier is not None and not allow_lockout and not _lockout.permits(policy, carrier):
+        return _lockout.refusal(policy, carrier)
+    routes = [_text(path) for path in (_container_interfaces.ROUTES_IPV4, _container_interfaces.ROUTES_IPV6)]
+    ways = _container_interfaces.ways(routes[0], routes[1], carrier)
+    return _container_interfaces.refusal(container_interfaces, ways)
 
 
 def _environments():
@@ -52,11 +69,12 @@ def _environments():
 
 
 def _tables():
-    texts = []
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(path, encoding="ascii") as handle:
-                texts.append(handle.read())
-        except FileNotFoundError:
-            pass  # a kernel without IPv6
-    return texts
+    return [text for text in (_text(path) for path in ("/proc/net/tcp", "/proc/net/tcp6")) if text is not None]
+
+
+def _text(path):
+    try:
+        with open(path, encoding="ascii") as handle:
+            return handle.read()
+    except FileNotFoundError:
+        return None  # a kernel without IPv6, or without IPv4

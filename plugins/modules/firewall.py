@@ -23,6 +23,7 @@ description:
   - A policy under which the SSH connection that carries this task could not be made anew is refused
     before anything is touched.
 author: "The determined.network maintainers (@determined-network)"
+extends_documentation_fragment: [determined.network.container_interfaces]
 attributes:
   check_mode:
     support: full
@@ -160,7 +161,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils import (
     _apply,
     _carrier,
-    _lockout,
+    _container_interfaces,
     _model,
     _plan,
     _runner,
@@ -186,6 +187,7 @@ def main():
                 "default": "apply",
             },
             "_change": {"type": "str"},
+            **_container_interfaces.ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
@@ -218,11 +220,11 @@ def change(module, token, check_mode):
         )
     if params["lock_timeout"] < 0:
         raise BackendError("lock_timeout is %d: a number of seconds, 0 or more" % params["lock_timeout"])
-    if policy is not None and policy.mode == "restrict" and not params["allow_lockout"]:
-        carrier = _carrier.find()
-        if carrier is not None and not _lockout.permits(policy, carrier):
-            raise BackendError(_lockout.refusal(policy, carrier))
-    backend = Iptables(params["lock_timeout"])
+    container_interfaces = wanted_interfaces(params)
+    objection = _carrier.objection(policy, container_interfaces, params["allow_lockout"])
+    if objection:
+        raise BackendError(objection)
+    backend = Iptables(params["lock_timeout"], container_interfaces)
     settings = _apply.Settings(params["confirm_timeout"], params["lock_timeout"], token)
     outcome = _apply.apply(backend, policy, settings, _runner.Runner(), check_mode)
     reading = outcome.reading
@@ -257,6 +259,14 @@ def wanted_policy(params):
         return _model.HostPolicy.from_dict(params["policy"])
     except ValueError as problem:
         raise BackendError("The policy is wrong: %s. Nothing was changed" % problem) from problem
+
+
+def wanted_interfaces(params):
+    """The arguments -> patterns of the interfaces of this host's containers."""
+    try:
+        return _container_interfaces.read(params["container_interfaces"])
+    except ValueError as problem:
+        raise BackendError("%s. Nothing was changed" % problem) from problem
 
 
 if __name__ == "__main__":

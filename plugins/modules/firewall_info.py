@@ -16,6 +16,7 @@ description:
   - Reads the managed rules with their counters, the managed sets, how they differ from a policy, and what
     of the host's own firewall decides before them. Changes nothing.
 author: "The determined.network maintainers (@determined-network)"
+extends_documentation_fragment: [determined.network.container_interfaces]
 attributes:
   check_mode:
     support: full
@@ -167,7 +168,12 @@ foreign_variants:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils import _model, _plan, _runner
+from ansible_collections.determined.network.plugins.module_utils import (
+    _container_interfaces,
+    _model,
+    _plan,
+    _runner,
+)
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
 from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
 
@@ -178,6 +184,7 @@ def main():
         argument_spec={
             "backend": {"type": "str", "choices": ["auto", "iptables"], "default": "auto"},
             "policy": {"type": "dict"},
+            **_container_interfaces.ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
@@ -191,7 +198,11 @@ def main():
 
 def read(module):
     """-> the result."""
-    backend = Iptables()
+    try:
+        container_interfaces = _container_interfaces.read(module.params["container_interfaces"])
+    except ValueError as problem:
+        raise BackendError(str(problem)) from problem
+    backend = Iptables(container_interfaces=container_interfaces)
     inspected = _runner.Runner().drive(backend.inspect())
     reading, facts = inspected[0], inspected[1]
     for warning in reading.warnings + reading.missing:
