@@ -154,10 +154,11 @@ class Backend(abc.ABC):
     def load(self, data):
         """What :meth:`dump` gave -> an equal state."""
 
-    def stored(self, policy, reading):
-        """HostPolicy (or None: nothing of ours) and a Reading -> a :class:`Boot`; None: nothing to store.
+    def stored(self, policy, desired, reading):
+        """HostPolicy, the state that :meth:`render` made of it, and the Reading -> a :class:`Boot`.
 
-        Pure, like :meth:`render`, and None for a firewall that stores its state by itself.
+        None: nothing to store, since there is no policy or since this firewall stores it by itself.
+        Pure. ``policy`` is None, and ``desired`` an empty state, where nothing shall be stored.
         """
-        del policy, reading
+        del policy, desired, reading
         return None
