@@ -75,12 +75,14 @@ class Runner(object):
         return _base.Output(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 
     def answer(self, question):
-        """A question of a backend (Command, ReadFile, FindTool) -> its answer."""
+        """A question of a backend (Command, ReadFile, ListDirectory, FindTool) -> its answer."""
         if isinstance(question, _base.Command):
             return self.run(question)
         if isinstance(question, _base.FindTool):
             return self.find(question.name)
         try:
+            if isinstance(question, _base.ListDirectory):
+                return tuple(sorted(os.listdir(question.path)))
             with open(question.path, encoding="utf-8", errors="replace") as handle:
                 return handle.read()
         except (FileNotFoundError, NotADirectoryError):

@@ -5,7 +5,7 @@
 """What every backend promises, and the values it exchanges with those who act on it.
 
 A backend never acts. To learn something it yields a question (:class:`Command`,
-:class:`ReadFile`, :class:`FindTool`) from a generator and is sent the answer; to change
+:class:`ReadFile`, :class:`ListDirectory`, :class:`FindTool`) from a generator and is sent the answer; to change
 something it returns commands. So every backend can be tested without a firewall, and only
 ``_runner`` ever starts a process.
 """
@@ -48,6 +48,12 @@ class Output(NamedTuple):
 
 class ReadFile(NamedTuple):
     """A text file to read, mostly below /proc. The answer is its text; None when it is missing."""
+
+    path: str
+
+
+class ListDirectory(NamedTuple):
+    """A folder to look into. The answer is the sorted tuple of its entries' names; None when it is missing."""
 
     path: str
 

@@ -46,3 +46,12 @@ def test_sbin_is_searched_whatever_path_says(monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin")
     assert "/sbin" in _runner.Runner().path.split(":")
     assert _runner.Runner(path="/nowhere").find("sh") is None
+
+
+def test_a_missing_folder_is_told_from_an_empty_one(tmp_path):
+    runner = _runner.Runner()
+    assert runner.answer(_base.ListDirectory(str(tmp_path / "none"))) is None
+    assert runner.answer(_base.ListDirectory(str(tmp_path))) == ()
+    for name in ("b", "a"):
+        (tmp_path / name).write_text("")
+    assert runner.answer(_base.ListDirectory(str(tmp_path))) == ("a", "b")
