@@ -154,7 +154,7 @@ def _direct(container_interfaces):
     rules = [_KNOWN] + _from_containers(container_interfaces)
     rules.append({"--ctstate": "DNAT", "--comment": "published ports", "-j": "RETURN"})
     return rules + [
-        {"-o": pattern, "--comment": "nobody else reaches a container's own address", "-j": "DROP"}
+        {"-o": pattern, "--comment": "nobody else reaches containers directly", "-j": "DROP"}
         for pattern in container_interfaces
     ]
 
