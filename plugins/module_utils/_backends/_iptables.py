@@ -14,7 +14,6 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _container_interfaces
 from ansible_collections.determined.network.plugins.module_utils._backends import (
     _ipset,
     _iptables_errors,
@@ -56,11 +55,12 @@ class _Details(NamedTuple):
 
 class Iptables(Backend):
     """See :class:`Backend`. ``lock_timeout``: seconds to wait for the xtables lock (int).
-    ``container_interfaces``: what ``_container_interfaces.read`` gave."""
+    ``container_interfaces``: names of the bridges of this host's containers, a "+" at the end stands for
+    any ending (as in iptables(8))."""
 
     name = "iptables"
 
-    def __init__(self, lock_timeout=10, container_interfaces=_container_interfaces.DEFAULT):
+    def __init__(self, lock_timeout=10, container_interfaces=()):
         self.lock_timeout = lock_timeout
         self.container_interfaces = tuple(container_interfaces)
 

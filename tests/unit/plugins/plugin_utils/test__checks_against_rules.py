@@ -48,7 +48,7 @@ def ask(generator):
 
 def rulesets_of(policy):
     """A policy -> family -> Ruleset, from what the host's tools would be given."""
-    backend = Iptables()
+    backend = Iptables(container_interfaces=("docker0", "br-+"))
     reading = ask(backend.read())
     texts = {}
     for command in backend.transactions(reading, backend.render(policy, reading)):

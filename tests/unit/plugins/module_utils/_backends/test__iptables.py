@@ -7,6 +7,7 @@ import pytest
 from ansible_collections.determined.network.plugins.module_utils import _model
 from ansible_collections.determined.network.plugins.module_utils._backends import _base
 from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
+from ansible_collections.determined.network.plugins.module_utils._container_interfaces import DEFAULT
 
 GOLDEN = os.path.join(os.path.dirname(__file__), "golden")
 
@@ -74,14 +75,14 @@ CASES = {
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_golden(kernel, name):
     """What is written for a policy. When it changes on purpose: read the difference, write the file anew."""
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     text = backend.describe(backend.render(CASES[name], kernel.drive(backend.read())))
     with open(os.path.join(GOLDEN, name + ".txt"), encoding="utf-8") as handle:
         assert text == handle.read()
 
 
 def apply(kernel, wanted):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     reading = kernel.drive(backend.read())
     commands = backend.transactions(reading, backend.render(wanted, reading))
     for command in commands:
@@ -92,7 +93,7 @@ def apply(kernel, wanted):
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_what_was_written_is_read_back(kernel, name):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     assert apply(kernel, CASES[name])
     reading = kernel.drive(backend.read())
     assert reading.state == backend.render(CASES[name], reading)
@@ -101,7 +102,7 @@ def test_what_was_written_is_read_back(kernel, name):
 
 
 def test_state_survives_json(kernel):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     apply(kernel, CASES["agent-restrict"])
     state = kernel.drive(backend.read()).state
     assert backend.load(json.loads(json.dumps(backend.dump(state)))) == state
@@ -200,7 +201,7 @@ def test_interfaces_of_containers_are_a_setting(kernel):
     assert [rule.split(" -m")[0] for rule in forward if "cni0" in rule] == ["-i cni0", "-o cni0"]
     assert not any("docker" in rule for rule in forward)
     # Without any there is nothing to guard, and so no chain.
-    tables = Iptables(container_interfaces=()).render(CASES["agent-restrict"], reading).tables
+    tables = Iptables().render(CASES["agent-restrict"], reading).tables
     mangle = tables["nft", "ipv4", "mangle"]
     assert [name for name, _rules in mangle.chains] == ["DETERMINED-PREROUTING"]
     assert [jump.chain for jump in mangle.jumps] == ["PREROUTING"]
@@ -237,7 +238,7 @@ def test_native_rules_in_a_table_of_ours_are_an_error_and_elsewhere_no_matter(ke
 
 
 def test_the_jump_goes_back_to_where_it_was_when_restoring(kernel):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     apply(kernel, CASES["agent-permit"])
     kernel.chains("nft", "iptables")["INPUT"].insert(0, "-j A")
     kernel.chains("nft", "iptables")["INPUT"].insert(0, "-j B")
@@ -279,7 +280,7 @@ def test_plain_tools_are_used_where_there_are_no_others(fake_kernel):
 def test_missing_tools_stop_a_policy_but_not_a_removal(fake_kernel, gone, word):
     kernel = fake_kernel(variants=("nft",))
     del kernel.tools[gone]
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     reading = kernel.drive(backend.read())
     with pytest.raises(_base.BackendError) as caught:
         backend.render(CASES["agent-permit"], reading)

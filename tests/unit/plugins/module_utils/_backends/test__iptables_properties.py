@@ -12,6 +12,7 @@ import shlex
 from ansible_collections.determined.network.plugins.module_utils import _model, _ports
 from ansible_collections.determined.network.plugins.module_utils._backends import _iptables_text
 from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
+from ansible_collections.determined.network.plugins.module_utils._container_interfaces import DEFAULT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,7 +76,7 @@ foreign = st.lists(
 
 
 def apply(kernel, policy):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     reading = kernel.drive(backend.read())
     commands = backend.transactions(reading, backend.render(policy, reading))
     for command in commands:
@@ -92,7 +93,7 @@ def test_from_any_policy_to_any_other_and_away(fake_kernel, first, second, own, 
         kernel.chains(variant, tool)["INPUT"].extend(own)
         for chain in ("PREROUTING", "FORWARD"):
             kernel.chains(variant, tool, "mangle")[chain].extend(own)
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     before, before_mangle = (
         {key: {name: list(rules) for name, rules in chains.items()} for key, chains in tables.items()}
         for tables in (kernel.tables, kernel.mangle)
@@ -122,7 +123,7 @@ def test_from_any_policy_to_any_other_and_away(fake_kernel, first, second, own, 
 @settings(max_examples=60, deadline=None)
 @given(policy=policies)
 def test_text_and_back(fake_kernel, policy):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     kernel = fake_kernel()
     state = backend.render(policy, kernel.drive(backend.read()))
     for table in state.tables.values():
@@ -214,7 +215,7 @@ packets = st.fixed_dictionaries(
 @settings(max_examples=300, deadline=None)
 @given(policy=policies, packet=packets)
 def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     state = backend.render(policy, fake_kernel().drive(backend.read()))
     replied = packet["state"] == "ESTABLISHED"
     required = asks_for(policy, policy.inbound, packet, packet["destination"]) or (
@@ -252,7 +253,7 @@ def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
     translated=st.booleans(),
 )
 def test_only_what_was_translated_reaches_a_container_from_outside(fake_kernel, packet, interfaces, translated):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     policy = _model.HostPolicy("h", "restrict", {}, (), (), ())
     state = backend.render(policy, fake_kernel().drive(backend.read()))
     packet = dict(packet, interface=interfaces[0], out=interfaces[1])
@@ -267,7 +268,7 @@ def test_only_what_was_translated_reaches_a_container_from_outside(fake_kernel, 
 @settings(max_examples=60, deadline=None)
 @given(policy=policies, kind=st.sampled_from(["133", "134", "135", "136", "128", "2"]))
 def test_neighbour_discovery_is_never_dropped(fake_kernel, policy, kind):
-    backend = Iptables()
+    backend = Iptables(container_interfaces=DEFAULT)
     state = backend.render(policy, fake_kernel().drive(backend.read()))
     packet = {"peer": "2001:db8:9::9", "protocol": "ipv6-icmp", "type": kind, "state": "UNTRACKED"}
     for chain in ("DETERMINED-INPUT", "DETERMINED-OUTPUT"):
