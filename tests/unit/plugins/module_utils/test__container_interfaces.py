@@ -26,7 +26,7 @@ def test_each_counts_once_in_its_order():
 def test_what_is_no_pattern_is_named_with_its_place(pattern):
     with pytest.raises(ValueError) as caught:
         _container_interfaces.read(["docker0", pattern, "a:b"])
-    for part in ("container_interfaces[1] is %r" % (pattern,), "container_interfaces[2]"):
+    for part in (f"container_interfaces[1] is {pattern!r}", "container_interfaces[2]"):
         assert part in str(caught.value)
     assert "container_interfaces[0]" not in str(caught.value)
 
@@ -49,10 +49,10 @@ def test_matches(pattern, name, meant):
 def ipv4(destination, mask, name, flags="0003"):
     """A line as /proc/net/route has it on this machine."""
     words = [
-        "%08X" % int.from_bytes(bytes(bytearray(int(part) for part in text.split("."))), sys.byteorder)
+        format(int.from_bytes(bytes(int(part) for part in text.split(".")), sys.byteorder), "08X")
         for text in (destination, mask)
     ]
-    return "%s\t%s\t00000000\t%s\t0\t0\t0\t%s\t0\t0\t0\n" % (name, words[0], flags, words[1])
+    return f"{name}\t{words[0]}\t00000000\t{flags}\t0\t0\t0\t{words[1]}\t0\t0\t0\n"
 
 
 HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
@@ -68,7 +68,7 @@ IPV4 = (
 ZERO = "0" * 32
 DOCUMENTATION = "20010db8000000000000000000000000"
 IPV6 = "".join(
-    "%s %s %s 00 %s 00000400 00000001 00000000 %s %8s\n" % (network, length, ZERO, ZERO, flags, name)
+    f"{network} {length} {ZERO} 00 {ZERO} 00000400 00000001 00000000 {flags} {name:>8}\n"
     for network, length, flags, name in (
         (DOCUMENTATION, "40", "00000001", "br-v6"),
         (ZERO, "00", "00450003", "br-ex"),
