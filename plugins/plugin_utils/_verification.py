@@ -46,8 +46,9 @@ def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Round
 def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
     """Everything that was seen -> the report."""
     checks = _derive(cluster, run)
-    described = {"mode": cluster["settings"]["mode"]}
-    described |= {name: run[name] for name in ("sweep", "seed", "sample_size", "max_peers")}
+    described = {"mode": cluster["settings"]["mode"], "sweep": run["sweep"]}
+    # Extra variables may be texts; the report's numbers are none.
+    described |= {name: int(run[name]) for name in ("seed", "sample_size", "max_peers")}
     rows = _flows.requirements_of(Cluster.from_dict(cluster))
     described["not_verified"] = [row.id for row in rows if row.kind == _requirements.INTERNET]
     # --limit leaves hosts out; then the report must not look like one about all of them.
