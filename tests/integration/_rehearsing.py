@@ -54,7 +54,7 @@ def furnish(desk: Path) -> None:
     """Copy the collection and the controller's Python packages to ``desk``, readable by all."""
     collection = desk / "collections/ansible_collections/determined/network"
     ignored = shutil.ignore_patterns("__pycache__")
-    for part in ("plugins", "playbooks", "meta"):
+    for part in ("plugins", "playbooks", "roles", "meta"):
         shutil.copytree(ROOT / part, collection / part, ignore=ignored)
     shutil.copy(ROOT / "galaxy.yml", collection)
     for name in DISTRIBUTIONS:

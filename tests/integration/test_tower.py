@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import os
@@ -320,17 +319,17 @@ def test_a_report_that_cannot_be_written_fails_before_the_first_socket(tower):
 def test_an_execution_node_sends_the_artifacts_back(tower, tmp_path):
     """What the controller transmits, a node works off, and the controller processes, as Tower does it."""
     job = Job(tower, "verify.yml")
-    sent, answered = io.BytesIO(), io.BytesIO()
+    places = {name: tmp_path / name for name in ("sent", "answered", "node", "back")}
+    places["node"].mkdir()
+    places["back"].mkdir()
     options = {"private_data_dir": str(job.folder), "playbook": job.playbook, "ident": job.ident}
-    ansible_runner.run(streamer="transmit", _output=sent, **options)
-    sent.seek(0)
-    node = tmp_path / "node"
-    node.mkdir()
-    ansible_runner.run(streamer="worker", _input=sent, _output=answered, private_data_dir=str(node))
-    answered.seek(0)
-    back = tmp_path / "back"
-    back.mkdir()
-    ansible_runner.run(streamer="process", _input=answered, private_data_dir=str(back), ident=job.ident, quiet=True)
+    with places["sent"].open("wb") as out:
+        ansible_runner.run(streamer="transmit", _output=out, **options)
+    with places["sent"].open("rb") as source, places["answered"].open("wb") as out:
+        ansible_runner.run(streamer="worker", _input=source, _output=out, private_data_dir=str(places["node"]))
+    back = places["back"]
+    with places["answered"].open("rb") as source:
+        ansible_runner.run(streamer="process", _input=source, private_data_dir=str(back), ident=job.ident, quiet=True)
     job.artifacts = back / "artifacts" / job.ident
     assert job.published[RESULT]["passed"] is True
     assert job.report()["summary"] == job.published[RESULT]["summary"]
