@@ -1,0 +1,94 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: no_proxy
+author: The determined.network maintainers (@determined-network)
+version_added: 0.2.0
+short_description: What the hosts of a Determined cluster reach without a proxy
+description:
+  - Every name and address of the master and the agents, the host itself, the metadata address of clouds, and what
+    users add; each in every form that some client needs, so that Go, Python, curl and apt agree.
+  - Names are those of the inventory, and those written in C(determined_address) and C(ansible_host).
+options:
+  cluster:
+    description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
+    type: dict
+    required: true
+  extra:
+    description:
+      - What else is reached without the proxy. Names and domains (with everything in them), addresses, and networks,
+        which only some clients understand.
+    type: list
+    elements: str
+    default: []
+    vars:
+      - name: proxy_no_proxy_extra
+  override:
+    description: What is reached without the proxy, in place of everything that is computed.
+    type: list
+    elements: str
+    vars:
+      - name: proxy_no_proxy
+seealso:
+  - plugin: determined.network.cluster
+    plugin_type: lookup
+  - module: determined.network.proxy
+"""
+
+EXAMPLES = r"""
+- name: Show what no host of the cluster asks the proxy for
+  ansible.builtin.debug:
+    msg: "{{ computed.no_proxy | join(',') }}"
+  vars:
+    computed: "{{ lookup('determined.network.no_proxy', cluster=lookup('determined.network.cluster')) }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: A list with one dictionary.
+  type: list
+  elements: dict
+  contains:
+    no_proxy:
+      description: All entries.
+      type: list
+      elements: str
+      returned: always
+    stable:
+      description: The entries without the agents, for programs whose restart costs work.
+      type: list
+      elements: str
+      returned: always
+"""
+
+from ansible.errors import AnsibleError, AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _inventory, _no_proxy_list
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        if terms:
+            raise AnsibleLookupError("determined.network.no_proxy takes no terms, only named options")
+        self.set_options(var_options=variables, direct=kwargs)
+        cluster = _cluster.Cluster.from_dict(self.get_option("cluster"))
+        hosts = [host.name for role in _cluster.CONFIGURED_ROLES for host in cluster.with_role(role)]
+        found, unreadable = _inventory.Inventory(variables, self._templar).host_variables(hosts)
+        if unreadable:
+            raise AnsibleError("; ".join(map(str, unreadable)))
+        names = {
+            host: [
+                str(text).strip()
+                for variable in _cluster.ADDRESS_VARIABLES
+                for value in [values.get(variable)]
+                if value is not None
+                for text in (value if isinstance(value, (list, tuple)) else [value])
+            ]
+            for host, values in found.items()
+        }
+        composed = _no_proxy_list.compose(cluster, names, self.get_option("extra"), self.get_option("override"))
+        return [{"no_proxy": list(composed.entries), "stable": list(composed.stable)}]

@@ -1,0 +1,182 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of the module proxy: read what is there, plan, write, and say what has to be restarted."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+
+from ansible_collections.determined.network.plugins.module_utils import (
+    _ports,
+    _proxy_certificate,
+    _proxy_description,
+    _proxy_edits,
+    _proxy_files,
+    _proxy_host,
+    _proxy_json,
+    _proxy_record,
+    _proxy_targets,
+    _proxy_yaml_edit,
+)
+
+
+def change(params, check_mode, runner):
+    """The arguments -> the result, after everything was done. Raises Problems and FileProblem."""
+    record, folders = read_record()
+    settings, problems = (None, []) if params["state"] == "absent" else wanted_settings(params)
+    wishes, left = [], {}
+    if params["state"] == "present":
+        own, found = own_daemon_json(record)
+        host = _proxy_host.look(params["roles"], runner, bool(own) and "proxies" in own)
+        # What is wrong with the description must not hide what is wrong with the host's files.
+        probe = settings or wanted_settings(dict(params, **STAND_IN))[0]
+        wishes, left, refused = _proxy_targets.wishes(probe, host)
+        if "docker" in probe.targets and "agents" in host.roles and probe.description.proxies:
+            problems += found
+        problems += refused
+    states = {path: _proxy_files.read(path) for path in {wish.path for wish in wishes} | set(record)}
+    try:
+        plan = _proxy_record.plan(wishes, record, states)
+    except _proxy_record.Problems as found:
+        problems += [problem for problem in found.problems if problem not in problems]
+    if problems:
+        raise _proxy_record.Problems(problems)
+    services = sorted({service for step in plan.steps for service in step.services})
+    if not check_mode:
+        write(plan, record, folders, runner)
+    kept_services = {service for kept in plan.record.values() for service in kept.services}
+    started = _proxy_host.running(sorted(kept_services | set(services)), runner)
+    restart = set(services) & set(started)
+    outdated = restart | _proxy_host.outdated(plan.record, started)
+    secrets = settings.description.secrets() if settings else []
+    result = {
+        "changed": bool(plan.steps),
+        "files": [{"path": step.path, "target": step.target, "action": action(step)} for step in plan.steps],
+        "left_out": left,
+        "restart": {service: service in restart for service in _proxy_targets.SERVICES},
+        "outdated": {service: service in outdated for service in _proxy_targets.SERVICES},
+        "diff": [{"prepared": _proxy_record.difference(step, secrets)} for step in plan.steps],
+    }
+    if settings and "master" in params["roles"] and settings.task_environment == "print":
+        lines = _proxy_yaml_edit.task_lines(_proxy_targets.task_variables(settings.description))
+        result["task_environment"] = _proxy_record.masked("\n".join(lines) + "\n", secrets)
+    return result
+
+
+# A description that is right, to look at the host's files when the user's is wrong.
+STAND_IN = {
+    "http": "http://192.0.2.1:1",
+    "https": None,
+    "ftp": None,
+    "username": None,
+    "password": None,
+    "no_proxy": [],
+    "stable_no_proxy": None,
+    "ca_certificate": None,
+}
+
+
+def action(step):
+    """What happens to a Step's file, in a word."""
+    return "created" if step.before is None else "removed" if step.after is None else "changed"
+
+
+def read_record():
+    """-> (path -> Kept, the folders that we made)."""
+    try:
+        return _proxy_record.load(_proxy_files.read_record())
+    except ValueError as problem:
+        raise _proxy_record.Problems(
+            [
+                "%s, which knows how files were before, cannot be used: %s. Bring it back from a backup; without "
+                "it, remove it and mend the files by hand" % (_proxy_files.RECORD, problem)
+            ]
+        ) from problem
+
+
+def wanted_settings(params):
+    """The arguments -> (Settings or None, problems)."""
+    stable = params["stable_no_proxy"]
+    description, problems = _proxy_description.describe(
+        {protocol: params[protocol] for protocol in _proxy_description.PROTOCOLS},
+        params["username"],
+        params["password"],
+        params["no_proxy"],
+        params["no_proxy"] if stable is None else stable,
+    )
+    try:
+        registries = tuple(_registry_names(params["registries"]))
+    except ValueError as problem:
+        problems.append("registries: %s" % problem)
+    certificates = []
+    if params["ca_certificate"]:
+        try:
+            certificates = _proxy_certificate.certificates(params["ca_certificate"])
+        except ValueError as problem:
+            path = "" if "\n" in params["ca_certificate"].strip() else "%r: " % params["ca_certificate"]
+            problems.append("proxy_ca_certificate: %s%s" % (path, problem))
+    if problems:
+        return None, problems
+    settings = _proxy_targets.Settings(
+        description=description,
+        certificates=tuple(certificates),
+        registries=registries,
+        targets=tuple(_proxy_targets.TARGETS if _proxy_targets.ALL in params["targets"] else params["targets"]),
+        docker_method=params["docker_method"],
+        task_environment=params["task_environment"],
+        share_credentials=params["share_credentials"],
+    )
+    return settings, problems
+
+
+def _registry_names(services):
+    """[{host, ports}] -> how images name each registry, the names of its folders below Docker's certs.d."""
+    for service in services:
+        host = "[%s]" % service["host"] if service["host"].count(":") > 1 else service["host"]
+        if "/" not in host:  # a network has no certificate
+            for first, last in _ports.parse_ports(service["ports"]):
+                if first == last:
+                    yield host if first == _proxy_description.SCHEMES["https"] else "%s:%d" % (host, first)
+
+
+def own_daemon_json(record):
+    """-> (the names in the host's daemon.json as it is without us, problems with it)."""
+    path = _proxy_targets.DAEMON_JSON
+    try:
+        base = _proxy_record.base_of(record.get(path), _proxy_files.read(path))
+        text = base.data.decode("utf-8", "surrogateescape") if base else ""
+        return {member.name for member in _proxy_json.members(text)}, []
+    except _proxy_edits.PROBLEMS as problem:
+        return set(), ["%s, %s. The file was left as it is" % (path, problem)]
+
+
+def write(plan, record, folders, runner):
+    """Carry the plan out; if that fails, everything is put back."""
+    if not plan.steps and plan.record == record:
+        return
+    # First what is needed to undo it: should the host stop in between, nothing is lost.
+    before = _proxy_record.dump(record, folders)
+    _proxy_files.write_record(_proxy_record.dump(dict(record, **plan.record), folders) or before)
+    try:
+        with _proxy_files.all_or_nothing(plan.steps) as made:
+            _proxy_host.make_effective(plan.steps, runner)
+            left = _proxy_files.remove_folders(set(folders) - used_folders(plan.record))
+            kept = sorted((set(folders) & used_folders(plan.record)) | set(left) | set(made))
+            _proxy_files.write_record(_proxy_record.dump(plan.record, kept))
+    except BaseException:
+        _proxy_files.write_record(before)
+        raise
+
+
+def used_folders(record):
+    """Every folder above a file of the record."""
+    found = set()
+    for path in record:
+        while path != "/":
+            path = os.path.dirname(path)
+            found.add(path)
+    return found
