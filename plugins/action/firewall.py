@@ -4,7 +4,7 @@
 """The controller's half of module ``firewall``: confirms a change over a fresh connection.
 
 A host that is as it should be costs one run of the module. After a change the connection is
-reset, and over a new one the host is told to keep the change. As long as that fails it is tried
+reset, and over a new one the host is told to keep the change and to store it for the next boot. As long as that fails it is tried
 again; when the host's deadline has passed, the host has put its old state back, and this
 asks for it and says so.
 """
@@ -24,6 +24,14 @@ TRAILING = ". \n"
 # After its deadline the host waits up to 60 s for a run that still holds its lock.
 RESTORE_SECONDS = 90.0
 
+# The rename is the confirmation. Then the host's dead man's switch stores the new state, and
+# removes the file when it is done.
+CONFIRM = """\
+if mv {armed} {confirmed} 2>/dev/null || test -e {confirmed}; then n=0; \
+while test -e {confirmed} && test $n -lt 500; do n=$((n+1)); sleep 0.02; done; \
+if test -e {confirmed} || test -e {unstored}; then echo unstored; else echo kept; fi; \
+elif test -e {unstored}; then echo unstored; elif ! test -e {armed}; then echo gone; fi"""
+
 
 class ActionModule(ActionBase):
     """Runs the module, then confirms what it changed."""
@@ -37,6 +45,7 @@ class ActionModule(ActionBase):
         self._variables = task_vars
         self._change = uuid.uuid4().hex
         self._problem = "no attempt was made"
+        self._unstored = False
         # A host that is not reached at all fails here, before anything could have been changed.
         self._reach()
         try:
@@ -47,7 +56,7 @@ class ActionModule(ActionBase):
             # The connection broke while the module ran: nobody knows how far it came.
             self._problem = str(problem)
             found = {"changed": True}
-            waiting = {"seconds_left": float(self._seconds()), "file": None}
+            waiting = {"seconds_left": float(self._seconds()), "files": None}
         else:
             waiting = found.pop("awaiting_confirmation", None)
             if not waiting:
@@ -55,8 +64,10 @@ class ActionModule(ActionBase):
                 return result
         result.update(found)
         deadline = time.monotonic() + waiting["seconds_left"]
-        kept = self._confirm(deadline, waiting["file"])
+        kept = self._confirm(deadline, waiting["files"])
         result.update({"confirmed": True} if kept else self._settle(deadline))
+        if kept and self._unstored:
+            result.update(self._not_stored())
         if result.get("restored"):
             result.pop("diff", None)  # it shows a change that is no more
         return result
@@ -90,12 +101,12 @@ class ActionModule(ActionBase):
         else:
             self._connection.reset()
 
-    def _confirm(self, deadline, file):
+    def _confirm(self, deadline, files):
         """Try until the deadline (time.monotonic) -> whether the host has kept the change."""
         while time.monotonic() < deadline:
             try:
                 self._reset()
-                kept = self._keep(file)
+                kept = self._keep(files)
             except AnsibleError as problem:
                 self._problem = str(problem)
             else:
@@ -106,22 +117,37 @@ class ActionModule(ActionBase):
             time.sleep(max(0.0, min(PAUSE_SECONDS, deadline - time.monotonic())))
         return False
 
-    def _keep(self, file):
+    def _keep(self, files):
         """Confirm over the connection -> True; False when it is too late; None when it did not work.
 
-        Removing the file that the module named is the confirmation. Without its name, since the
+        Renaming the file that the module named is the confirmation. Without its name, since the
         module's answer was lost, the module itself is asked: it also waits for its first run to end.
         """
-        if file is None:
+        if files is None:
             answer = self._module("confirm")
             said = answer.get("msg", "") if answer.get("failed") else ("gone", "kept")[answer["kept"]]
         else:
-            answer = self._low_level_execute_command(f"rm {file} && echo kept || test -e {file} || echo gone")
+            answer = self._low_level_execute_command(CONFIRM.format(**files))
             said = answer["stdout"].strip()
-        if said in ("kept", "gone"):
-            return said == "kept"
+        if said in ("kept", "gone", "unstored"):
+            self._unstored = said == "unstored"
+            return said != "gone"
         self._problem = str(said or answer.get("stderr") or answer)
         return None
+
+    def _not_stored(self):
+        """The change is kept, but a reboot would undo it -> what to report."""
+        try:
+            why = self._module("settle")["settled"]["message"]
+        except (AnsibleError, KeyError) as problem:
+            why = f"why could not be asked: {problem}"
+        return {
+            "failed": True,
+            "changed": True,
+            "persisted": False,
+            "msg": f"The firewall is changed, but of the change the host says: {why.rstrip(TRAILING)}. "
+            "A reboot would bring back what was stored before. Remove the cause and run this again.",
+        }
 
     def _settle(self, deadline):
         """The change was not confirmed: wait for the host's own restore -> what to report."""

@@ -5,8 +5,9 @@
 """From the desired state to the host's: order, the switch, and the way back. No syntax.
 
 The order of a change: read and plan; take the lock; read and plan again, since the host may
-have changed; arm the switch; run the commands; hand the token back. Whoever confirms it over
-a fresh connection settles the change, otherwise the switch does.
+have changed; write what is to be stored beside its place; arm the switch; run the commands; hand
+the token back. Whoever confirms it over a fresh connection settles the change, and the switch
+puts in place what was to be stored; otherwise the switch puts the old state back.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -17,21 +18,31 @@ import os
 import time
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _lock, _plan, _switch
+from ansible_collections.determined.network.plugins.module_utils import (
+    _lock,
+    _plan,
+    _storage,
+    _stored,
+    _switch,
+    _systemd,
+)
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
 
-_CONFIRM_SECONDS = 10.0  # how long a confirmation waits for the change itself to end
+_CONFIRM_SECONDS = 10.0  # how long a confirmation waits for the change itself to end, and for its storing
 _GRACE_SECONDS = 60.0  # how long a switch waits for a run that still holds the lock
 
 
 class Settings(NamedTuple):
     """``confirm_timeout``, ``lock_timeout``: seconds. ``token``: names this change.
-    ``directory``: where a change under way is kept."""
+    ``directory``: where a change under way is kept. ``persist``: whether the state is stored for the
+    next boot (True), is not (False: what was stored before goes), or what is stored is not even
+    looked at (None)."""
 
     confirm_timeout: float
     lock_timeout: float
     token: str
     directory: str = _lock.DIRECTORY
+    persist: object = None
 
 
 class Outcome(NamedTuple):
@@ -50,7 +61,12 @@ class Outcome(NamedTuple):
 class _Draft(NamedTuple):
     reading: object
     plan: object
-    commands: list
+    commands: list  # what changes the firewall
+    steps: list  # what changes the stored files
+
+    @property
+    def changes(self):
+        return bool(self.commands or self.steps)
 
 
 def apply(backend, policy, settings, runner, check_mode=False):
@@ -60,35 +76,58 @@ def apply(backend, policy, settings, runner, check_mode=False):
     A host that is as it should be is only read.
     """
     if check_mode:
-        draft = _draft(backend, policy, runner)
-        pending = tuple(_pending(change) for change in _switch.changes(settings.directory) if _blocks(change))
-        return Outcome(bool(draft.commands), draft.plan, draft.reading, False, 0.0, pending)
+        changes = _switch.changes(settings.directory)
+        draft = _draft(backend, policy, settings, runner, changes)
+        _storage.refuse_unwritable(draft.steps)
+        pending = tuple(_pending(change) for change in changes if _blocks(change))
+        return Outcome(draft.changes, draft.plan, draft.reading, False, 0.0, pending)
     if not os.path.lexists(settings.directory):
-        draft = _draft(backend, policy, runner)
-        if not draft.commands:
+        draft = _draft(backend, policy, settings, runner)
+        if not draft.changes:
             return Outcome(False, draft.plan, draft.reading, False, 0.0, ())
     with _lock.Lock(settings.directory, settings.lock_timeout) as lock:
         runner.inherited = (lock.fd,)
         try:
-            warnings = tuple(_settle_leftovers(backend, settings, runner))
-            draft = _draft(backend, policy, runner)
+            warnings = _settle_leftovers(backend, settings, runner)
+            draft = _draft(backend, policy, settings, runner)
+            if not draft.changes:
+                return Outcome(False, draft.plan, draft.reading, False, 0.0, tuple(warnings))
+            _storage.stage(draft.steps)
             if not draft.commands:
-                return Outcome(False, draft.plan, draft.reading, False, 0.0, warnings)
-            deadline = _change(backend, draft, settings, runner)
+                # Packets meet the same rules as before: nobody has to prove that the host is still reached.
+                _storage.promote(draft.steps, runner)
+                _reload(draft.steps, runner)
+                return Outcome(True, draft.plan, draft.reading, False, 0.0, tuple(warnings))
+            deadline = _change(backend, draft, settings, runner, warnings)
         finally:
             runner.inherited = ()
     left = max(0.0, deadline - time.monotonic())
-    return Outcome(True, draft.plan, draft.reading, True, left, warnings)
+    return Outcome(True, draft.plan, draft.reading, True, left, tuple(warnings))
 
 
-def _draft(backend, policy, runner):
+def _draft(backend, policy, settings, runner, changes=()):
     reading = runner.drive(backend.read())
     desired = backend.render(policy, reading)
-    plan = _plan.compare(backend.describe(reading.state), backend.describe(desired), os.uname()[1])
-    return _Draft(reading, plan, backend.transactions(reading, desired))
+    before, after = backend.describe(reading.state), backend.describe(desired)
+    steps = []
+    if settings.persist is not None:
+        boot = backend.stored(policy if settings.persist else None, desired, reading)
+        wanted = _stored.wanted(boot)
+        current = _storage.read(wanted)
+        leftovers = _storage.leftovers({change.token for change in changes})
+        steps = _stored.steps(current, wanted, leftovers, settings.token)
+        before += _stored.describe(current, leftovers)
+        after += _stored.describe(_stored.after(current, wanted))
+    plan = _plan.compare(before, after, os.uname()[1])
+    return _Draft(reading, plan, backend.transactions(reading, desired), steps)
 
 
-def _change(backend, draft, settings, runner):
+def _reload(steps, runner):
+    if _stored.reloads(steps):
+        _systemd.reload(runner)
+
+
+def _change(backend, draft, settings, runner, warnings):
     old = draft.reading.state
     deadline = time.monotonic() + settings.confirm_timeout
     record = {
@@ -96,14 +135,26 @@ def _change(backend, draft, settings, runner):
         "made": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "backend": backend.name,
         "old": backend.dump(old),
+        "steps": _stored.dump(draft.steps),
     }
-    _switch.arm(
-        settings.directory,
-        settings.token,
-        record,
-        lambda: restore_in_switch(backend, old, settings.directory, runner),
+    actions = _switch.Actions(
+        restore=lambda: restore_in_switch(backend, old, settings.directory, runner),
+        keep=lambda: _storage.promote(draft.steps, runner),
+        drop=lambda: _storage.discard(draft.steps),
+        end=lambda: _reload(draft.steps, runner),
     )
     try:
+        switch = _switch.arm(settings.directory, settings.token, record, actions)
+    except BaseException:
+        _storage.discard(draft.steps)
+        raise
+    try:
+        stays = _systemd.move_to_scope(runner, switch, "determined-network-%s" % settings.token)
+        if stays:
+            warnings.append(
+                "the dead man's switch stays in the session of this task, since systemd gave it no scope of its own "
+                "(%s): with KillUserProcesses=yes it ends with the session" % stays
+            )
         for command in draft.commands:
             if time.monotonic() >= deadline:
                 raise BackendError(
@@ -113,29 +164,25 @@ def _change(backend, draft, settings, runner):
             if output.code != 0:
                 raise BackendError(backend.explain(command, output))
     except BaseException as problem:  # Ctrl-C too: nothing half-done may stay
-        _undo(backend, old, settings, runner, problem)
+        _undo(backend, draft, settings, runner, problem)
     return deadline
 
 
-def _undo(backend, old, settings, runner, problem):
+def _undo(backend, draft, settings, runner, problem):
     """The change failed: put the old state back at once, disarm, and say both."""
     try:
-        put_back(backend, old, runner)
+        put_back(backend, draft.reading.state, runner)
     except BackendError as second:
         # The switch stays armed: it will try again, and go on trying.
         raise BackendError(
             "%s. The old state could not be put back yet (%s); the dead man's switch tries again within %g s"
             % (problem, second, settings.confirm_timeout)
         ) from second
-    _disarm(settings)
+    _storage.discard(draft.steps)
+    _switch.disarm(settings.directory, settings.token)
     if not isinstance(problem, Exception):
         raise problem
     raise BackendError("%s. The firewall is as it was before" % problem)
-
-
-def _disarm(settings):
-    # When it has just expired instead, it restores the same state once more.
-    _switch.confirm(settings.directory, settings.token)
 
 
 def put_back(backend, old, runner):
@@ -177,9 +224,10 @@ def _pending(change):
 
 
 def _settle_leftovers(backend, settings, runner):
-    """Before a change, with the lock held: leave no earlier one open -> warnings."""
+    """Before a change, with the lock held: leave no earlier one open -> list of warnings."""
     warnings = []
     for change in _switch.changes(settings.directory):
+        steps = _stored.load(change.record.get("steps", []))
         if _blocks(change):
             raise BackendError("%s. Run this again after that. Nothing was changed" % _pending(change))
         if change.state in (_switch.ARMED, _switch.RESTORING):
@@ -187,6 +235,7 @@ def _settle_leftovers(backend, settings, runner):
             if change.state == _switch.ARMED:
                 _switch.move(settings.directory, change.token, _switch.ARMED, _switch.RESTORING)
             put_back(backend, backend.load(change.record["old"]), runner)
+            _storage.discard(steps)
             warnings.append(
                 "the change that was made at %s was never confirmed and its dead man's switch was killed: "
                 "the state before it was put back first" % change.record.get("made", "an unknown time")
@@ -196,6 +245,10 @@ def _settle_leftovers(backend, settings, runner):
                 "an earlier change was not confirmed and could not be undone: %s"
                 % change.record.get("problem", "no reason was kept")
             )
+        elif change.state == _switch.CONFIRMED:
+            _switch.await_end(settings.directory, change.token, _CONFIRM_SECONDS)
+        if change.state in (_switch.CONFIRMED, _switch.UNSTORED):
+            _storage.discard(steps)  # what it has not stored, this run will
         _switch.forget(settings.directory, change.token)
     _switch.sweep(settings.directory)
     return warnings
@@ -204,17 +257,27 @@ def _settle_leftovers(backend, settings, runner):
 def confirm(token, directory=_lock.DIRECTORY):
     """Keep a change -> True; False when it does not await a confirmation (any more).
 
-    Waits for a run that is still at work: its connection may have broken before it ended.
+    Waits for a run that is still at work, since its connection may have broken before it ended, and
+    until the change is stored for the next boot. BackendError when it is kept and not stored.
     """
     if not os.path.lexists(directory):
         return False
     with _lock.Lock(directory, _CONFIRM_SECONDS):
-        return _switch.confirm(directory, token)
+        if not _switch.confirm(directory, token):
+            return False
+        left = _switch.await_end(directory, token, _CONFIRM_SECONDS)
+        if left is None or not left.record.get("steps"):
+            _switch.forget(directory, token)
+            return True
+        message = _switch.describe(directory, token)["message"]
+        _storage.discard(_stored.load(left.record.get("steps", [])))
+        _switch.forget(directory, token)
+    raise BackendError("Of the change this host says: %s. Run this again to store it" % message)
 
 
 def settle(token, directory=_lock.DIRECTORY):
     """What became of a change -> the dict of ``_switch.describe``; a settled one is forgotten."""
     found = _switch.describe(directory, token)
-    if found["state"] in (_switch.RESTORED, _switch.FAILED):
+    if found["state"] in (_switch.RESTORED, _switch.FAILED, _switch.UNSTORED):
         _switch.forget(directory, token)
     return found

@@ -6,12 +6,13 @@
 
 A change is one file in the folder of ``_lock``; its name is its state and its token::
 
-    armed-TOKEN  ->  (confirmed: removed)
+    armed-TOKEN  ->  confirmed-TOKEN  ->  (stored for the next boot: removed) or unstored-TOKEN
                  ->  restoring-TOKEN  ->  restored-TOKEN or failed-TOKEN
 
-Confirming removes ``armed-TOKEN`` and expiring renames it: the kernel lets exactly one of them
-succeed. So a bare ``rm`` over a fresh connection is a confirmation. The switch holds a flock on the
-file as long as it lives, so that a file whose switch was killed is told from one that is watched.
+Confirming and expiring both rename ``armed-TOKEN``: the kernel lets exactly one of them succeed. So a
+bare ``mv`` over a fresh connection is a confirmation, and the switch does the rest. Removing the file
+keeps the rules and stores nothing. The switch holds a flock on the file as long as it lives, so
+that a file whose switch was killed is told from one that is watched.
 
 Everything is imported before the process is born: Ansible removes the module's files as
 soon as the module has ended.
@@ -34,12 +35,24 @@ from typing import NamedTuple
 from ansible_collections.determined.network.plugins.module_utils import _lock
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
 
-ARMED, RESTORING, RESTORED, FAILED = "armed", "restoring", "restored", "failed"
-_STATES = (ARMED, RESTORING, RESTORED, FAILED)
+ARMED, CONFIRMED, UNSTORED = "armed", "confirmed", "unstored"
+RESTORING, RESTORED, FAILED = "restoring", "restored", "failed"
+_STATES = (ARMED, CONFIRMED, UNSTORED, RESTORING, RESTORED, FAILED)
 TOKEN = re.compile(r"[a-z0-9]{8,64}\Z")
 _FILE = re.compile(r"(%s)-([a-z0-9]{8,64})\Z" % "|".join(_STATES))
-_LOOK_SECONDS = 0.2  # how often a switch looks whether its file is still there
+_LOOK_SECONDS = 0.02  # how often a switch looks whether its file is still there
 _RETRY_SECONDS = 300.0  # how long it goes on trying to restore
+
+
+class Actions(NamedTuple):
+    """What a switch does, in its own process, without arguments. ``restore``: puts the old state back.
+    ``keep``: stores the new one. ``drop``: forgets what was to be stored; never fails. ``end``: what may
+    follow once everybody has been told that it is stored; its failures are nobody's."""
+
+    restore: object
+    keep: object
+    drop: object
+    end: object
 
 
 class Change(NamedTuple):
@@ -106,7 +119,7 @@ def move(directory, token, state, new_state):
 
 def forget(directory, token):
     """Remove what is left of a settled change, and the folder if it is the last one."""
-    for state in (RESTORED, FAILED, RESTORING):
+    for state in (RESTORED, FAILED, RESTORING, CONFIRMED, UNSTORED):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path_of(directory, state, token))
     _lock.tidy(directory)
@@ -119,39 +132,42 @@ def sweep(directory):
             os.unlink(os.path.join(directory, name))
 
 
-def arm(directory, token, record, restore):
-    """Start the switch; returns once it watches. BackendError when it does not come up.
+def arm(directory, token, record, actions):
+    """Start the switch -> its process id, once it watches. BackendError when it does not come up.
 
     ``record``: plain data to keep beside ``deadline`` (time.monotonic seconds, the same
-    clock for all processes). ``restore()``: puts the old state back, raises when it cannot;
-    called in the switch's own process.
+    clock for all processes). ``actions``: an :class:`Actions`; each raises when it cannot.
     """
-    answer = spawn(lambda ready: _watch(directory, token, record, restore, ready))
-    if answer != "ready":
+    answer = spawn(lambda ready: _watch(directory, token, record, actions, ready))
+    if not answer.startswith("ready "):
         raise BackendError(
             "The dead man's switch could not be armed: %s. Nothing was changed" % (answer or "its process died")
         )
+    return int(answer.split()[1])
 
 
 def confirm(directory, token):
     """Keep the change -> True; False when it does not await a confirmation (any more)."""
-    held = [change for change in changes(directory) if change.token == token]
-    # Removing the file is the confirmation: whoever removes or renames it first has won.
-    try:
+    return move(directory, token, ARMED, CONFIRMED)
+
+
+def disarm(directory, token):
+    """The change is undone: its switch has nothing left to do."""
+    # When it has just expired instead, it restores the same state once more.
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path_of(directory, ARMED, token))
-    except FileNotFoundError:
-        return False
-    for change in held:
-        _wake(change)
     _lock.tidy(directory)
-    return True
 
 
-def _wake(change):
-    """Let a switch look at once; it would by itself a moment later."""
-    if change.watched:
-        with contextlib.suppress(OSError):
-            os.kill(change.record["pid"], signal.SIGUSR1)
+def await_end(directory, token, seconds):
+    """Wait until a confirmed change is stored -> the Change that is left of it, None when all is done."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = [change for change in changes(directory) if change.token == token]
+        left = found[0] if found else None
+        if left is None or left.state != CONFIRMED or not left.watched or time.monotonic() >= deadline:
+            return left
+        time.sleep(_LOOK_SECONDS)
 
 
 def describe(directory, token):
@@ -162,8 +178,12 @@ def describe(directory, token):
             break
     else:
         return {"state": "unknown", "message": "nothing is known of it on this host", "seconds_left": 0.0}
-    seconds = change.seconds_left()
-    if change.state == ARMED:
+    seconds = change.seconds_left() if change.state == ARMED else 0.0
+    if change.state in (CONFIRMED, UNSTORED):
+        message = "it is confirmed, but not stored for the next boot: %s" % (
+            change.record.get("problem", "its dead man's switch has not ended")
+        )
+    elif change.state == ARMED:
         message = "it awaits its confirmation for %.0f s more, then the old state comes back" % seconds
     elif change.state == RESTORING:
         message = "the time to confirm it has passed, and the old state is being put back"
@@ -180,8 +200,7 @@ def spawn(target):
     """Run ``target(ready)`` in a process of its own that outlives this one and its session.
 
     ``ready(text)`` hands one text back, which is what this function returns; "" when the
-    process died before. The one place to change for hosts on which a login session's
-    processes are killed when it ends (systemd's KillUserProcesses).
+    process died before.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -221,7 +240,6 @@ def _detach(keep):
     os.umask(0o077)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1,))
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
@@ -231,22 +249,35 @@ def _detach(keep):
                 os.close(int(name))
 
 
-def _watch(directory, token, record, restore, ready):
+def _watch(directory, token, record, actions, ready):
     record = dict(record, pid=os.getpid(), token=token)
     armed = path_of(directory, ARMED, token)
     handle = _write(directory, token, record)  # open and locked for as long as this process lives
     os.rename(handle.name, armed)
-    ready("ready")
-    while True:
+    ready("ready %d" % os.getpid())
+    while os.path.exists(armed):
         remaining = record["deadline"] - time.monotonic()
         if remaining <= 0:
             break
-        signal.sigtimedwait((signal.SIGUSR1,), min(remaining, _LOOK_SECONDS))
-        if not os.path.exists(armed):
-            _lock.tidy(directory)
-            return
+        time.sleep(min(remaining, _LOOK_SECONDS))
     if move(directory, token, ARMED, RESTORING):
-        _restore(directory, token, record, restore)
+        _restore(directory, token, record, actions)
+        return
+    if os.path.exists(path_of(directory, CONFIRMED, token)):
+        _keep(directory, token, record, actions)
+    else:
+        actions.drop()
+    _lock.tidy(directory)
+    actions.end()
+
+
+def _keep(directory, token, record, actions):
+    try:
+        actions.keep()
+    except Exception as problem:
+        handle = _write(directory, token, dict(record, problem=str(problem)))
+        os.rename(handle.name, path_of(directory, UNSTORED, token))
+    os.unlink(path_of(directory, CONFIRMED, token))
 
 
 def _write(directory, token, record):
@@ -257,18 +288,20 @@ def _write(directory, token, record):
     return handle
 
 
-def _restore(directory, token, record, restore):
+def _restore(directory, token, record, actions):
     deadline = time.monotonic() + _RETRY_SECONDS
     while True:
         try:
-            restore()
+            actions.restore()
         except Exception as problem:
             if time.monotonic() >= deadline:
                 handle = _write(directory, token, dict(record, problem=str(problem)))
                 os.rename(handle.name, path_of(directory, FAILED, token))
                 os.unlink(path_of(directory, RESTORING, token))
+                actions.drop()
                 return
             time.sleep(1.0)
         else:
+            actions.drop()
             move(directory, token, RESTORING, RESTORED)
             return

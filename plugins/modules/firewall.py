@@ -79,6 +79,15 @@ options:
         really cannot come back, the host still restores itself after O(confirm_timeout) seconds.
     type: bool
     default: false
+  persist:
+    description:
+      - Whether a boot brings the rules back, before the network is up. For that, the confirmed state is stored below
+        C(/etc/determined-network), and two units of systemd load it.
+      - V(auto) stores it where systemd is the host's process 1, and warns elsewhere. V(true) is an error elsewhere.
+      - V(false) stores nothing, and removes what was stored before.
+    type: str
+    choices: [auto, "true", "false"]
+    default: auto
   _step:
     description:
       - For the action plugin of this module, not for playbooks.
@@ -96,7 +105,7 @@ notes:
   - Needs root on the host, and there Python 3.6 or newer, iptables with ip6tables, and ipset.
   - The iptables tools are picked where our chains already are, else where the host's own rules are, else
     what the command C(iptables) is. RV(reason) says which it was.
-  - Rules do not survive a reboot by themselves.
+  - A reboot between a change and its confirmation boots the state before the change.
 seealso:
   - module: determined.network.firewall_info
   - name: How it works, in depth
@@ -143,6 +152,10 @@ families:
   type: list
   elements: str
   sample: [ipv4, ipv6]
+persisted:
+  description: Whether a boot brings this state back.
+  returned: success
+  type: bool
 confirmed:
   description: Whether a change was confirmed over a fresh connection. Always true when the task changed
     something and succeeded.
@@ -166,6 +179,7 @@ from ansible_collections.determined.network.plugins.module_utils import (
     _plan,
     _runner,
     _switch,
+    _systemd,
 )
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
 from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
@@ -181,6 +195,7 @@ def main():
             "confirm_timeout": {"type": "int", "default": 60},
             "lock_timeout": {"type": "int", "default": 10},
             "allow_lockout": {"type": "bool", "default": False},
+            "persist": {"type": "str", "choices": ["auto", "true", "false"], "default": "auto"},
             "_step": {
                 "type": "str",
                 "choices": ["apply", "confirm", "settle", "compare"],
@@ -225,7 +240,8 @@ def change(module, token, check_mode):
     if objection:
         raise BackendError(objection)
     backend = Iptables(params["lock_timeout"], container_interfaces)
-    settings = _apply.Settings(params["confirm_timeout"], params["lock_timeout"], token)
+    persist = wanted_persistence(module, policy)
+    settings = _apply.Settings(params["confirm_timeout"], params["lock_timeout"], token, persist=persist)
     outcome = _apply.apply(backend, policy, settings, _runner.Runner(), check_mode)
     reading = outcome.reading
     warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else ())
@@ -237,13 +253,17 @@ def change(module, token, check_mode):
         "variant": reading.variant or "",
         "reason": reading.reason,
         "families": list(reading.families),
+        "persisted": bool(persist),
     }
     if outcome.changed:
         result["diff"] = _plan.as_ansible_diff(outcome.plan)
     if outcome.armed:
         result["awaiting_confirmation"] = {
             "change": token,
-            "file": _switch.path_of(settings.directory, _switch.ARMED, token),
+            "files": {
+                state: _switch.path_of(settings.directory, state, token)
+                for state in (_switch.ARMED, _switch.CONFIRMED, _switch.UNSTORED)
+            },
             "seconds_left": outcome.seconds_left,
         }
     return result
@@ -259,6 +279,25 @@ def wanted_policy(params):
         return _model.HostPolicy.from_dict(params["policy"])
     except ValueError as problem:
         raise BackendError("The policy is wrong: %s. Nothing was changed" % problem) from problem
+
+
+def wanted_persistence(module, policy):
+    """-> whether the state is stored for the next boot; None where nobody could load it."""
+    asked = module.params["persist"]
+    if policy is None or asked == "false":
+        return False
+    if _systemd.runs():
+        return True
+    if asked == "true":
+        raise BackendError(
+            "persist is true, but systemd is not process 1 of this host, so nothing would load the rules at boot. "
+            "Choose persist: auto, and let what starts this host play the site again. Nothing was changed"
+        )
+    module.warn(
+        "The rules do not survive a reboot: systemd is not process 1 of this host, so nothing was stored. Play the "
+        "site again after each boot; persist: false says that you know"
+    )
+    return None
 
 
 def wanted_interfaces(params):

@@ -19,6 +19,7 @@ from ansible_collections.determined.network.plugins.module_utils._backends impor
     _iptables_errors,
     _iptables_rules,
     _iptables_state,
+    _iptables_stored,
     _iptables_text,
     _iptables_variant,
 )
@@ -35,7 +36,6 @@ _COMMANDS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 _FAMILY_NAMES = {"ipv4": "IPv4", "ipv6": "IPv6"}
 # The kernel names here the legacy tables that exist; asking for another would create it.
 _LEGACY_TABLES = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_tables_names"}
-_IPV6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
 
 
 class _Tools(NamedTuple):
@@ -68,7 +68,7 @@ class Iptables(Backend):
         return self._read(counters=False)
 
     def _read(self, counters):
-        families = ("ipv4", "ipv6") if (yield ReadFile(_IPV6)) is not None else ("ipv4",)
+        families = ("ipv4", "ipv6") if (yield ReadFile(_iptables_stored.IPV6)) is not None else ("ipv4",)
         tools, default, missing = yield from _find_tools(families)
         warnings = [] if "ipv6" in families else ["this kernel has no IPv6: only IPv4 is handled"]
         for family in families:
@@ -240,6 +240,14 @@ class Iptables(Backend):
 
     def load(self, data):
         return _iptables_state.load(data)
+
+    def stored(self, policy, desired, reading):
+        if policy is None:
+            return None
+        emergency = None
+        if policy.mode == "restrict":
+            emergency = self.render(policy._replace(inbound=(), outbound=()), reading)
+        return _iptables_stored.boot(desired, emergency, reading.details.tools)
 
 
 def _change(reading, desired, variant, family, name):

@@ -1,0 +1,116 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A state of the backend ``iptables`` -> how a boot brings it back.
+
+Plain POSIX sh around ``ipset restore`` and ``iptables-restore``: a host boots without Python.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import re
+
+from ansible_collections.determined.network.plugins.module_utils._backends import (
+    _ipset,
+    _iptables_state,
+    _iptables_text,
+)
+from ansible_collections.determined.network.plugins.module_utils._backends._base import Boot
+
+IPV6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
+LOCK_SECONDS = 30  # a boot may wait longer for the xtables lock than a run that somebody watches
+_MATCH_SET = re.compile(r"-m set --match-set (\S+) src\b")
+
+# Reads rules that are written for an empty table. Where a jump of ours is there already (the unit was
+# restarted, or the check runs after another service), the same transaction takes it out first:
+# at no moment is there none, or are there two.
+_RESTORE = """\
+restore() { # SAVE RESTORE
+while IFS= read -r line; do
+case $line in
+'*'*) table=${line#?} ;;
+'-I '*)
+base=${line#-I }
+"$1" -t "$table" </dev/null | grep -e "^-A ${base%% *} .*-j ${line##* }\\$" | sed 's/^-A/-D/' ;;
+esac
+printf '%s\\n' "$line"
+done | "$2" --noflush --wait=LOCK_SECONDS
+}""".replace("LOCK_SECONDS", "%d" % LOCK_SECONDS)
+
+
+def boot(desired, emergency, tools):
+    """Two States (``emergency`` None: the policy drops nothing) and the backend's _Tools -> Boot."""
+    pairs = sorted({key[:2] for key in desired.tables})
+    load = [_RESTORE]
+    sets = "".join("%s\n" % line for line in _sets(desired.sets))
+    if sets:
+        load.append("%s -exist restore <<'END' || return 1\n%sEND" % (tools.ipset, sets))
+    closed = [_RESTORE]
+    for pair in pairs:
+        load.append(_restore(tools, pair, _text(desired, pair)))
+        if emergency is not None:
+            closed.append(_restore(tools, pair, _without_sets(_text(emergency, pair), emergency.sets)))
+    return Boot(
+        load="\n".join(load + ["return 0"]),
+        holds="\n".join(_holds(tools, pair, desired) for pair in pairs) + "\nreturn 0",
+        emergency="" if emergency is None else "\n".join(closed + ["return 0"]),
+    )
+
+
+def _sets(sets):
+    """Lines for ``ipset -exist restore``: each set is filled beside and swapped, as a change does it."""
+    for name, value in sorted(sets.items()):
+        beside = _ipset.temporary_name(name)
+        for created in (name, beside):
+            yield "create %s %s %s" % (created, value.kind, value.options)
+        yield "flush %s" % beside
+        for member in value.members:
+            yield "add %s %s" % (beside, member)
+        yield "swap %s %s" % (beside, name)
+        yield "destroy %s" % beside
+
+
+def _text(state, pair):
+    """A State and (variant, family) -> what iptables-restore reads on a host that has nothing of ours."""
+    empty = _iptables_state.Table()
+    return _iptables_text.restore_text(
+        [
+            _iptables_text.Change(name, empty, state.tables.get(pair + (name,), empty), {})
+            for name in _iptables_state.TABLES
+        ]
+    )
+
+
+def _without_sets(text, sets):
+    """The same rules with the addresses themselves: an emergency must not hang on a set."""
+    lines = []
+    for line in text.splitlines():
+        match = _MATCH_SET.search(line)
+        if match:
+            lines += [_MATCH_SET.sub("-s %s" % member, line) for member in sets[match.group(1)].members]
+        else:
+            lines.append(line)
+    return "\n".join(lines + [""])
+
+
+def _restore(tools, pair, text):
+    return "restore %s %s <<'END'%s\n%sEND" % (tools.save[pair], tools.restore[pair], _unless_absent(pair), text)
+
+
+def _unless_absent(pair):
+    """A kernel that has no IPv6 (any more) needs no rules for it."""
+    return " || [ ! -e %s ] || return 1" % IPV6 if pair[1] == "ipv6" else " || return 1"
+
+
+def _holds(tools, pair, desired):
+    lines = []
+    for name in _iptables_state.TABLES:
+        table = desired.tables.get(pair + (name,), _iptables_state.Table())
+        for jump in table.jumps:
+            chain = _iptables_text.leads_to(jump.rule)
+            pattern = "^-A %s .*-j %s$" % (jump.chain, chain)
+            lines.append("%s -t %s | grep -q -e '%s'%s" % (tools.save[pair], name, pattern, _unless_absent(pair)))
+    return "\n".join(lines)

@@ -1,0 +1,207 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stored files themselves: read, written beside their places, put in place.
+
+All that can fail for want of space or permission happens in :func:`stage`, before the firewall
+changes. What remains for :func:`promote`, once the change is confirmed, are renames.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import contextlib
+import errno
+import os
+import stat
+
+from ansible_collections.determined.network.plugins.module_utils import _stored, _systemd
+from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+
+_OTHER_KINDS = ((stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+
+
+def read(paths):
+    """Paths -> path -> Entry, None where nothing lies."""
+    return {path: _read_one(path) for path in paths}
+
+
+def _read_one(path):
+    try:
+        found = os.lstat(path)
+        mode = stat.S_IMODE(found.st_mode)
+        if stat.S_ISLNK(found.st_mode):
+            return _stored.Entry("link", os.readlink(path), owner=found.st_uid)
+        if stat.S_ISDIR(found.st_mode):
+            return _stored.Entry("folder", _foreign(path), mode, found.st_uid)
+        if stat.S_ISREG(found.st_mode):
+            with open(path, encoding="utf-8", errors="surrogateescape") as handle:
+                return _stored.Entry("file", handle.read(), mode, found.st_uid)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as problem:
+        raise BackendError("%s cannot be read: %s" % (path, problem)) from problem
+    kind = next((kind for test, kind in _OTHER_KINDS if test(found.st_mode)), "unknown")
+    return _stored.Entry(kind, "", mode, found.st_uid)
+
+
+def _foreign(folder):
+    """The names in our folder that are not ours, one a line."""
+    ours = [os.path.basename(path) for path in _stored.PATHS if os.path.dirname(path) == folder]
+    return "\n".join(
+        name for name in sorted(os.listdir(folder)) if name not in ours and _stored.staged_token(name) is None
+    )
+
+
+def leftovers(alive):
+    """Staged files of changes that ended without us, e.g. by a reboot -> sorted paths.
+
+    ``alive``: tokens of changes whose staged files are still awaited.
+    """
+    found = []
+    for folder in sorted({os.path.dirname(path) for path in _stored.PATHS}):
+        try:
+            names = os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for name in names:
+            token = _stored.staged_token(name)
+            if token is not None and token not in alive:
+                found.append(os.path.join(folder, name))
+    return sorted(found)
+
+
+def refuse_unwritable(steps):
+    """BackendError when a folder that the Steps write to cannot be written, as far as one sees without writing."""
+    for folder in sorted({os.path.dirname(step.path) for step in steps}):
+        while not os.path.lexists(folder):
+            folder = os.path.dirname(folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise _unstorable(folder, OSError(errno.EROFS, os.strerror(errno.EROFS)))
+
+
+def stage(steps):
+    """Write what the Steps will put in place, down to the disk. BackendError: nothing of it is left."""
+    refuse_unwritable(steps)
+    path = ""
+    try:
+        for step in steps:
+            path = step.path
+            _refuse_folder(step)
+            if step.action == "put":
+                _stage_one(step)
+    except (OSError, BackendError) as problem:
+        discard(steps)
+        if isinstance(problem, OSError):
+            raise _unstorable(path, problem) from problem
+        raise
+
+
+def _refuse_folder(step):
+    found = _read_one(step.path)
+    if found is None:
+        return
+    is_folder = step.entry.kind == "folder" if step.entry else step.path == _stored.FOLDER
+    if (found.kind == "folder") != is_folder:
+        raise BackendError(
+            "%s is a %s, and that is not of this collection. Look at it, then move it away. Nothing was changed"
+            % (step.path, found.kind)
+        )
+
+
+def _stage_one(step):
+    folder = os.path.dirname(step.path)
+    if step.entry.kind == "folder":
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(step.path, step.entry.mode)
+        return
+    _make_folder(folder)
+    if step.entry.kind == "link":
+        os.symlink(step.entry.text, step.staged)
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(step.staged, flags, 0o600), "w", encoding="utf-8") as handle:
+        os.fchmod(handle.fileno(), step.entry.mode)
+        handle.write(step.entry.text)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _make_folder(folder):
+    """A folder of others that is missing, such as that of a target's links."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o755)
+
+
+def discard(steps):
+    """The change is not kept: remove what was staged, and folders that are empty. Never fails."""
+    for step in steps:
+        if step.staged:
+            with contextlib.suppress(OSError):
+                os.unlink(step.staged)
+    _remove_empty(steps)
+
+
+def promote(steps, runner):
+    """The change is kept: put in place what was staged, remove what shall go. BackendError when it cannot be.
+
+    Each step is done or not; after a crash in between, the next run of the module sees what is missing.
+    """
+    if _stored.removes_units(steps):
+        _systemd.let_go(runner, _stored.UNITS)
+    for step in steps:
+        try:
+            _promote_one(step)
+        except OSError as problem:
+            raise BackendError("%s: %s" % (step.path, problem)) from problem
+    _remove_empty(steps)
+    for folder in sorted({os.path.dirname(step.path) for step in steps}):
+        _sync(folder)
+    if _stored.removes_units(steps):
+        _systemd.reload(runner)
+
+
+def _promote_one(step):
+    if step.action == "remove":
+        with contextlib.suppress(FileNotFoundError):
+            if step.path == _stored.FOLDER:
+                return  # what is of others in it stays: see _remove_empty
+            os.unlink(step.path)
+    elif step.entry.kind == "folder":
+        os.chmod(step.path, step.entry.mode)
+        os.chown(step.path, step.entry.owner, -1)
+    else:
+        os.rename(step.staged, step.path)
+
+
+def _remove_empty(steps):
+    """Folders that hold nothing any more once these steps are done or given up."""
+    for folder in (_stored.FOLDER, _stored.WANTS_FOLDER):
+        if any(folder in (step.path, os.path.dirname(step.path)) for step in steps):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+
+def _sync(folder):
+    """Make renames in a folder last (fsync(2): a file's own does not)."""
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _unstorable(path, problem):
+    remedies = {
+        errno.EROFS: "Mount its file system so that it can be written (mount -o remount,rw)",
+        errno.ENOSPC: "Free some space there (df -h %s, df -i %s)" % (os.path.dirname(path), os.path.dirname(path)),
+        errno.EDQUOT: "Free some space there, or raise the quota",
+    }
+    return BackendError(
+        "The firewall cannot be stored for the next boot: %s: %s. %s, or give up storing with persist: false. "
+        "Nothing was changed"
+        % (path, problem.strerror or problem, remedies.get(problem.errno, "Make it possible to write there"))
+    )

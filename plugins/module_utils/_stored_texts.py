@@ -1,0 +1,141 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texts of the stored file and of the units that load it. Pure.
+
+Source: systemd.unit(5), systemd.exec(5) (StandardInputText=), systemd.special(7)
+(network-pre.target, sysinit.target). A unit's script is in the unit itself, since the unit is
+the root of trust: what it does when the stored file is missing may not be in that file.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import hashlib
+
+FILE = "/etc/determined-network/firewall"
+WANTED_BY = "sysinit.target"
+# The first loads. The second looks again after everybody else who loads rules before the network is up.
+UNITS = ("determined-network-firewall.service", "determined-network-firewall-check.service")
+MARK = "# sha256 "
+REMEDY = "Play the playbook determined.network.site again from the controller: it stores the firewall anew"
+
+# Those of which some releases begin with an empty ruleset. Only the second unit may wait for
+# them: some of them are started after sysinit.target, before which the first one has to end.
+_OTHERS = "firewalld ufw nftables netfilter-persistent iptables ip6tables ipset"
+
+_SAY = r"""say() { printf '<%s>determined.network: %s\n' "$1" "$2" >&2; }"""
+
+_FILE = """\
+# The firewall of this host, as determined.network.firewall has stored it for the next boot.
+# A change by hand is refused at boot (see the sum at the end) and undone by the next run of the module.
+{say}
+load() {{
+{load}
+}}
+load </dev/null
+exit $?
+"""
+
+_UNIT = """\
+# Written by determined.network.firewall, which undoes changes by hand.
+[Unit]
+Description={description}
+Documentation=https://github.com/determined-network/determined.network/blob/main/docs/firewall.md
+DefaultDependencies=no
+Wants=network-pre.target
+{order}
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+# Stopping changes nothing: a host that shuts down is as closed as before.
+RemainAfterExit=yes
+TimeoutStartSec=120
+ExecStart=/bin/sh -s
+StandardOutput=journal
+StandardError=journal
+SyslogLevelPrefix=yes
+StandardInput=data
+{script}
+
+[Install]
+WantedBy={wanted_by}
+"""
+
+# {unless} lets the second unit end where everything is in place.
+_SCRIPT = """\
+{say}
+holds() {{
+{holds}
+}}
+emergency() {{
+{emergency}
+}}
+intact() {{
+[ -f {file} ] || {{ say 2 '{file} is missing.'; return 1; }}
+sum=$(sed '$d' {file} | sha256sum)
+[ "$(sed -n '$p' {file})" = "{mark}${{sum%% *}}" ] && return
+say 2 '{file} is damaged: its content does not fit the sum in its last line.'
+return 1
+}}
+main() {{
+{unless}intact && /bin/sh {file} && holds && exit 0
+{otherwise}
+exit 1
+}}
+main </dev/null
+"""
+
+_FAILS_CLOSED = """\
+if holds; then
+say 2 'The stored firewall cannot be loaded. The rules that are in the kernel stay as they are. {remedy}.'
+elif emergency; then
+say 2 'The stored firewall cannot be loaded. Until it can, nothing new comes in \
+but management (as stored in this unit), ICMP and DHCP. {remedy}.'
+else
+say 0 'Neither the stored firewall nor the emergency rules can be loaded: THIS HOST IS OPEN. {remedy}.'
+fi"""
+
+_FAILS_OPEN = """\
+say 2 'The stored firewall cannot be loaded. Mode is permit, so nothing of ours is dropped; what the own \
+rules of this host drop stays dropped. {remedy}.'"""
+
+
+def file_text(boot):
+    """A Boot -> the text of the stored file: a script whose last line holds the sum of all before."""
+    body = _FILE.format(say=_SAY, load=boot.load.rstrip("\n"))
+    return "%s%s%s\n" % (body, MARK, hashlib.sha256(body.encode("utf-8")).hexdigest())
+
+
+def unit_text(name, boot):
+    """The name of a unit and a Boot -> the unit's text."""
+    first = name == UNITS[0]
+    otherwise = (_FAILS_CLOSED if boot.emergency else _FAILS_OPEN).format(remedy=REMEDY)
+    script = _SCRIPT.format(
+        say=_SAY,
+        holds=boot.holds.rstrip("\n"),
+        emergency=boot.emergency.rstrip("\n") or "false",
+        file=FILE,
+        mark=MARK,
+        unless="" if first else "holds && exit 0\n",
+        otherwise=otherwise,
+    )
+    order = "Before=network-pre.target sysinit.target shutdown.target\nRequiresMountsFor=%s" % FILE
+    description = "Load the stored firewall of determined.network"
+    if not first:
+        others = ["%s.service" % other for other in _OTHERS.split()]
+        order = "Before=network-pre.target shutdown.target\nAfter=%s" % " ".join([UNITS[0]] + others)
+        description = "Check that the firewall of determined.network is in place"
+    return _UNIT.format(description=description, order=order, script=_as_input(script), wanted_by=WANTED_BY)
+
+
+def _as_input(script):
+    """A script -> the lines that hand it over as standard input (systemd.exec(5), StandardInputText=).
+
+    An empty value would forget what came before, and systemd strips spaces at both ends.
+    """
+    lines = [line for line in script.splitlines() if line.strip()]
+    return "\n".join("StandardInputText=%s" % line.replace("\\", "\\\\").replace("%", "%%") for line in lines)

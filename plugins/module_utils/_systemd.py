@@ -1,0 +1,88 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the firewall asks of systemd where it is process 1: reading its units again, and a scope of its own."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import os
+import time
+
+from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError, Command
+
+RUNS = "/run/systemd/system"  # sd_booted(3)
+_MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+_SIGKILL = "9"
+_MOVE_SECONDS = 2.0
+
+
+def runs():
+    """Whether systemd is this host's process 1."""
+    return os.path.isdir(RUNS)
+
+
+def reload(runner):
+    """Let systemd read its units again; nothing is started or stopped. BackendError when it cannot."""
+    _systemctl(runner, "daemon-reload")
+
+
+def let_go(runner, paths):
+    """Units (paths) are about to go away: systemd shall not remember that they ran. Stopping them changes no rule."""
+    names = [os.path.basename(path) for path in paths]
+    _systemctl(runner, "stop", *names, accept=(5,))  # 5: not loaded
+    _systemctl(runner, "reset-failed", *names, accept=(1,))  # 1: nothing to reset
+
+
+def _systemctl(runner, *arguments, accept=()):
+    tool = runner.find("systemctl")
+    if not runs() or tool is None:
+        return
+    output = runner.run(Command((tool,) + arguments, purpose="run systemctl %s" % " ".join(arguments)))
+    if output.code != 0 and output.code not in accept:
+        raise BackendError(
+            "systemctl %s ended with code %d: %s" % (" ".join(arguments), output.code, output.stderr.strip())
+        )
+
+
+def move_to_scope(runner, pid, name):
+    """Move a process out of its session or service into a scope of its own -> "", or why it is where it was.
+
+    With KillUserProcesses= (logind.conf(5)) systemd kills what a session leaves behind; a service's
+    processes end with it, too. At a shutdown the scope is killed at once: it need not be waited for.
+    """
+    busctl = runner.find("busctl")
+    if not runs():
+        return ""
+    if busctl is None:
+        return "the command busctl of systemd is missing"
+    before = _cgroups(pid)
+    properties = ("PIDs", "au", "1", "%d" % pid, "KillSignal", "i", _SIGKILL)
+    properties += ("Description", "s", "The dead man's switch of determined.network")
+    command = Command(
+        (busctl, "call")
+        + _MANAGER
+        + ("StartTransientUnit", "ssa(sv)a(sa(sv))", "%s.scope" % name, "fail", "3")
+        + properties
+        + ("0",),
+        timeout=10.0,
+    )
+    output = runner.run(command)
+    if output.code != 0:
+        return output.stderr.strip() or "busctl ended with code %d" % output.code
+    deadline = time.monotonic() + _MOVE_SECONDS
+    while _cgroups(pid) == before:
+        if time.monotonic() >= deadline:
+            return "systemd did not move it"
+        time.sleep(0.002)
+    return ""
+
+
+def _cgroups(pid):
+    try:
+        with open("/proc/%d/cgroup" % pid, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return "gone"
