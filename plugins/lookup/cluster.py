@@ -62,12 +62,10 @@ options:
   services:
     description:
       - Services outside the cluster that workloads need. A list of dictionaries with C(host) (a name, an address or
-        a network), C(ports), and C(purpose), which is V(registry) or V(resource).
+        a network), C(ports), C(purpose), which is V(registry) or V(resource), and, for the verification, C(scheme)
+        (V(https), V(http) or V(tcp); by default what is usual at each port) and C(path) (what to ask for).
+      - By default Docker Hub, as the requirements table has it. An empty list stands for none.
     type: raw
-    default:
-      - {host: registry-1.docker.io, ports: "443", purpose: registry}
-      - {host: auth.docker.io, ports: "443", purpose: registry}
-      - {host: production.cloudflare.docker.com, ports: "443", purpose: registry}
     vars:
       - name: determined_services
   extra_requirements:

@@ -25,12 +25,16 @@ def build_report(
     uncovered: Iterable[tuple[str, str]],
     known: Mapping[Pair, Knowledge],
     run: Mapping[str, Any],
+    more_cells: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Checks, rows without a check, knowledge, and what describes the run (sweep, seed, mode, ...) -> the report.
+
+    ``more_cells``: what others concluded, in the fields of a cell and perhaps more.
 
     ``{"version": 1, "run": {...}, "summary": {"checks": n, verdict: n ...}, "checks": [cell ...]}``.
     """
     cells = [_cell(check, known.get(_pair_of(check))) for check in checks]
+    cells += map(dict, more_cells)
     cells += [_advice(requirement, reason) for requirement, reason in uncovered]
     summary = {"checks": len(cells)}
     for verdict in VERDICTS:

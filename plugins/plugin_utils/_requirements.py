@@ -43,7 +43,7 @@ _EXTRA_FIELDS = ("id", "from", "to", "protocol", "ports", "purpose", "part_of", 
 _EXTRA_REQUIRED = ("id", "from", "to", "ports")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 # What the report and the policies call things that stand in no row.
-_RESERVED_IDS = ("restrict", "management")
+_RESERVED_IDS = ("restrict", "management", "proxy_bypass")
 
 
 class Requirement(NamedTuple):
@@ -79,6 +79,7 @@ class Table(NamedTuple):
 
     default_master_port: dict[str, str]  # "plain" and "tls" -> port
     default_management_ports: str
+    default_services: tuple[dict[str, Any], ...]  # as users write `determined_services`
     requirements: tuple[Requirement, ...]
 
 
@@ -99,9 +100,12 @@ def parse_table(text: str) -> Table:
     problems += _default_problems("default_master_port.plain", ports.get("plain"), single=True)
     problems += _default_problems("default_master_port.tls", ports.get("tls"), single=True)
     problems += _default_problems("default_management_ports", data.get("default_management_ports"))
+    services = data.get("default_services")
+    if not isinstance(services, list) or not all(isinstance(service, Mapping) for service in services):
+        problems.append(RowProblem("-", "default_services", "is not a list of services"))
     if problems:
         raise ValueError("requirements table:\n" + "\n".join(f"  {problem}" for problem in problems))
-    return Table(dict(ports), data["default_management_ports"], tuple(requirements))
+    return Table(dict(ports), data["default_management_ports"], tuple(services), tuple(requirements))
 
 
 def _default_problems(field: str, value: Any, single: bool = False) -> list[RowProblem]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils import _internet, _ports
 from ansible_collections.determined.network.plugins.module_utils._model import MODES
 from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements
 from ansible_collections.determined.network.plugins.plugin_utils._problems import Problem
@@ -36,6 +36,9 @@ EVERYWHERE = "all hosts"
 # A name of DNS or of the hosts file; its last label is not all digits, as that of a mistyped address is.
 _NAME = re.compile(r"(?:[^\W_][\w-]*\.|_[\w-]+\.)*(?!\d+\.?\Z)[^\W_][\w-]*\.?\Z")
 
+# What may stand in a request line (RFC 3986, 3.3 and 3.4), or nothing.
+_PATH = re.compile(r"(?:/[!$-;=?-Z_a-z~@]*)?\Z")
+
 
 class Management(NamedTuple):
     """A way by which hosts are administered: TCP ports, and from where."""
@@ -45,11 +48,17 @@ class Management(NamedTuple):
 
 
 class Service(NamedTuple):
-    """What workloads need outside: a name or an address, its TCP ports, and what it is for."""
+    """What workloads need outside: a name or an address, its TCP ports, and what it is for.
+
+    ``scheme``: what is spoken at all of its ports, "" where each port tells. ``path``: what a verification asks for,
+    "" for what suits the purpose.
+    """
 
     host: str
     ports: tuple[tuple[int, int], ...]
-    purpose: str  # registry or resource
+    purpose: str  # one of _internet.PURPOSES
+    scheme: str = ""  # one of _internet.SCHEMES
+    path: str = ""
 
 
 class Settings(NamedTuple):
@@ -92,8 +101,7 @@ class Settings(NamedTuple):
                 Management(_ports.parse_ports(way["ports"]), _families(way["networks"])) for way in data["management"]
             ),
             services=tuple(
-                Service(service["host"], _ports.parse_ports(service["ports"]), service["purpose"])
-                for service in data["services"]
+                Service(**{**service, "ports": _ports.parse_ports(service["ports"])}) for service in data["services"]
             ),
             extra_requirements=tuple(
                 _requirements.Requirement(
@@ -148,7 +156,7 @@ def check(values: Mapping[str, Any], login_ports: Iterable[Any] = ()) -> tuple[S
         master_port=reader.port("master_port", default_port),
         client_networks=_addresses.families(reader.networks("client_networks", values.get("client_networks"))),
         management=reader.management(table.default_management_ports, login_ports),
-        services=reader.services(),
+        services=reader.services(table.default_services),
         extra_requirements=reader.extra_requirements(),
     )
     return (None if reader.problems else settings), reader.problems
@@ -239,24 +247,40 @@ class _Reader:
             return ()
         return ports
 
-    def services(self) -> tuple[Service, ...]:
+    def services(self, default: Iterable[Mapping[str, Any]]) -> tuple[Service, ...]:
         value = self.values.get("services")
+        entries = list(default) if value is None else value if isinstance(value, (list, tuple)) else [value]
         found = []
-        for number, entry in enumerate(value if isinstance(value, (list, tuple)) else [value] if value else [], 1):
+        for number, entry in enumerate(entries, 1):
             if not isinstance(entry, Mapping) or not {"host", "ports"} <= set(entry) <= set(Service._fields):
-                text = f"entry {number} is not a dictionary with `host`, `ports` and, if need be, `purpose`"
+                text = (
+                    f"entry {number} is not a dictionary with `host`, `ports` and, if need be, `purpose`, `scheme` "
+                    "and `path`"
+                )
                 remedy = "write, for example, {host: registry.example.com, ports: 443, purpose: registry}"
                 self._problem("services", text, remedy)
                 continue
-            purpose = entry.get("purpose", "resource")
-            if purpose not in ("registry", "resource"):
-                self._problem("services", f"purpose {purpose!r} is unknown", "write registry or resource")
-            host = entry["host"]
+            service = Service(
+                entry["host"],
+                self._ports("services", entry["ports"]),
+                entry.get("purpose", _internet.RESOURCE),
+                entry.get("scheme", ""),
+                entry.get("path", ""),
+            )
+            if service.purpose not in _internet.PURPOSES:
+                self._problem("services", f"purpose {service.purpose!r} is unknown", "write registry or resource")
+            if service.scheme not in ("", *_internet.SCHEMES):
+                text = f"entry {number}: scheme {service.scheme!r} is unknown"
+                self._problem("services", text, f"write one of {', '.join(_internet.SCHEMES)}, or leave it out")
+            if not isinstance(service.path, str) or not _PATH.match(service.path):
+                text = f"entry {number}: path {service.path!r} does not start with / or holds what a URL cannot"
+                self._problem("services", text, "write what a verification may ask for, such as /simple/")
+            host = service.host
             if not isinstance(host, str) or not (_addresses.is_network(host) or _NAME.match(host)):
                 text = f"entry {number}: host {host!r} is neither a name nor an address nor a network"
                 self._problem("services", text, "write registry.example.com, 198.51.100.7 or 198.51.100.0/24")
                 continue
-            found.append(Service(host, self._ports("services", entry["ports"]), purpose))
+            found.append(service)
         return tuple(found)
 
     def extra_requirements(self) -> tuple[_requirements.Requirement, ...]:

@@ -36,7 +36,7 @@ def render(report: Mapping[str, Any], path: str) -> list[str]:
     lines += _requirement_lines(cells, sampled=report["run"]["sweep"] != "full")
     if report["run"].get("not_verified"):
         names = ", ".join(report["run"]["not_verified"])
-        lines.append(f"  Not verified by this release (access to the Internet): {names}")
+        lines.append(f"  Not verified, since a rehearsal has no Internet, or verify_internet is false: {names}")
     if bad:
         lines += ["", *_matrix(cells)]
         lines += ["", *_bad_lines(bad, path)]
@@ -50,9 +50,7 @@ def _heading(run: Mapping[str, Any]) -> str:
     if run.get("max_peers"):
         text += f", at most {run['max_peers']} destinations for each source and row"
     if run.get("left_out"):
-        names = ", ".join(run["left_out"][:MOST_NAMES])
-        more = len(run["left_out"]) - MOST_NAMES
-        text += f"; NOT verified, since this run left them out: {names}" + (f" and {more} more" if more > 0 else "")
+        text += f"; NOT verified, since this run left them out: {_names(run['left_out'])}"
     return text
 
 
@@ -65,24 +63,42 @@ def _requirement_lines(cells: Sequence[Mapping[str, Any]], sampled: bool) -> lis
         mine = [cell for cell in named if cell["verdict"] != ADVICE]
         if mine:
             lines.append(_requirement_line(name, width, mine, sampled))
-        lines += [f"  {name:<{width}}  advice: {cell['evidence']}" for cell in named if cell["verdict"] == ADVICE]
+        lines += [
+            f"  {name:<{width}}  advice: {text}" for text in _advice([c for c in named if c["verdict"] == ADVICE])
+        ]
     return lines
+
+
+def _advice(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Advice cells of one row -> sentences; what holds for many hosts is said once."""
+    hosts: dict[str, list[str]] = {}
+    for cell in cells:
+        hosts.setdefault(cell["evidence"], []).append(cell["source"])
+    return [f"{_names(sources)}: {text}" if any(sources) else text for text, sources in hosts.items()]
+
+
+def _names(hosts: Sequence[str]) -> str:
+    more = len(hosts) - MOST_NAMES
+    return ", ".join(hosts[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _requirement_line(name: str, width: int, mine: Sequence[Mapping[str, Any]], sampled: bool) -> str:
     counts = {verdict: sum(cell["verdict"] == verdict for cell in mine) for verdict in (WRONG, ERROR, FLAKY)}
     correct = sum(cell["verdict"] == CORRECT for cell in mine)
-    ports = mine[0]["ports"] if len({cell["ports"] for cell in mine}) == 1 else "every other port"
+    different = len({cell["ports"] for cell in mine}) > 1
+    several = "every other port" if mine[0]["expected"] == "blocked" else "several ports"
+    ports = several if different else mine[0]["ports"]
     text = f"  {name:<{width}}  {mine[0]['expected']:<7}  {correct:>5} of {len(mine):<5} correct"
     text += "".join(f", {number} {verdict}" for verdict, number in counts.items() if number)
     # Ranges only: a sample holds every port that the table names.
-    is_range = any("-" in cell["ports"] for cell in mine)
-    return f"{text}  {mine[0]['protocol']} {ports}" + (" (sampled)" if sampled and is_range else "")
+    is_range = any("-" in cell["ports"] for cell in mine if "via" not in cell)
+    return f"{text}  {mine[0]['protocol']} {ports}".rstrip() + (" (sampled)" if sampled and is_range else "")
 
 
 def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sources down, destinations across; each cell the worst that the required rows of the pair saw."""
-    required = [cell for cell in cells if cell["expected"] == "open" and cell["source"]]
+    # What lies outside the cluster has a `via`, and no place in a matrix of its hosts.
+    required = [cell for cell in cells if cell["expected"] == "open" and cell["source"] and "via" not in cell]
     sources = list(dict.fromkeys(cell["source"] for cell in required))[:MOST_COLUMNS]
     destinations = list(dict.fromkeys(cell["destination"] for cell in required))[:MOST_COLUMNS]
     worst: dict[tuple[str, str], str] = {}
@@ -92,6 +108,8 @@ def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
         if key not in worst or rank[cell["observed"]] < rank[worst[key]]:
             worst[key] = cell["observed"]
     width = max((len(name) for name in sources), default=0)
+    if not required:
+        return []
     lines = ["What the required rows saw, sources down, destinations across:"]
     lines.append(" " * (width + 4) + "  ".join(destinations))
     for source in sources:
@@ -108,8 +126,8 @@ def _bad_lines(bad: Sequence[Mapping[str, Any]], path: str) -> list[str]:
     for cell in bad[:MOST_LINES]:
         ports = _some(cell["wrong_ports"] or cell["ports"])
         lines.append(
-            f"  {cell['verdict'].upper()} {cell['requirement']}: {cell['source']} -> {cell['destination']} "
-            f"({cell['address']}) {cell['protocol']} {ports}: expected {cell['expected']}, "
+            f"  {cell['verdict'].upper()} {cell['requirement']}: {cell['source']} -> {_destination(cell)} "
+            f"{cell['protocol']} {ports}: expected {cell['expected']}, "
             f"observed {cell['observed']}: {cell['evidence']}"
         )
     if len(bad) > MOST_LINES:
@@ -127,7 +145,8 @@ def success_message(report: Mapping[str, Any]) -> str:
     if not report["summary"][CORRECT] and not report["summary"][FLAKY]:
         return "NOTHING was verified: no two hosts of this run have anything to check between them."
     if report["summary"][ADVICE]:
-        return "All that was checked is what the cluster requires. What was not checked is marked as advice."
+        text = "All that was checked is what the cluster requires."
+        return f"{text} Advice marks what was not checked, or is worth a thought."
     return "The network is what the cluster requires."
 
 
@@ -155,9 +174,15 @@ def _some(ports: str) -> str:
     return ports if len(ranges) <= MOST_RANGES else ",".join(ranges[:MOST_RANGES]) + ",..."
 
 
+def _destination(cell: Mapping[str, Any]) -> str:
+    if cell["address"] in ("", cell["destination"]):
+        return cell["destination"]
+    return f"{cell['destination']} ({cell['address']})"
+
+
 def _short(cell: Mapping[str, Any]) -> str:
     ports = _some(cell["wrong_ports"] or cell["ports"])
     return (
-        f"{cell['requirement']}: {cell['source']} -> {cell['destination']} ({cell['address']}) "
+        f"{cell['requirement']}: {cell['source']} -> {_destination(cell)} "
         f"{cell['protocol']} {ports}: expected {cell['expected']}, observed {cell['observed']} ({cell['evidence']})"
     )

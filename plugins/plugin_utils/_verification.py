@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One verification run as the role sees it: the plain values of Ansible in, plain values out. Pure.
 
-``run`` is a dictionary: ``hosts`` (names that take part), ``sweep``, ``seed``, ``sample_size``, ``max_peers``.
+``run`` is a dictionary: ``hosts`` (names that take part), ``sweep``, ``seed``, ``sample_size``, ``max_peers``; and for
+the report ``internet``, host -> what the module ``internet`` returned there, or None where the Internet was left out.
 The checks are computed anew in each step: that costs less than carrying them through Ansible's variables.
 """
 
@@ -13,8 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.determined.network.plugins.plugin_utils import (
+    _advice,
     _checks,
     _flows,
+    _internet_checks,
+    _internet_report,
     _observations,
     _report,
     _requirements,
@@ -43,19 +47,39 @@ def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Round
     return _rounds.later_round(_derive(cluster, run), _observations.conclude(rounds))._asdict()
 
 
+def internet_plan(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the hosts are asked about the Internet: see _internet_checks.plan."""
+    return _internet_checks.plan(Cluster.from_dict(cluster), _hosts(run))
+
+
 def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
     """Everything that was seen -> the report."""
     checks = _derive(cluster, run)
+    read = Cluster.from_dict(cluster)
+    known = _observations.conclude(rounds)
     described = {"mode": cluster["settings"]["mode"], "sweep": run["sweep"]}
     # Extra variables may be texts; the report's numbers are none.
     described |= {name: int(run[name]) for name in ("seed", "sample_size", "max_peers")}
-    rows = _flows.requirements_of(Cluster.from_dict(cluster))
-    described["not_verified"] = [row.id for row in rows if row.kind == _requirements.INTERNET]
+    rows = [row.id for row in _flows.requirements_of(read) if row.kind == _requirements.INTERNET]
+    outside = run.get("internet")
+    described["not_verified"] = [*rows, _internet_checks.PROXY_BYPASS] if outside is None else []
     # --limit leaves hosts out; then the report must not look like one about all of them.
     described["left_out"] = sorted(set(cluster["hosts"]) - set(map(str, run["hosts"])))
-    return _report.build_report(checks.checks, checks.uncovered, _observations.conclude(rounds), described)
+    cells: list[dict[str, str]] = []
+    uncovered = list(checks.uncovered)
+    if outside is not None:
+        internet = _internet_checks.derive_internet_checks(read, _hosts(run))
+        targets = _internet_checks.plan(read, _hosts(run))["targets"]
+        cells += _internet_report.internet_cells(internet, targets, outside)
+        cells += [*_advice.cloud_cells(outside), *_advice.distance_cells(read, known)]
+        uncovered += internet.uncovered
+    return _report.build_report(checks.checks, uncovered, known, described, cells)
+
+
+def _hosts(run: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(map(str, run["hosts"]))
 
 
 def _derive(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> _checks.Checks:
-    scope = _checks.Scope(frozenset(map(str, run["hosts"])), int(run["max_peers"]), int(run["seed"]))
+    scope = _checks.Scope(_hosts(run), int(run["max_peers"]), int(run["seed"]))
     return _checks.derive_checks(Cluster.from_dict(cluster), scope)

@@ -158,7 +158,8 @@ EFFECTS = COMMANDS | SOCKETS | {"os", "shutil", "fcntl", "select", "signal", "ct
         name
         for name in names(HOST_SIDE)
         if name.startswith("module_utils/_backends/")
-        or name.split("/_")[-1] in ("model", "ports", "plan", "proxy", "lockout", "namespaces", "listener_plan")
+        or name.split("/_")[-1]
+        in ("model", "ports", "plan", "proxy", "lockout", "namespaces", "listener_plan", "no_proxy")
     ],
 )
 def test_the_hosts_pure_middle_has_no_effects(name):
@@ -180,8 +181,10 @@ def test_a_file_that_calls_itself_pure_is(name):
 def test_plugin_utils_share_with_the_hosts_only_the_words(name):
     foreign, own = imports(name)
     assert {file for file in own if not file.startswith("plugin_utils/")} <= {
+        "module_utils/_internet",
         "module_utils/_model",
         "module_utils/_ports",
+        "module_utils/_proxy_description",
     }
     libraries = tops(foreign) - set(sys.stdlib_module_names)
     allowed = {
@@ -216,7 +219,18 @@ def test_the_two_arms_do_not_meet(name):
     """What derives rules knows no checks, and what verifies knows no rules."""
     arms = (
         {"_host_policy"},
-        {"_artifacts", "_checks", "_observations", "_report", "_rounds", "_text_report", "_verification"},
+        {
+            "_advice",
+            "_artifacts",
+            "_checks",
+            "_internet_checks",
+            "_internet_report",
+            "_observations",
+            "_report",
+            "_rounds",
+            "_text_report",
+            "_verification",
+        },
     )
     short = name.split("/")[1]
     for mine, other in (arms, arms[::-1]):

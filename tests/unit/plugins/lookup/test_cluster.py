@@ -94,6 +94,9 @@ def inventory(tmp_path):
     return make
 
 
+DOCKER_HUB = {"ports": "443", "purpose": "registry", "scheme": "", "path": ""}
+
+
 def test_a_real_inventory(inventory):
     assert inventory().look_up("agent1") == {
         "hosts": {
@@ -112,9 +115,9 @@ def test_a_real_inventory(inventory):
             "client_networks": {"ipv4": ["198.51.100.0/24"], "ipv6": ["2001:db8:4::/48"]},
             "management": [{"ports": "22,2222", "networks": {"ipv4": ["0.0.0.0/0"], "ipv6": ["::/0"]}}],
             "services": [
-                {"host": "registry-1.docker.io", "ports": "443", "purpose": "registry"},
-                {"host": "auth.docker.io", "ports": "443", "purpose": "registry"},
-                {"host": "production.cloudflare.docker.com", "ports": "443", "purpose": "registry"},
+                {**DOCKER_HUB, "host": "registry-1.docker.io"},
+                {**DOCKER_HUB, "host": "auth.docker.io", "path": "/token"},
+                {**DOCKER_HUB, "host": "production.cloudflare.docker.com", "path": "/"},
             ],
             "extra_requirements": [],
         },

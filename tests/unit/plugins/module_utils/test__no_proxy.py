@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -38,8 +37,8 @@ CASES = [
     ("2.10", V4, "go urllib requests"),
     ("198.51.100.0/24", V4, ""),
     (V6, V6, "go requests curl"),
-    ("[%s]" % V6, V6, "urllib"),
-    ("[%s]:8080" % V6, V6, "go urllib"),
+    (f"[{V6}]", V6, "urllib"),
+    (f"[{V6}]:8080", V6, "go urllib"),
     ("2001:db8:0:0:0:0:0:10", V6, "go"),
     ("2001:db8::/32", V6, "go"),
     ("192.0.2.0/24", V6, ""),
@@ -64,8 +63,8 @@ def test_who_goes_directly(no_proxy, host, direct):
 
 def test_brackets_of_an_address_mean_nothing():
     for client in _no_proxy.CLIENTS:
-        entry = V6 if client != URLLIB else "[%s]" % V6
-        assert _no_proxy.bypasses(client, entry, "[%s]" % V6, 8080)
+        entry = V6 if client != URLLIB else f"[{V6}]"
+        assert _no_proxy.bypasses(client, entry, f"[{V6}]", 8080)
         assert _no_proxy.bypasses(client, entry, V6)
 
 

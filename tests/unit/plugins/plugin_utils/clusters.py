@@ -27,8 +27,8 @@ def no_resolver(names):
 
 
 def build(hosts=None, **options):
-    """Host -> (roles, addresses), and cluster-wide options as users write them -> Cluster."""
+    """Host -> (roles, addresses), and cluster-wide options as users write them -> Cluster; it needs no services."""
     hosts = DEMO if hosts is None else hosts
     roles = {name: held for name, (held, _unused) in hosts.items()}
     variables = {name: {"determined_address": addresses} for name, (_unused, addresses) in hosts.items()}
-    return _cluster.build_cluster(roles, variables, options, no_resolver)
+    return _cluster.build_cluster(roles, variables, {"services": [], **options}, no_resolver)

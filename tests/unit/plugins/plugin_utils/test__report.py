@@ -288,7 +288,7 @@ def test_the_shape_of_the_report():
     assert list(report) == ["version", "run", "summary", "checks"]
     assert report["version"] == 1
     run = {"mode": "permit", "sweep": "full", "seed": 1, "sample_size": 64, "max_peers": 0, "left_out": []}
-    run["not_verified"] = ["registry_access", "resource_access", "agents_to_services"]
+    run["not_verified"] = ["registry_access", "resource_access", "agents_to_services", "proxy_bypass"]
     assert report["run"] == run
     assert list(report["summary"]) == ["checks", "correct", "wrong", "flaky", "error", "advice"]
     assert sum(count for name, count in report["summary"].items() if name != "checks") == report["summary"]["checks"]

@@ -13,6 +13,7 @@ from ansible_collections.determined.network.plugins.plugin_utils import _require
 GOOD = {
     "default_master_port": {"plain": "8080", "tls": "8443"},
     "default_management_ports": "22",
+    "default_services": [{"host": "registry.example.com", "ports": "443"}],
     "requirements": [
         {
             "id": "whole",
@@ -150,6 +151,7 @@ def test_all_problems_are_told_at_once():
     data["requirements"].append("row?")
     data["default_master_port"] = {"plain": "80,81", "tls": 8443}
     del data["default_management_ports"]
+    data["default_services"] = "registry.example.com"
     fields = [line.split(":")[1].strip() for line in problems_of(data)[1:]]
     assert fields == [
         "field kind",
@@ -159,6 +161,7 @@ def test_all_problems_are_told_at_once():
         "field default_master_port.plain",
         "field default_master_port.tls",
         "field default_management_ports",
+        "field default_services",
     ]
 
 

@@ -17,6 +17,14 @@ def read(**values):
     return settings
 
 
+HTTPS = ((443, 443),)
+DOCKER_HUB = (
+    _settings.Service("registry-1.docker.io", HTTPS, "registry"),
+    _settings.Service("auth.docker.io", HTTPS, "registry", path="/token"),
+    _settings.Service("production.cloudflare.docker.com", HTTPS, "registry", path="/"),
+)
+
+
 def test_defaults():
     assert read() == _settings.Settings(
         mode="permit",
@@ -24,7 +32,7 @@ def test_defaults():
         master_port=8080,
         client_networks={"ipv4": (), "ipv6": ()},
         management=(_settings.Management(((22, 22),), ANYWHERE),),
-        services=(),
+        services=DOCKER_HUB,
         extra_requirements=(),
     )
 
@@ -139,6 +147,9 @@ PROBLEMS = [
     ("services", [{"host": "a.example.com", "ports": "https"}], "not a number"),
     ("services", [{"host": "a.example.com", "ports": []}], "no port is named"),
     ("services", [{"host": "a.example.com", "ports": 443, "purpose": "fun"}], "purpose 'fun' is unknown"),
+    ("services", [{"host": "a.example.com", "ports": 443, "scheme": "ftp"}], "entry 1: scheme 'ftp' is unknown"),
+    ("services", [{"host": "a.example.com", "ports": 443, "path": "v2"}], "path 'v2' does not start with /"),
+    ("services", [{"host": "a.example.com", "ports": 443, "path": "/a b"}], "path '/a b' does not start with /"),
     (
         "services",
         [{"host": "a.example.com", "ports": 443, "purpose": ["registry"]}],

@@ -1,0 +1,39 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: verification_internet
+author: The determined.network maintainers (@determined-network)
+version_added: 0.2.0
+short_description: What each host must ask about the Internet in a verification
+description:
+  - Derives from a cluster what its agents must reach outside, and whom its hosts must reach without a proxy.
+  - The role P(determined.network.verify#role) uses it between its tasks.
+positional: run
+extends_documentation_fragment:
+  - determined.network.verification
+"""
+
+EXAMPLES = r"""
+- name: Decide what every agent must reach outside
+  ansible.builtin.set_fact:
+    outside: "{{ cluster | determined.network.verification_internet(run) }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - C(targets) and C(cluster), as the module P(determined.network.internet#module) takes them, and C(hosts), a
+      dictionary of those that are asked. Each has C(reaches), and C(outside) tells whether it is given the targets.
+  type: dict
+"""
+
+from ansible_collections.determined.network.plugins.plugin_utils import _verification
+
+
+class FilterModule:
+    def filters(self):
+        return {"verification_internet": _verification.internet_plan}

@@ -1,0 +1,158 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cluster -> what its hosts must reach outside, and whom they must reach without a proxy. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _internet, _ports
+from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import Cluster, Host
+from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet, requirements_of
+from ansible_collections.determined.network.plugins.plugin_utils._settings import Service
+
+# The requirement id of what no row says and every row needs: cluster traffic does not go to a proxy.
+PROXY_BYPASS = "proxy_bypass"
+
+# Of one service's ports; of more, the ends and an even spread are tried.
+MOST_PORTS = 16
+
+
+class ServiceCheck(NamedTuple):
+    """An agent must reach a service at some ports; ``tried`` are those that are asked."""
+
+    requirement: str
+    source: str
+    service: Service
+    tried: PortSet
+
+
+class BypassCheck(NamedTuple):
+    """A host must reach the hosts of one role without a proxy. ``destination`` is what the report calls them."""
+
+    source: str
+    group: str
+    destination: str
+
+
+class InternetChecks(NamedTuple):
+    """All checks; and the rows that nothing can check, with the reason."""
+
+    services: tuple[ServiceCheck, ...]
+    bypasses: tuple[BypassCheck, ...]
+    uncovered: tuple[tuple[str, str], ...]
+
+
+def derive_internet_checks(cluster: Cluster, scope: Collection[str]) -> InternetChecks:
+    """Cluster, and the hosts that take part -> every check of the Internet and of the proxy settings."""
+    agents = [host for host in cluster.with_role("agents") if host.name in scope]
+    services: list[ServiceCheck] = []
+    uncovered: list[tuple[str, str]] = []
+    for row in requirements_of(cluster):
+        if row.kind != _requirements.INTERNET:
+            continue
+        wanted = [one for one in cluster.settings.services if row.service_purpose in ("", one.purpose)]
+        for service in wanted:
+            if not _is_one_host(service):
+                text = f"not checked: {service.host} is a network, and nothing says which of its addresses answers"
+                uncovered.append((row.id, text))
+                continue
+            tried = _tried(service)
+            services += [ServiceCheck(row.id, agent.name, service, tried) for agent in agents]
+        if not wanted:
+            purpose = f" with the purpose {row.service_purpose}" if row.service_purpose else ""
+            uncovered.append((row.id, f"not checked: determined_services names none{purpose}"))
+        elif not agents:
+            uncovered.append((row.id, "not checked: no agent takes part in this run"))
+    return InternetChecks(tuple(services), tuple(_bypasses(cluster, scope)), tuple(uncovered))
+
+
+def _is_one_host(service: Service) -> bool:
+    if not _addresses.is_network(service.host):
+        return True
+    return _addresses.parse_address(service.host) is not None
+
+
+def _tried(service: Service) -> PortSet:
+    numbers = list(_ports.numbers(service.ports))
+    if len(numbers) <= MOST_PORTS:
+        return service.ports
+    last = len(numbers) - 1
+    return _ports.from_numbers({numbers[index * last // (MOST_PORTS - 1)] for index in range(MOST_PORTS)})
+
+
+def reaches(host: Host) -> list[str]:
+    """The roles that a host's workloads talk to."""
+    return ["master", "agents"] if host.has("agents") else ["agents"] if host.has("master") else []
+
+
+def _bypasses(cluster: Cluster, scope: Collection[str]) -> Iterator[BypassCheck]:
+    masters, agents = cluster.with_role("master"), cluster.with_role("agents")
+    for host in cluster.hosts:
+        if host.name not in scope:
+            continue
+        for group in reaches(host):
+            others = [other for other in (masters if group == "master" else agents) if other.name != host.name]
+            if others:
+                name = others[0].name if len(others) == 1 else "agents"
+                yield BypassCheck(host.name, group, name)
+
+
+def plan(cluster: Cluster, scope: Collection[str]) -> dict[str, Any]:
+    """What the hosts are asked, in the words of the module ``internet``.
+
+    ``{"targets": [...], "cluster": [...], "hosts": {name: {"reaches": [...], "outside": bool}}}``: only hosts with
+    ``outside`` are given the targets.
+    """
+    checks = derive_internet_checks(cluster, scope)
+    targets = {_key(target): target for check in checks.services for target in targets_of(check)}
+    hosts = [host for host in cluster.hosts if host.name in scope and reaches(host)]
+    return {
+        "targets": list(targets.values()),
+        "cluster": _cluster_addresses(cluster),
+        "hosts": {host.name: {"reaches": reaches(host), "outside": host.has("agents")} for host in hosts},
+    }
+
+
+def targets_of(check: ServiceCheck) -> list[dict[str, Any]]:
+    """A check -> the module's targets, one for each port that is tried."""
+    service = check.service
+    return [
+        {
+            "host": service.host,
+            "port": port,
+            "scheme": service.scheme or _internet.scheme_of(port),
+            "purpose": service.purpose,
+            "path": service.path,
+        }
+        for port in _ports.numbers(check.tried)
+    ]
+
+
+def _key(target: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(target.values())
+
+
+def _cluster_addresses(cluster: Cluster) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    roles: Sequence[tuple[str, int | None]] = (("master", cluster.settings.master_port), ("agents", None))
+    for role, port in roles:
+        for host in cluster.with_role(role):
+            for addresses in host.addresses.values():
+                for address in addresses:
+                    entry = {"name": host.name, "group": role, "address": address}
+                    found.append({**entry, "port": port} if port else entry)
+    return found
+
+
+def index_of(targets: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], int]:
+    """The targets of a plan -> where each one's result stands."""
+    return {_key(target): number for number, target in enumerate(targets)}
+
+
+def positions(check: ServiceCheck, index: dict[tuple[Any, ...], int]) -> list[int]:
+    """Where the results of a check stand."""
+    return [index[_key(target)] for target in targets_of(check)]

@@ -1,0 +1,196 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the Internet x what the hosts saw -> cells of the report. Pure.
+
+Cells have the fields of `_report.py`, and three more: ``via`` (the proxy, "" for the direct way), ``step`` (where it
+ended) and ``blame`` (who has to mend it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.determined.network.plugins.module_utils import _internet, _model, _ports
+from ansible_collections.determined.network.plugins.plugin_utils import _addresses
+from ansible_collections.determined.network.plugins.plugin_utils._internet_checks import (
+    PROXY_BYPASS,
+    BypassCheck,
+    InternetChecks,
+    ServiceCheck,
+    index_of,
+    positions,
+    targets_of,
+)
+from ansible_collections.determined.network.plugins.plugin_utils._report import (
+    CORRECT,
+    ERROR,
+    FLAKY,
+    NOT_KNOWN,
+    WRONG,
+)
+
+DIRECT, THROUGH_PROXY = "direct", "proxy"
+
+_STEPS = {
+    _internet.NAME: "looking up the name",
+    _internet.CONNECT: "connecting",
+    _internet.PROXY: "at the proxy",
+    _internet.TLS: "in the TLS handshake",
+    _internet.ANSWER: "asking over HTTP",
+}
+_BLAMES = {
+    _internet.HOST: "to blame is {source} itself",
+    _internet.NETWORK: "to blame is the network on the way",
+    _internet.THE_PROXY: "to blame is the proxy",
+    _internet.TARGET: "to blame is the target",
+}
+_CERTIFICATE = "let proxy_ca_certificate hold the authority that signed it, or mend the certificate"
+_REMEDIES = {
+    _internet.NAME_NOT_FOUND: "mend the host in determined_services, or the name service",
+    _internet.NAME_SERVER_SILENT: "mend /etc/resolv.conf, or the name servers in it",
+    _model.FILTERED: "look for a firewall that drops it, or set proxy_https and proxy_http if a proxy is the way out",
+    _model.REJECTED: "look for the firewall that rejects it",
+    _model.REFUSED: "see whether the service runs, and at this port",
+    _model.NO_ROUTE: "give it a route, or set proxy_https and proxy_http if a proxy is the way out",
+    _internet.PROXY_CREDENTIALS: "mend proxy_username and proxy_password",
+    _internet.PROXY_FORBIDS: "have the proxy permit it",
+    _internet.CERTIFICATE_UNTRUSTED: _CERTIFICATE,
+    _internet.CERTIFICATE_EXPIRED: "have the certificate renewed",
+    _internet.CERTIFICATE_NOT_YET_VALID: "see whether the clocks are right",
+    _internet.CERTIFICATE_OF_ANOTHER: "see whether the name is right, and who answers there",
+    _internet.NO_HTTP: "see what listens there; `scheme` in determined_services says what to speak",
+}
+
+
+def internet_cells(
+    checks: InternetChecks, targets: Sequence[dict[str, Any]], results: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """Checks, the targets that the hosts were given, and host -> what the module ``internet`` returned -> cells."""
+    index = index_of(targets)
+    cells = [_service_cell(check, positions(check, index), results.get(check.source)) for check in checks.services]
+    return cells + [_bypass_cell(check, results.get(check.source)) for check in checks.bypasses]
+
+
+def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[str, Any] | None) -> dict[str, str]:
+    seen = (result or {}).get("targets") or []
+    if len(seen) <= max(places):
+        return _cell(check, NOT_KNOWN, ERROR, "", _no_answer(check.source, result))
+    mine = [seen[place] for place in places]
+    bad = [one for one in mine if one["state"] != _model.OPEN]
+    if not bad:
+        repeated = [one for one in mine if one["attempts"] > 1]
+        evidence = "; ".join(dict.fromkeys(_good(one) for one in mine))
+        if len(targets_of(check)) < _ports.count(check.service.ports):
+            evidence += f"; {len(mine)} of {_ports.count(check.service.ports)} ports tried"
+        if repeated:
+            evidence = f"failed at first, and at attempt {repeated[0]['attempts']} did not; {evidence}"
+        return _cell(check, _model.OPEN, FLAKY if repeated else CORRECT, "", evidence, mine[0])
+    wrong = _ports.format_ports(_ports.from_numbers(one["port"] for one in bad))
+    verdict = ERROR if bad[0]["state"] == _model.ERROR else WRONG
+    sentences = dict.fromkeys(_bad(one, check.source) for one in bad)
+    return _cell(check, bad[0]["state"], verdict, wrong, "; ".join(sentences), bad[0])
+
+
+def _no_answer(source: str, result: Mapping[str, Any] | None) -> str:
+    if result and result.get("msg"):
+        return f"{source} could not ask: {result['msg']}"
+    return f"{source} gave no answer: unreachable, or it failed earlier in this run"
+
+
+def _way(seen: Mapping[str, Any]) -> str:
+    return f"through the proxy {seen['via']}" if seen["via"] else "directly"
+
+
+def _good(seen: Mapping[str, Any]) -> str:
+    return f"{_way(seen)}: {seen['reason']}"
+
+
+def _bad(seen: Mapping[str, Any], source: str) -> str:
+    """What happened, who is to blame, and what to do about it, for one port."""
+    step = seen["step"]
+    what = _STEPS[step]
+    # Without a tunnel, the name and the connection are those of the proxy.
+    if seen["via"] and step in (_internet.NAME, _internet.CONNECT):
+        what += " of the proxy" if step == _internet.NAME else " to the proxy"
+    elif seen["via"] and step == _internet.TLS and seen["blame"] == _internet.THE_PROXY:
+        what += " with the proxy"
+    elif step == _internet.TLS:
+        what += " with the target"
+    remedy = _REMEDIES.get(seen["state"], "")
+    if seen["via"] and step in (_internet.NAME, _internet.CONNECT):
+        remedy = "see whether proxy_https and proxy_http name a proxy that runs, and whether this host may reach it"
+    blame = _BLAMES.get(seen["blame"], "").format(source=source)
+    return ", ".join(part for part in (f"{_way(seen)}, {what}: {seen['reason']}", blame, remedy) if part)
+
+
+def _cell(
+    check: ServiceCheck,
+    observed: str,
+    verdict: str,
+    wrong_ports: str,
+    evidence: str,
+    seen: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    parsed = _addresses.parse_address(check.service.host)
+    seen = seen or {"via": "", "step": "", "blame": ""}
+    return {
+        "requirement": check.requirement,
+        "source": check.source,
+        "destination": check.service.host,
+        "address": parsed[1] if parsed else "",
+        "family": parsed[0] if parsed else "",
+        "protocol": "tcp",
+        "ports": _ports.format_ports(check.service.ports),
+        "expected": _model.OPEN,
+        "observed": observed,
+        "verdict": verdict,
+        "wrong_ports": wrong_ports,
+        "evidence": evidence,
+        "via": seen["via"],
+        "step": seen["step"],
+        "blame": seen["blame"],
+    }
+
+
+def _bypass_cell(check: BypassCheck, result: Mapping[str, Any] | None) -> dict[str, str]:
+    bypass = (result or {}).get("bypass")
+    cell = {
+        "requirement": PROXY_BYPASS,
+        "source": check.source,
+        "destination": check.destination,
+        "address": "",
+        "family": "",
+        "protocol": "tcp",
+        "ports": "",  # a proxy setting knows none
+        "expected": DIRECT,
+        "observed": NOT_KNOWN,
+        "verdict": ERROR,
+        "wrong_ports": "",
+        "evidence": "",
+        "via": "",
+        "step": "",
+        "blame": "",
+    }
+    if bypass is None:
+        return {**cell, "evidence": _no_answer(check.source, result)}
+    findings = [finding for finding in bypass["findings"] if finding["group"] == check.group]
+    if findings:
+        evidence = "; ".join(_finding(finding) for finding in findings)
+        remedy = "play the role determined.network.proxy, or add them; what runs already must be restarted"
+        wrong = {"observed": THROUGH_PROXY, "verdict": WRONG, "blame": _internet.HOST}
+        return {**cell, **wrong, "evidence": f"{evidence}; {remedy}"}
+    if bypass["problems"]:
+        return {**cell, "evidence": f"{check.source} could not read {'; '.join(bypass['problems'])}"}
+    places = ", ".join(bypass["places"])
+    evidence = f"no_proxy covers it wherever a proxy is set: {places}" if places else "no proxy is set on this host"
+    return {**cell, "observed": DIRECT, "verdict": CORRECT, "evidence": evidence}
+
+
+def _finding(finding: Mapping[str, Any]) -> str:
+    hosts = ", ".join(finding["hosts"])
+    more = finding["count"] - len(finding["hosts"])
+    hosts += f" and {more} more" if more > 0 else ""
+    clients = ", ".join(finding["clients"])
+    return f"{clients} would go through the proxy: in {finding['place']}, {finding['variable']} does not cover {hosts}"

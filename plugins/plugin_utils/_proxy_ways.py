@@ -1,0 +1,39 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The variables that describe a proxy -> what the module ``internet`` takes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.determined.network.plugins.module_utils import _internet, _proxy_description
+
+
+def proxy_ways(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of the role ``proxy`` without their first word (``http``, ``https``, ``username``, ``password``,
+    ``no_proxy``, ``no_proxy_extra``), each may be None -> ``{"proxies": [...], "no_proxy": "..."}``.
+
+    ValueError names everything that is wrong with them, and shows no secret.
+    """
+    urls = {protocol: variables.get(protocol) or None for protocol in ("http", "https")}
+    override, extra = variables.get("no_proxy"), variables.get("no_proxy_extra") or []
+    entries = [str(entry) for entry in (override if override is not None else extra)]
+    username, password = variables.get("username"), variables.get("password")
+    if not any(urls.values()):
+        username = password = None  # they may serve proxy_ftp alone
+    described, problems = _proxy_description.describe(urls, username, password, entries, ())
+    if described is None:
+        raise ValueError("; ".join(problems))
+    return {
+        "proxies": [_way(protocol, proxy) for protocol, proxy in described.proxies.items()],
+        "no_proxy": ",".join(entries),
+    }
+
+
+def _way(protocol: str, proxy: _proxy_description.Proxy) -> dict[str, Any]:
+    way = {"serves": protocol, "scheme": proxy.scheme, "host": proxy.host.strip("[]"), "port": proxy.port}
+    if proxy.username:
+        way["authorization"] = _internet.basic_authorization(proxy.username, proxy.password)
+    return way
