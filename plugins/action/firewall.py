@@ -4,9 +4,9 @@
 """The controller's half of module ``firewall``: confirms a change over a fresh connection.
 
 A host that is as it should be costs one run of the module. After a change the connection is
-reset, and over a new one the host is told to keep the change and to store it for the next boot. As long as that fails it is tried
-again; when the host's deadline has passed, the host has put its old state back, and this
-asks for it and says so.
+reset, and over a new one the host is told to keep the change and to store it for the next boot. As
+long as that fails it is tried again; when the host's deadline has passed, the host has put its old
+state back, and this asks for it and says so.
 """
 
 from __future__ import annotations

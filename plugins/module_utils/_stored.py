@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 def wanted(boot):
     """A Boot, or None: nothing shall be stored -> path -> Entry, or None where nothing may lie."""
-    found = {path: None for path in PATHS}
+    found = dict.fromkeys(PATHS)
     if boot is None:
         return found
     if boot.load:
