@@ -1,0 +1,81 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the failures of firewalld, its bus and nft mean, in sentences with a remedy."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import re
+
+_PACKAGES = {
+    "firewall-cmd": "package firewalld",
+    "busctl": "package systemd",
+    "nft": "package nftables",
+}
+
+
+def missing_tool(name):
+    """A program that is not there -> what to install."""
+    return "%s is not installed (%s)" % (name, _PACKAGES[name])
+
+
+# The first that matches what the program wrote decides.
+_MEANINGS = (
+    (
+        re.compile(r"ACCESS_DENIED|lockdown"),
+        "firewalld is locked down and lets nobody change it who is not on its list. Allow root: firewall-cmd "
+        "--add-lockdown-whitelist-uid=0; firewall-cmd --permanent --add-lockdown-whitelist-uid=0",
+    ),
+    (
+        re.compile(r"ServiceUnknown|NameHasNoOwner|The name .* was not provided|Unit .* not found"),
+        "firewalld has just ended. See: systemctl status firewalld; journalctl -u firewalld",
+    ),
+    (
+        re.compile(r"[Tt]imed out|NoReply"),
+        "firewalld did not answer in time. See: journalctl -u firewalld",
+    ),
+    (
+        re.compile(r"Failed to connect to bus|Failed to open bus|Host is down"),
+        "the system bus cannot be reached. See: systemctl status dbus",
+    ),
+    (
+        re.compile(r"INVALID_[A-Z_]+|MISSING_\w+|PARSE_ERROR|NOT_OVERLOADABLE"),
+        "firewalld refuses its own files below /etc/firewalld, and not for what was written here as far as can be "
+        "told. Find the one with: firewall-cmd --check-config; correct it, then run this again",
+    ),
+    (
+        re.compile(r"COMMAND_FAILED|NOT_RUNNING|python-nftables"),
+        "firewalld could not write its rules into the kernel. See: journalctl -u firewalld",
+    ),
+    (
+        re.compile(r"Read-only file system"),
+        "/etc is read-only. firewalld takes a new policy object only from a file below /etc/firewalld: make it "
+        "writable for this run, or use backend iptables",
+    ),
+    (re.compile(r"No space left|Disk quota exceeded"), "the disk that holds /etc/firewalld is full (see: df /etc)"),
+    (
+        re.compile(r"Permission denied|Operation not permitted|Access denied|InteractiveAuthorizationRequired"),
+        "permission was denied. Changing the firewall needs root with the capability CAP_NET_ADMIN: run the task "
+        "with become, and a container with --cap-add NET_ADMIN",
+    ),
+    (
+        re.compile(r"Protocol not supported|Operation not supported|[Uu]nable to initialize Netlink"),
+        "this kernel lacks nf_tables (kernel module nf_tables), or a part of it (nft_fib_inet, nft_ct): install the "
+        "kernel's modules, or reboot when the running kernel (uname -r) is older than the installed one",
+    ),
+)
+
+
+def explain(command, output):
+    """A Command that failed and its Output -> what went wrong, where, and what to do."""
+    said = " ".join(line.strip() for line in output.stderr.splitlines() if line.strip())
+    program = command.argv[0].rsplit("/", 1)[-1]
+    if output.code < 0:
+        meaning = "it was ended by signal %d (it may take %g s)" % (-output.code, command.timeout)
+    else:
+        meaning = next((sentence for pattern, sentence in _MEANINGS if pattern.search(output.stderr)), "")
+    text = "Could not %s: %s" % (command.purpose, meaning) if meaning else "Could not %s" % command.purpose
+    return "%s. %s (exit code %d) said: %s" % (text.rstrip("."), program, output.code, said or "nothing")

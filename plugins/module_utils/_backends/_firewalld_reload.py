@@ -1,0 +1,116 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a reload of firewalld would lose of others: settings that are in force, but in none of its files.
+
+firewalld takes a new policy object or ipset only by a reload, and a reload begins anew with the
+files. Whoever changed zones, sets or direct rules without ``--permanent`` would lose that. Before
+release 2.0, or where there are direct rules, or with ``FirewallBackend=iptables``, a reload flushes all of
+iptables as well, also what was never firewalld's. Source: firewalld.conf(5), measured with 1.3 and 2.3.
+"""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+import re
+
+FLUSHES_BEFORE = (2, 0)  # since then iptables is left alone where firewalld has no rules in it
+
+# These programs listen for firewalld's reloads and put their part back by themselves.
+_OWN_ZONES = re.compile(r"(docker|libvirt[a-z-]*)\Z")
+_OWN_CHAINS = re.compile(r"DOCKER(?!-USER\Z)|LIBVIRT_|DETERMINED-")
+_DOCKER_INTERFACE = re.compile(r"(?<=-[io] )(docker\w+|br-[0-9a-f]{12})(?=\s|\Z)")
+_DOCKER_NETWORK = re.compile(r"-A POSTROUTING -s \S+ (-d \S+ .*)?(! -o (docker0|br-[0-9a-f]{12}) )?-j MASQUERADE\Z")
+# What firewalld itself writes with FirewallBackend=iptables, and for direct rules.
+_FIREWALLD_CHAINS = re.compile(
+    r"(INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING)_(direct|ZONES\w*|POLICIES\w*|IN_ZONES|OUT_ZONES)\Z"
+    r"|(IN|OUT|FWD|FWDI|FWDO|FWI|FWO|PRE|POST)_|RFC3964_IPv4\Z"
+)
+_FIREWALLD_RULES = re.compile(
+    r"-A (INPUT|FORWARD|OUTPUT) (-m conntrack --ctstate (RELATED,ESTABLISHED(,DNAT)? -j ACCEPT|INVALID -j DROP)"
+    r"|-[io] lo -j ACCEPT|-j (REJECT --reject-with icmp6?-[a-z-]+|LOG .*))\Z"
+    r"|-A PREROUTING (-p ipv6-icmp -m icmp6 --icmpv6-type 13[45] -j ACCEPT|-m rpfilter --validmark --invert .*)\Z"
+)
+_JUMP = re.compile(r" -[jg] (\S+)")
+_BUILT_IN = ("INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING")
+
+
+def runtime_only(what, name, runtime, permanent, kept=()):
+    """Two dicts of settings of one object, in force and on disk -> sentences, what is only in force.
+
+    ``permanent``: None when there is no such object on disk. ``kept``: settings that a reload keeps.
+    """
+    if permanent is None:
+        return ["%s %s is in none of firewalld's files" % (what, name)]
+    found = []
+    for key in sorted(set(runtime) | set(permanent)):
+        now, then = runtime.get(key) or None, permanent.get(key) or None
+        if key in kept or key in ("short", "description", "version") or _plain(now) == _plain(then):
+            continue
+        found.append("%s %s: %s" % (what, name, _difference(key.replace("_", " "), now, then)))
+    return found
+
+
+def zone_keeps(name, manager, flush_all):
+    """A zone's name, whether NetworkManager runs, firewalld's FlushAllOnReload -> settings that a reload keeps."""
+    return ("interfaces",) if manager or not flush_all or _OWN_ZONES.match(name) else ()
+
+
+def flushes_iptables(version, backend, has_direct):
+    """Whether a reload empties the tables of iptables. ``version``: tuple of int."""
+    return version < FLUSHES_BEFORE or backend == "iptables" or has_direct
+
+
+def foreign_rules(saved):
+    """The text of ``iptables-save`` -> its rules that neither firewalld, nor Docker, nor libvirt nor we write again."""
+    found = []
+    for line in saved.splitlines():
+        if not line.startswith("-A "):
+            continue
+        chain = line.split()[1]
+        target = _JUMP.search(line)
+        names = [chain] + ([target.group(1)] if target else [])
+        if any(_OWN_CHAINS.match(name) or _FIREWALLD_CHAINS.match(name) for name in names):
+            continue
+        if chain == "DOCKER-USER" and line == "-A DOCKER-USER -j RETURN" or "DOCKER-USER" in names[1:]:
+            continue
+        built_in = chain in _BUILT_IN
+        if built_in and (_FIREWALLD_RULES.match(line) or _DOCKER_INTERFACE.search(line) or _DOCKER_NETWORK.match(line)):
+            continue
+        found.append(line)
+    return found
+
+
+def refusal(lost):
+    """Sentences about what would be lost -> why nothing was changed, and what to do."""
+    shown = list(lost[:20])
+    if len(lost) > len(shown):
+        shown.append("and %d more" % (len(lost) - len(shown)))
+    return (
+        "Refused, nothing was changed: firewalld has to be reloaded once to take up the policy object, and that "
+        "would lose what others have set up and firewalld's files do not hold: %s. Keep it with: firewall-cmd "
+        "--runtime-to-permanent; or, where a program made it (fail2ban, say), stop that program, run this again "
+        "and start it again; or, if it may go: firewall-cmd --reload. Then run this again" % "; ".join(shown)
+    )
+
+
+def _plain(value):
+    """A setting without order, since firewalld keeps none."""
+    return sorted(repr(item) for item in value) if isinstance(value, list) else value
+
+
+def _difference(key, now, then):
+    if isinstance(now, list) or isinstance(then, list):
+        now, then = now or [], then or []
+        more = [item for item in now if item not in then]
+        less = [item for item in then if item not in now]
+        parts = ["%s %s" % (word, ", ".join(_item(item) for item in items[:5]) + (", ..." if len(items) > 5 else ""))
+                 for word, items in (("has", more), ("lacks", less)) if items]
+        return "%s (%s)" % (key, "; ".join(parts))
+    return "%s is %r, and %r in its file" % (key, now, then)
+
+
+def _item(item):
+    return " ".join(str(part) for part in item) if isinstance(item, tuple) else str(item)
