@@ -55,13 +55,14 @@ def _foreign(folder):
     )
 
 
-def leftovers(alive):
+def leftovers(folders, alive):
     """Staged files of changes that ended without us, e.g. by a reboot -> sorted paths.
 
-    ``alive``: tokens of changes whose staged files are still awaited.
+    ``folders``: where a backend stores more than what all have in common. ``alive``: tokens of
+    changes whose staged files are still awaited.
     """
     found = []
-    for folder in sorted({os.path.dirname(path) for path in _stored.PATHS}):
+    for folder in sorted({os.path.dirname(path) for path in _stored.PATHS} | set(folders)):
         try:
             names = os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):

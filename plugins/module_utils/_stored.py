@@ -13,6 +13,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import posixpath
+import re
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _stored_texts as texts
@@ -24,6 +25,7 @@ UNITS = tuple("%s/%s" % (UNITS_FOLDER, name) for name in texts.UNITS)
 LINKS = tuple("%s/%s" % (WANTS_FOLDER, name) for name in texts.UNITS)
 # In the order in which they come; they go in the opposite one. What others name comes first.
 PATHS = (FOLDER, texts.FILE) + UNITS + LINKS
+_STAGED = re.compile(r"\.(?:firewall|determined[-_.a-z0-9]*)\.([a-z0-9]{8,64})\Z")
 
 
 class Entry(NamedTuple):
@@ -71,11 +73,8 @@ def staged_path(path, token):
 
 def staged_token(name):
     """A file's name -> the token of the change that it waits for; None when it is no such name of ours."""
-    for path in PATHS:
-        start = ".%s." % posixpath.basename(path)
-        if name.startswith(start):
-            return name[len(start) :]
-    return None
+    match = _STAGED.match(name)
+    return match.group(1) if match else None
 
 
 def steps(current, desired, leftovers, token):

@@ -104,9 +104,13 @@ class Boot(NamedTuple):
 
 
 class Backend(abc.ABC):
-    """One syntax. Instances hold settings (timeouts), never what a host looks like."""
+    """One syntax. Instances hold settings (timeouts), never what a host looks like.
+
+    ``folders``: where the ``files`` of its :class:`Boot` may lie.
+    """
 
     name = ""
+    folders = ()
 
     @abc.abstractmethod
     def read(self):

@@ -38,6 +38,7 @@ class Firewalld(Backend):
     """See :class:`Backend`. ``container_interfaces``: patterns of the interfaces of this host's containers."""
 
     name = "firewalld"
+    folders = tuple(sorted(_firewalld_files.FOLDERS.values()))
 
     def __init__(self, container_interfaces=()):
         self.container_interfaces = tuple(container_interfaces)
