@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -36,11 +37,35 @@ def tarball(tmp_path_factory):
     return next(folder.glob("determined-network-*.tar.gz"))
 
 
+# All that a user sees of the checkout.
+SHIPPED = {"CHANGELOG.md", "COPYING", "README.md", "docs", "meta", "playbooks", "plugins", "roles"}
+WRITTEN_BY_THE_BUILD = {"MANIFEST.json", "FILES.json"}
+
+
 def test_the_tarball_holds_what_users_need_and_nothing_else(tarball):
     with tarfile.open(tarball) as archive:
-        top = {name.split("/")[0] for name in archive.getnames()}
-    assert {"plugins", "roles", "playbooks", "meta", "README.md", "COPYING", "docs"} <= top
-    assert not top & {"tests", "build", ".ci", ".venv", ".git", "bench", "scripts", "requirements", "Makefile"}
+        files = {member.name: member for member in archive.getmembers() if not member.isdir()}
+    assert {name.split("/")[0] for name in files} == SHIPPED | WRITTEN_BY_THE_BUILD
+    # Nothing that git does not know or would not take, such as caches, secrets and what editors leave.
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    known = subprocess.run(listed, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.split("\0")
+    wanted = {name for name in known if name.split("/")[0] in SHIPPED and (ROOT / name).is_file()}
+    assert set(files) - WRITTEN_BY_THE_BUILD == wanted
+    assert not [name for name, member in files.items() if not member.isfile()]
+    # Modules and plugins are imported, not started.
+    assert not [name for name, member in files.items() if member.mode & 0o111]
+
+
+def test_the_manifest_says_what_galaxy_yml_says(tarball):
+    source = yaml.safe_load((ROOT / "galaxy.yml").read_text())
+    with tarfile.open(tarball) as archive:
+        manifest = json.loads(archive.extractfile("MANIFEST.json").read())["collection_info"]
+    names = ("namespace", "name", "version", "authors", "license", "tags", "dependencies", "repository")
+    assert {name: manifest[name] for name in names} == {name: source[name] for name in names}
+    assert manifest["description"] == source["description"].strip()
+    assert manifest["readme"] == "README.md"
+    # It stands alone: no other collection has to be fetched.
+    assert manifest["dependencies"] == {}
 
 
 def test_it_installs_into_an_empty_path_and_rehearses_from_there(tarball, tmp_path):

@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ansible_runner
 import pytest
 import yaml
 
@@ -30,6 +29,12 @@ HOSTS = {
 CONFIGURED = ("head", "agent1", "agent2")
 RESULT = "determined_network_verification"
 NUMBERS = itertools.count(1)
+# As in an execution environment: nothing of the checkout's own configuration.
+ENVIRONMENT = {
+    "PATH": f"{TOOLS}:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 
 
 def documented(guide: str) -> dict[str, str]:
@@ -89,8 +94,7 @@ class Job:
         script = [sys.executable, str(Path(__file__).parent / "_tower_job.py"), json.dumps(request)]
         done = subprocess.run(
             ["unshare", "--mount", "--propagation", "private", *script],
-            # As an execution environment has it: nothing of the checkout's own configuration.
-            env={"PATH": f"{TOOLS}:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            env=ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,
             text=True,
@@ -319,17 +323,19 @@ def test_a_report_that_cannot_be_written_fails_before_the_first_socket(tower):
 def test_an_execution_node_sends_the_artifacts_back(tower, tmp_path):
     """What the controller transmits, a node works off, and the controller processes, as Tower does it."""
     job = Job(tower, "verify.yml")
-    places = {name: tmp_path / name for name in ("sent", "answered", "node", "back")}
-    places["node"].mkdir()
-    places["back"].mkdir()
-    options = {"private_data_dir": str(job.folder), "playbook": job.playbook, "ident": job.ident}
-    with places["sent"].open("wb") as out:
-        ansible_runner.run(streamer="transmit", _output=out, **options)
-    with places["sent"].open("rb") as source, places["answered"].open("wb") as out:
-        ansible_runner.run(streamer="worker", _input=source, _output=out, private_data_dir=str(places["node"]))
-    back = places["back"]
-    with places["answered"].open("rb") as source:
-        ansible_runner.run(streamer="process", _input=source, private_data_dir=str(back), ident=job.ident, quiet=True)
+    node, back = tmp_path / "node", tmp_path / "back"
+    node.mkdir()
+    back.mkdir()
+    runner = str(TOOLS / "ansible-runner")
+    sent, answered = tmp_path / "sent", tmp_path / "answered"
+    steps = [
+        ([runner, "transmit", str(job.folder), "-p", job.playbook, "-i", job.ident], os.devnull, sent),
+        ([runner, "worker", "--private-data-dir", str(node)], sent, answered),
+        ([runner, "process", str(back), "-i", job.ident], answered, tmp_path / "shown"),
+    ]
+    for command, source, target in steps:
+        with open(source, "rb") as stdin, open(target, "wb") as stdout:
+            subprocess.run(command, env=ENVIRONMENT, stdin=stdin, stdout=stdout, check=True, timeout=300)
     job.artifacts = back / "artifacts" / job.ident
     assert job.published[RESULT]["passed"] is True
     assert job.report()["summary"] == job.published[RESULT]["summary"]
