@@ -34,7 +34,7 @@ attributes:
   platform:
     support: full
     platforms: linux
-    description: Linux with iptables (nf_tables or legacy) and ipset.
+    description: Linux with iptables (nf_tables or legacy) and ipset, or with firewalld.
   action:
     support: full
     description: An action plugin confirms the change over a fresh connection.
@@ -51,9 +51,14 @@ options:
     default: present
   backend:
     description:
-      - In which firewall's words the policy is written. V(auto) picks what the host uses.
+      - In which firewall's words the policy is written. V(auto) is V(firewalld) where firewalld runs, since it would
+        drop what iptables lets in, else V(iptables). RV(reason) says why.
+      - What this collection has written in the words of another one is removed in the same change, and with
+        O(state=absent) everywhere.
+      - Whoever else loads rules on this host and would undo ours (ufw, netfilter-persistent, an C(nftables.service)
+        that flushes) is named in a warning, with the remedy.
     type: str
-    choices: [auto, iptables]
+    choices: [auto, iptables, firewalld]
     default: auto
   policy:
     description:
@@ -102,7 +107,11 @@ options:
       - Names the change, with 8 to 64 of a-z and 0-9.
     type: str
 notes:
-  - Needs root on the host, and there Python 3.6 or newer, iptables with ip6tables, and ipset.
+  - Needs root on the host, and there Python 3.6 or newer, and for O(backend=iptables) iptables with ip6tables, and
+    ipset; for O(backend=firewalld) firewalld 0.9 or newer, busctl (of systemd), and for mode C(restrict) nft.
+  - firewalld takes up a new policy object only by a reload. That is done once, on the first application, and refused
+    with a list when others would lose by it what firewalld's files do not hold. Members of sets and rules change
+    without a reload.
   - The iptables tools are picked where our chains already are, else where the host's own rules are, else
     what the command C(iptables) is. RV(reason) says which it was.
   - A reboot between a change and its confirmation boots the state before the change.
@@ -137,7 +146,9 @@ backend:
   type: str
   sample: iptables
 variant:
-  description: Which tools were used; empty when none is installed and there was nothing to remove.
+  description:
+    - Which tools were used (V(nft) or V(legacy)), or what firewalld writes with (V(nftables) or V(iptables)). Empty
+      when none is installed and there was nothing to remove.
   returned: success
   type: str
   sample: nft
@@ -145,7 +156,7 @@ reason:
   description: Why these.
   returned: success
   type: str
-  sample: the command iptables is this variant
+  sample: firewalld is not installed; the command iptables is this variant
 families:
   description: The address families that this kernel has and that were handled.
   returned: success
@@ -173,6 +184,7 @@ import uuid
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils import (
     _apply,
+    _backend_choice,
     _carrier,
     _container_interfaces,
     _model,
@@ -182,7 +194,9 @@ from ansible_collections.determined.network.plugins.module_utils import (
     _systemd,
 )
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._backends._firewalld import Firewalld
 from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
+from ansible_collections.determined.network.plugins.module_utils._backends._several import Several
 
 
 def main():
@@ -190,7 +204,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "backend": {"type": "str", "choices": ["auto", "iptables"], "default": "auto"},
+            "backend": {"type": "str", "choices": list(_backend_choice.CHOICES), "default": _backend_choice.AUTO},
             "policy": {"type": "dict"},
             "confirm_timeout": {"type": "int", "default": 60},
             "lock_timeout": {"type": "int", "default": 10},
@@ -239,19 +253,23 @@ def change(module, token, check_mode):
     objection = _carrier.objection(policy, container_interfaces, params["allow_lockout"])
     if objection:
         raise BackendError(objection)
-    backend = Iptables(params["lock_timeout"], container_interfaces)
+    runner = _runner.Runner()
+    choice = runner.drive(_backend_choice.choose(params["backend"]))
+    backends = [Iptables(params["lock_timeout"], container_interfaces), Firewalld(container_interfaces)]
+    backends.sort(key=lambda backend: backend.name != choice.name)
+    backend = Several(backends[0], backends[1:])
     persist = wanted_persistence(module, policy)
     settings = _apply.Settings(params["confirm_timeout"], params["lock_timeout"], token, persist=persist)
-    outcome = _apply.apply(backend, policy, settings, _runner.Runner(), check_mode)
+    outcome = _apply.apply(backend, policy, settings, runner, check_mode)
     reading = outcome.reading
-    warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else ())
+    warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else choice.warnings)
     for warning in warnings:
         module.warn(warning)
     result = {
         "changed": outcome.changed,
         "backend": backend.name,
         "variant": reading.variant or "",
-        "reason": reading.reason,
+        "reason": "%s; %s" % (choice.reason, reading.reason),
         "families": list(reading.families),
         "persisted": bool(persist),
     }

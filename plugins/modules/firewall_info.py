@@ -27,13 +27,13 @@ attributes:
   platform:
     support: full
     platforms: linux
-    description: Linux with iptables (nf_tables or legacy) and ipset.
+    description: Linux with iptables (nf_tables or legacy) and ipset, or with firewalld.
 options:
   backend:
     description:
-      - Which firewall to read. V(auto) picks what the host uses.
+      - Which firewall to read. V(auto) is V(firewalld) where firewalld runs, else V(iptables).
     type: str
-    choices: [auto, iptables]
+    choices: [auto, iptables, firewalld]
     default: auto
   policy:
     description:
@@ -71,7 +71,9 @@ backend:
   type: str
   sample: iptables
 variant:
-  description: Which tools a change would use; empty when none is installed.
+  description:
+    - Which tools a change would use (V(nft) or V(legacy)), or what firewalld writes with (V(nftables) or V(iptables)).
+      Empty when none is installed.
   returned: success
   type: str
   sample: nft
@@ -79,7 +81,7 @@ reason:
   description: Why these.
   returned: success
   type: str
-  sample: our chains are there
+  sample: firewalld is not installed; our chains are there
 families:
   description: The address families that this kernel has.
   returned: success
@@ -97,22 +99,22 @@ rules:
   elements: dict
   contains:
     variant:
-      description: V(nft) or V(legacy).
+      description: As RV(variant), for each variant of iptables.
       type: str
     family:
-      description: V(ipv4) or V(ipv6).
+      description: V(ipv4) or V(ipv6); empty when it is for both.
       type: str
     chain:
-      description: The rule's chain.
+      description: The rule's chain; with firewalld its policy object, or table and chain of nft.
       type: str
     rule:
-      description: The rule as iptables-save prints it.
+      description: The rule as iptables-save prints it, a rich rule of firewalld, or a rule of nft.
       type: str
     packets:
-      description: How many packets matched since the chain was written.
+      description: How many packets matched since the chain was written. Null where no one counts; firewalld does not.
       type: int
     bytes:
-      description: How many bytes they had.
+      description: How many bytes they had, or null.
       type: int
 sets:
   description: The managed sets.
@@ -145,21 +147,21 @@ foreign_before:
   elements: dict
   contains:
     variant:
-      description: V(nft) or V(legacy).
+      description: As RV(variant), for each variant of iptables.
       type: str
     family:
-      description: V(ipv4) or V(ipv6).
+      description: V(ipv4) or V(ipv6); empty when it is for both.
       type: str
     chain:
-      description: The rule's chain.
+      description: The rule's chain; with firewalld a policy object, or the chain of a direct rule.
       type: str
     rule:
-      description: The rule as iptables-save prints it.
+      description: The rule as iptables-save prints it, or a rich or direct rule of firewalld.
       type: str
 foreign_variants:
   description:
     - For each variant of iptables, how much it holds that is not ours (rules, chains, and policies other
-      than ACCEPT).
+      than ACCEPT). Empty with firewalld.
   returned: success
   type: dict
   sample: {"nft": 12, "legacy": 0}
@@ -169,12 +171,14 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils import (
+    _backend_choice,
     _container_interfaces,
     _model,
     _plan,
     _runner,
 )
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._backends._firewalld import Firewalld
 from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
 
 
@@ -182,7 +186,7 @@ def main():
     """Read and hand back."""
     module = AnsibleModule(
         argument_spec={
-            "backend": {"type": "str", "choices": ["auto", "iptables"], "default": "auto"},
+            "backend": {"type": "str", "choices": list(_backend_choice.CHOICES), "default": _backend_choice.AUTO},
             "policy": {"type": "dict"},
             **_container_interfaces.ARGUMENT_SPEC,
         },
@@ -202,16 +206,20 @@ def read(module):
         container_interfaces = _container_interfaces.read(module.params["container_interfaces"])
     except ValueError as problem:
         raise BackendError(str(problem)) from problem
+    runner = _runner.Runner()
+    choice = runner.drive(_backend_choice.choose(module.params["backend"]))
     backend = Iptables(container_interfaces=container_interfaces)
-    inspected = _runner.Runner().drive(backend.inspect())
+    if choice.name == Firewalld.name:
+        backend = Firewalld(container_interfaces)
+    inspected = runner.drive(backend.inspect())
     reading, facts = inspected[0], inspected[1]
-    for warning in reading.warnings + reading.missing:
+    for warning in choice.warnings + reading.warnings + reading.missing:
         module.warn(warning)
     result = {
         "changed": False,
         "backend": backend.name,
         "variant": reading.variant or "",
-        "reason": reading.reason,
+        "reason": "%s; %s" % (choice.reason, reading.reason),
         "families": list(reading.families),
         "managed": reading.state != backend.render(None, reading),
     }

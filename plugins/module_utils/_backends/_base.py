@@ -138,6 +138,11 @@ class Backend(abc.ABC):
         a fresh Reading, so it also starts from states in which a killed run left the host.
         """
 
+    def flushes_others(self, command):
+        """Whether a Command of :meth:`transactions` also removes what other backends have written."""
+        del command
+        return False
+
     @abc.abstractmethod
     def describe(self, state):
         """A state -> its text for people: complete, sorted, the same for equal states."""

@@ -38,6 +38,7 @@ class Firewalld(Backend):
     """See :class:`Backend`. ``container_interfaces``: patterns of the interfaces of this host's containers."""
 
     name = "firewalld"
+    programs = ("busctl", "nft", "sh")
     folders = tuple(sorted(_firewalld_files.FOLDERS.values()))
 
     def __init__(self, container_interfaces=()):
@@ -70,6 +71,9 @@ class Firewalld(Backend):
 
     def transactions(self, reading, desired):
         return _firewalld_change.commands(reading.details, reading.state, desired)
+
+    def flushes_others(self, command):
+        return _firewalld_change.is_reload(command)
 
     def describe(self, state):
         return _firewalld_state.describe(state)

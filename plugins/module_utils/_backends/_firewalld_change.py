@@ -26,6 +26,7 @@ from ansible_collections.determined.network.plugins.module_utils._backends._base
 # Up to this many changed members are added and removed one by one (10 ms each), so that a packet always meets the
 # old members or the new ones. firewalld empties a set before it fills it with many.
 ONE_BY_ONE = 100
+_SHELL = "/bin/sh"
 
 
 def commands(found, state, desired):
@@ -54,6 +55,11 @@ def commands(found, state, desired):
     return steps + _in_force(found, state, desired._replace(policies=policies, sets=sets))
 
 
+def is_reload(command):
+    """Whether a Command reloads firewalld."""
+    return command.argv[0] == _SHELL
+
+
 def emptied(state):
     """Whether what a State holds of firewalld's objects permits nothing any more."""
     return bool(state.policies) and not any(policy.rules for policy in state.policies.values())
@@ -73,11 +79,11 @@ def _reload(found, desired):
         if wanted.get(path) != found.files.get(path):
             before.append(_place(path, wanted.get(path), " || exit"))
             after.append(_place(path, found.files.get(path)))
-    script = ["umask 022", "put() { mkdir -p \"${1%/*}\" && cat >\"$1.new\" && mv -f \"$1.new\" \"$1\"; }"]
+    script = ["umask 022", 'put() { mkdir -p "${1%/*}" && cat >"$1.new" && mv -f "$1.new" "$1"; }']
     script += ["after() {", ":"] + after + ["}", "trap after EXIT", "trap exit HUP INT TERM"] + before
     script.append(_firewalld_bus.reload_line(found.busctl))
     return Command(
-        ("/bin/sh", "-s"),
+        (_SHELL, "-s"),
         "\n".join(script + [""]),
         "reload firewalld with the policy objects",
         timeout=_firewalld_bus.RELOAD_SECONDS,

@@ -202,9 +202,7 @@ def _read_running(found):
     before += [(rule[0], rule[2], " ".join(rule[4])) for rule in direct[0]["rules"] if rule[2] == "INPUT"]
     if _firewalld_reload.flushes_iptables(release(found.version), variant, any(direct[0].values())):
         lost += yield from _read_iptables()
-    return found._replace(
-        variant=variant, policies=policies, sets=sets, lost=tuple(lost), before=before
-    )
+    return found._replace(variant=variant, policies=policies, sets=sets, lost=tuple(lost), before=before)
 
 
 def _on_disk(found, call, kind, word, name, method="getSettings"):

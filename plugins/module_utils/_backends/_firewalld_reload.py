@@ -106,8 +106,11 @@ def _difference(key, now, then):
         now, then = now or [], then or []
         more = [item for item in now if item not in then]
         less = [item for item in then if item not in now]
-        parts = ["%s %s" % (word, ", ".join(_item(item) for item in items[:5]) + (", ..." if len(items) > 5 else ""))
-                 for word, items in (("has", more), ("lacks", less)) if items]
+        parts = [
+            "%s %s" % (word, ", ".join(_item(item) for item in items[:5]) + (", ..." if len(items) > 5 else ""))
+            for word, items in (("has", more), ("lacks", less))
+            if items
+        ]
         return "%s (%s)" % (key, "; ".join(parts))
     return "%s is %r, and %r in its file" % (key, now, then)
 

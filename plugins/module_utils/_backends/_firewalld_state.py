@@ -149,9 +149,7 @@ def describe(state):
     """State -> its text for people."""
     lines = []
     for name, policy in sorted(state.policies.items()):
-        lines.append(
-            "# firewalld, policy %s: %s -> %s" % (name, ",".join(policy.ingress), ",".join(policy.egress))
-        )
+        lines.append("# firewalld, policy %s: %s -> %s" % (name, ",".join(policy.ingress), ",".join(policy.egress)))
         lines.append("target=%s priority=%d" % (policy.target, policy.priority))
         lines += list(policy.rules) + list(policy.other) + [""]
     for name, value in sorted(state.sets.items()):

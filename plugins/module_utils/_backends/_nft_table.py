@@ -100,9 +100,7 @@ def _needed(families, container_interfaces):
     rules = ['iifname "lo" return', _KNOWN] + _from_containers(container_interfaces)
     # The middle of a connection that is older than the kernel's connection tracking: it opens
     # nothing (RFC 9293 3.5: that takes a SYN), and cutting it would hang its users.
-    rules.append(
-        'ct state new tcp flags & (syn | rst | ack) == ack return comment "sessions older than conntrack"'
-    )
+    rules.append('ct state new tcp flags & (syn | rst | ack) == ack return comment "sessions older than conntrack"')
     for family in families:
         rules.append("meta l4proto %s return" % _ICMP[family])
         rules.append(
