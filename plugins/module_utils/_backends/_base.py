@@ -110,6 +110,7 @@ class Backend(abc.ABC):
     """
 
     name = ""
+    programs = ()  # names of programs that only this backend runs
     folders = ()
 
     @abc.abstractmethod

@@ -29,6 +29,7 @@ class Several(Backend):
         self.chosen = chosen
         self.others = tuple(others)
         self.name = chosen.name
+        self.folders = tuple(folder for backend in self._all() for folder in backend.folders)
 
     def _all(self):
         return (self.chosen,) + self.others
