@@ -17,7 +17,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._report import 
 MOST_ROWS = 25  # wrong ones, and as many without an answer
 MOST_NAMES = 25  # of hosts or requirements in a list
 MOST_CHARACTERS = 300  # of a text
-# Characters of JSON that the limits above cannot exceed: 50 rows of 12 texts, and some lists.
+# Characters of JSON that the limits above cannot exceed: 50 rows of 15 texts, and some lists.
 MOST_IN_ALL = 256 * 1024
 
 

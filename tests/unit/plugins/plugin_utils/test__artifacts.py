@@ -21,6 +21,10 @@ ROW = {
     "verdict": "wrong",
     "wrong_ports": "12355",
     "evidence": "nothing answers",
+    # Rows of the Internet have these, too.
+    "via": "",
+    "step": "",
+    "blame": "",
 }
 RUN = {"mode": "restrict", "sweep": "sample", "seed": 7, "sample_size": 64, "max_peers": 0, "left_out": []}
 
