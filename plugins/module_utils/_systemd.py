@@ -32,8 +32,8 @@ def reload(runner):
 def let_go(runner, paths):
     """Units (paths) are about to go away: systemd shall not remember that they ran. Stopping them changes no rule."""
     names = [os.path.basename(path) for path in paths]
-    _systemctl(runner, "stop", *names, accept=(5,))  # 5: not loaded
-    _systemctl(runner, "reset-failed", *names, accept=(1,))  # 1: nothing to reset
+    for verb in ("stop", "reset-failed"):
+        _systemctl(runner, verb, *names, accept=(1, 5))  # systemctl(1): not loaded, so there is nothing to let go of
 
 
 def _systemctl(runner, *arguments, accept=()):

@@ -1,0 +1,184 @@
+"""The stored files on a disk of their own: written beside, put in place, given up."""
+
+import errno
+import os
+import stat
+
+import pytest
+from ansible_collections.determined.network.plugins.module_utils import _storage, _stored, _stored_texts
+from ansible_collections.determined.network.plugins.module_utils._backends import _base
+
+BOOT = _base.Boot("true", "true", "true")
+TOKEN = "c" * 32
+
+
+class NoTools:
+    """A runner on a host without systemctl."""
+
+    def find(self, _name):
+        return None
+
+
+@pytest.fixture
+def etc(tmp_path, monkeypatch):
+    """All paths of ours below a folder of the test's."""
+    (tmp_path / "systemd").mkdir()
+    folder, units = tmp_path / "determined-network", tmp_path / "systemd"
+    wants = units / "sysinit.target.wants"
+    file = folder / "firewall"
+    monkeypatch.setattr(_stored_texts, "FILE", str(file))
+    monkeypatch.setattr(_stored, "FOLDER", str(folder))
+    monkeypatch.setattr(_stored, "WANTS_FOLDER", str(wants))
+    monkeypatch.setattr(_stored, "UNITS", tuple(str(units / name) for name in _stored_texts.UNITS))
+    monkeypatch.setattr(_stored, "LINKS", tuple(str(wants / name) for name in _stored_texts.UNITS))
+    monkeypatch.setattr(_stored, "PATHS", (str(folder), str(file)) + _stored.UNITS + _stored.LINKS)
+    # The tests may run as somebody who is not root.
+    monkeypatch.setattr(_stored, "Entry", lambda *words, **more: ENTRY(*words, **more)._replace(owner=os.geteuid()))
+    return tmp_path
+
+
+ENTRY = _stored.Entry
+
+
+def steps_to(boot, token=TOKEN, alive=()):
+    wanted = _stored.wanted(boot)
+    return _stored.steps(_storage.read(wanted), wanted, _storage.leftovers((), alive), token)
+
+
+def everything(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_stage_then_promote(etc):
+    steps = steps_to(BOOT)
+    _storage.stage(steps)
+    assert not os.path.lexists(_stored_texts.FILE) and not any(map(os.path.lexists, _stored.UNITS + _stored.LINKS))
+    assert len([name for name in everything(etc) if TOKEN in name]) == 5
+    _storage.promote(steps, NoTools())
+    assert not [name for name in everything(etc) if TOKEN in name]
+    assert steps_to(BOOT) == []
+    assert stat.S_IMODE(os.stat(_stored_texts.FILE).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(_stored.FOLDER).st_mode) == 0o700
+    assert [os.readlink(link) for link in _stored.LINKS] == list(_stored.UNITS)
+
+
+def test_what_is_not_kept_leaves_nothing(etc):
+    before = everything(etc)
+    steps = steps_to(BOOT)
+    _storage.stage(steps)
+    _storage.discard(steps)
+    assert everything(etc) == before
+    _storage.discard(steps)
+
+
+def test_removal_takes_the_folders_along(etc):
+    before = everything(etc)
+    steps = steps_to(BOOT)
+    _storage.stage(steps)
+    _storage.promote(steps, NoTools())
+    gone = steps_to(None)
+    _storage.stage(gone)
+    _storage.promote(gone, NoTools())
+    assert everything(etc) == before and steps_to(None) == []
+
+
+def test_what_others_keep_stays(etc):
+    for boot in (BOOT, None):
+        steps = steps_to(boot)
+        _storage.stage(steps)
+        _storage.promote(steps, NoTools())
+        if boot:
+            (etc / "determined-network/note").write_text("theirs")
+            (etc / "systemd/sysinit.target.wants/other.service").symlink_to("/nowhere")
+            assert steps_to(BOOT) == []
+    assert everything(etc) == [
+        "determined-network",
+        "determined-network/note",
+        "systemd",
+        "systemd/sysinit.target.wants",
+        "systemd/sysinit.target.wants/other.service",
+    ]
+    assert steps_to(None) == []
+
+
+def test_leftovers_are_those_of_changes_that_are_no_more(etc):
+    steps = steps_to(BOOT)
+    _storage.stage(steps)
+    assert _storage.leftovers((), {TOKEN}) == []
+    left = _storage.leftovers((), set())
+    assert left == sorted(step.staged for step in steps if step.entry.kind != "folder")
+    again = steps_to(BOOT, "d" * 32)
+    assert [step.path for step in again if step.action == "remove"] == left
+    _storage.stage(again)
+    _storage.promote(again, NoTools())
+    assert steps_to(BOOT) == []
+
+
+def test_folders_of_a_backend_are_looked_into(etc):
+    (etc / "more").mkdir()
+    left = etc / "more" / (".determined_agents_v4.xml." + TOKEN)
+    left.write_text("")
+    assert _storage.leftovers((str(etc / "more"), str(etc / "missing")), set()) == [str(left)]
+
+
+@pytest.mark.parametrize(
+    "code, remedy",
+    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "remount,rw"), (errno.EIO, "Make it possible to write there")],
+)
+def test_what_cannot_be_written_is_refused_whole(etc, monkeypatch, code, remedy):
+    before = everything(etc)
+    calls = []
+
+    def fail(_fd):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(_base.BackendError) as caught:
+        _storage.stage(steps_to(BOOT))
+    for word in (_stored.UNITS[0], os.strerror(code), remedy, "persist: false", "Nothing was changed"):
+        assert word in str(caught.value)
+    assert everything(etc) == before
+
+
+def test_what_cannot_be_written_is_seen_without_writing(etc, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: str(etc / "systemd") not in path)
+    with pytest.raises(_base.BackendError) as caught:
+        _storage.refuse_unwritable(steps_to(BOOT))
+    assert str(etc / "systemd") in str(caught.value) and "Read-only" in str(caught.value)
+    _storage.refuse_unwritable([])
+
+
+@pytest.mark.parametrize("place", ["file", "folder", "unit"])
+def test_what_is_not_ours_is_not_replaced(etc, place):
+    if place == "folder":
+        (etc / "determined-network").write_text("")
+    else:
+        os.makedirs(_stored_texts.FILE if place == "file" else _stored.UNITS[0])
+    before = everything(etc)
+    with pytest.raises(_base.BackendError) as caught:
+        _storage.stage(steps_to(BOOT))
+    assert "Look at it" in str(caught.value) and "Nothing was changed" in str(caught.value)
+    assert everything(etc) == before
+
+
+def test_a_link_is_replaced_and_not_followed(etc):
+    os.mkdir(_stored.FOLDER, 0o700)
+    (etc / "elsewhere").write_text("theirs")
+    os.symlink(str(etc / "elsewhere"), _stored_texts.FILE)
+    steps = steps_to(BOOT)
+    _storage.stage(steps)
+    _storage.promote(steps, NoTools())
+    assert (etc / "elsewhere").read_text() == "theirs" and not os.path.islink(_stored_texts.FILE)
+
+
+def test_a_step_that_fails_names_its_path(etc):
+    steps = steps_to(BOOT)
+    _storage.stage(steps)
+    os.unlink(steps[1].staged)
+    with pytest.raises(_base.BackendError) as caught:
+        _storage.promote(steps, NoTools())
+    assert _stored_texts.FILE in str(caught.value)
+    _storage.discard(steps)
+    assert not [name for name in everything(etc) if TOKEN in name]
