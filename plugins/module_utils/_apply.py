@@ -78,7 +78,7 @@ def apply(backend, policy, settings, runner, check_mode=False):
     if check_mode:
         changes = _switch.changes(settings.directory)
         draft = _draft(backend, policy, settings, runner, changes)
-        _storage.refuse_unwritable(draft.steps)
+        _storage.refuse(draft.steps)
         pending = tuple(_pending(change) for change in changes if _blocks(change))
         return Outcome(draft.changes, draft.plan, draft.reading, False, 0.0, pending)
     if not os.path.lexists(settings.directory):

@@ -74,8 +74,10 @@ def leftovers(folders, alive):
     return sorted(found)
 
 
-def refuse_unwritable(steps):
-    """BackendError when a folder that the Steps write to cannot be written, as far as one sees without writing."""
+def refuse(steps):
+    """BackendError when the Steps cannot be taken, as far as one sees without writing."""
+    for step in steps:
+        _refuse_folder(step)
     for folder in sorted({os.path.dirname(step.path) for step in steps}):
         while not os.path.lexists(folder):
             folder = os.path.dirname(folder)
@@ -85,19 +87,16 @@ def refuse_unwritable(steps):
 
 def stage(steps):
     """Write what the Steps will put in place, down to the disk. BackendError: nothing of it is left."""
-    refuse_unwritable(steps)
+    refuse(steps)
     path = ""
     try:
         for step in steps:
             path = step.path
-            _refuse_folder(step)
             if step.action == "put":
                 _stage_one(step)
-    except (OSError, BackendError) as problem:
+    except OSError as problem:
         discard(steps)
-        if isinstance(problem, OSError):
-            raise _unstorable(path, problem) from problem
-        raise
+        raise _unstorable(path, problem) from problem
 
 
 def _refuse_folder(step):

@@ -145,9 +145,9 @@ def test_what_cannot_be_written_is_refused_whole(etc, monkeypatch, code, remedy)
 def test_what_cannot_be_written_is_seen_without_writing(etc, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: str(etc / "systemd") not in path)
     with pytest.raises(_base.BackendError) as caught:
-        _storage.refuse_unwritable(steps_to(BOOT))
+        _storage.refuse(steps_to(BOOT))
     assert str(etc / "systemd") in str(caught.value) and "Read-only" in str(caught.value)
-    _storage.refuse_unwritable([])
+    _storage.refuse([])
 
 
 @pytest.mark.parametrize("place", ["file", "folder", "unit"])
