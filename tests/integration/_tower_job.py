@@ -59,4 +59,5 @@ def main() -> None:
     print(json.dumps({"status": job.status, "rc": job.rc, "left": left}))
 
 
-main()
+if __name__ == "__main__":
+    main()

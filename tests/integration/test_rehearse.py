@@ -194,3 +194,21 @@ def test_an_inventory_without_a_cluster_is_told_and_builds_nothing(root, site, n
     assert done.returncode == 2
     assert "determined_master" in done.stdout + done.stderr
     assert root.state_files(name) == []
+
+
+@pytest.mark.parametrize(
+    "setting, told",
+    [
+        ("rehearse_sweep=everything", "value of verify_sweep must be one of: full, sample, got: everything"),
+        ("rehearse_timeout=soon", "verify_timeout"),
+        ("verify_sample_size=some", "verify_sample_size"),
+        ("verify_report_dir=/proc/nowhere", "The report cannot be written"),
+        ("rehearse_name=../other", "a rehearsal's name is at most"),
+    ],
+)
+def test_bad_settings_are_told_before_anything_is_built(root, site, name, setting, told):
+    done = rehearse(root, site, name, "-e", setting)
+    assert done.returncode == 2
+    assert told in done.stdout
+    assert "Lead every host's connection" not in done.stdout and seen(done) == []
+    assert root.state_files(name) == []

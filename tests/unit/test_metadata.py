@@ -72,3 +72,12 @@ def test_a_rehearsals_commands_come_from_the_same_packages_everywhere():
     entries = [line.split() for line in lines("meta/bindep.txt")]
     for kind, packages in wanted.items():
         assert {name for name, *where in entries if not where or where == [f"[platform:{kind}]"]} == packages
+
+
+PLAYED = sorted(path for place in ("playbooks", "roles") for path in (ROOT / place).rglob("*.yml"))
+
+
+@pytest.mark.parametrize("path", PLAYED, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_nothing_asks_or_waits_for_somebody(path):
+    """A job has nobody who could answer."""
+    assert not re.search(r"\bvars_prompt:|\bpause:", path.read_text(encoding="utf-8"))
