@@ -33,6 +33,8 @@ $t -A INPUT -p udp --dport 2049 -j ACCEPT
 $t -P FORWARD DROP
 $t -N KUBE-FIREWALL
 $t -A OUTPUT -j KUBE-FIREWALL
+$t -t mangle -A PREROUTING -i eth9 -j MARK --set-mark 7
+$t -t mangle -A FORWARD -i eth9 -j MARK --set-mark 7
 $t -t nat -N KUBE-SERVICES
 $t -t nat -A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
 done
@@ -113,6 +115,12 @@ def test_whole_life_beside_foreign_rules(host, tmp_path, variant, mode):
         for chain in ("INPUT", "OUTPUT"):
             listed = host.run(f"{command}-{variant}", "-S", chain).splitlines()
             assert listed[1] == f"-A {chain} -j DETERMINED-{chain}"
+        for chain, match in (("PREROUTING", "-m addrtype --dst-type LOCAL "), ("FORWARD", "")):
+            listed = host.run(f"{command}-{variant}", "-t", "mangle", "-S", chain).splitlines()
+            jump = f"-A {chain} {match}-j DETERMINED-{chain}"
+            assert listed[1:] == [jump] * (mode == "restrict") + [
+                f"-A {chain} -i eth9 -j MARK --set-xmark 0x7/0xffffffff"
+            ]
 
     managed = host.rules()
     environment, calls = shims(host, tmp_path / "shims")
