@@ -6,7 +6,14 @@ import signal
 import time
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _apply, _lock, _runner, _switch
+from ansible_collections.determined.network.plugins.module_utils import (
+    _apply,
+    _lock,
+    _runner,
+    _stored,
+    _stored_texts,
+    _switch,
+)
 from ansible_collections.determined.network.plugins.module_utils._backends import _base
 
 TOKEN = "a" * 16
@@ -58,6 +65,9 @@ class FileBackend(_base.Backend):
     def load(self, data):
         return data
 
+    def stored(self, policy, desired, reading):
+        return policy and _base.Boot(f"echo {desired}", "true", "true")
+
 
 class Host:
     def __init__(self, folder):
@@ -66,8 +76,8 @@ class Host:
         self.file.write_text("old")
         self.backend = FileBackend(self.file)
 
-    def apply(self, wanted, confirm_timeout=30.0, token=TOKEN, check_mode=False, lock_timeout=0.2):
-        settings = _apply.Settings(confirm_timeout, lock_timeout, token, self.directory)
+    def apply(self, wanted, confirm_timeout=30.0, token=TOKEN, check_mode=False, lock_timeout=0.2, persist=None):
+        settings = _apply.Settings(confirm_timeout, lock_timeout, token, self.directory, persist)
         return _apply.apply(self.backend, wanted, settings, _runner.Runner(), check_mode)
 
     def left(self):
@@ -237,3 +247,96 @@ def test_a_folder_that_others_may_write_is_not_trusted(host, tmp_path, kind):
     with pytest.raises(_base.BackendError) as caught:
         host.apply("new")
     assert host.directory in str(caught.value) and host.file.read_text() == "old"
+
+
+# --- what is stored for the next boot ---------------------------------------------------------------
+
+
+def stored_text():
+    if not os.path.lexists(_stored_texts.FILE):
+        return None
+    with open(_stored_texts.FILE) as handle:
+        return "new" if "echo new\n" in handle.read() else "other"
+
+
+def staged(etc):
+    return [path.name for path in etc.rglob(".*") if _stored.staged_token(path.name)]
+
+
+def test_stored_is_what_was_confirmed(host, etc):
+    outcome = host.apply("new", persist=True)
+    assert outcome.armed and _stored_texts.FILE in outcome.plan.after
+    assert stored_text() is None and len(staged(etc)) == 5
+    assert _apply.confirm(TOKEN, host.directory)
+    assert stored_text() == "new" and staged(etc) == [] and host.left() == []
+    assert not host.apply("new", persist=True).changed
+
+
+def test_a_rename_is_a_confirmation_too(host, etc):
+    host.apply("new", persist=True)
+    os.rename(*(_switch.path_of(host.directory, state, TOKEN) for state in (_switch.ARMED, _switch.CONFIRMED)))
+    wait_until(lambda: host.left() == [])
+    assert stored_text() == "new"
+
+
+def test_removing_the_file_keeps_the_rules_and_stores_nothing(host, etc):
+    host.apply("new", persist=True)
+    os.unlink(_switch.path_of(host.directory, _switch.ARMED, TOKEN))
+    wait_until(lambda: staged(etc) == [])
+    assert host.file.read_text() == "new" and stored_text() is None
+
+
+def test_stored_is_not_what_expired(host, etc):
+    host.apply("new", confirm_timeout=0.5, persist=True)
+    wait_until(lambda: host.left() == ["restored-" + TOKEN])
+    assert stored_text() is None and staged(etc) == []
+    assert not os.path.lexists(_stored.FOLDER)
+
+
+def test_stored_is_not_what_failed(host, etc):
+    with pytest.raises(_base.BackendError):
+        host.apply("bad", persist=True)
+    assert stored_text() is None and staged(etc) == [] and not os.path.lexists(_stored.FOLDER)
+
+
+def test_stored_files_alone_need_no_confirmation(host, etc):
+    outcome = host.apply("old", persist=True)
+    assert outcome.changed and not outcome.armed and stored_text() == "other"
+    os.unlink(_stored_texts.FILE)
+    assert host.apply("old", persist=True, check_mode=True).changed and stored_text() is None
+    assert host.apply("old", persist=True).changed and stored_text() == "other"
+    assert not host.apply("old", persist=None).changed
+    assert host.apply("old", persist=False).changed and stored_text() is None
+    assert not os.path.lexists(_stored.FOLDER)
+
+
+def test_what_cannot_be_stored_is_refused_before_the_change(host, etc, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for check_mode in (True, False):
+        with pytest.raises(_base.BackendError) as caught:
+            host.apply("new", persist=True, check_mode=check_mode)
+        assert "Nothing was changed" in str(caught.value)
+    assert host.file.read_text() == "old" and host.left() == []
+
+
+def test_a_confirmed_change_that_cannot_be_stored_is_told_and_repaired(host, etc):
+    host.apply("new", persist=True)
+    os.mkdir(_stored_texts.FILE)  # a file cannot be renamed over a folder
+    with pytest.raises(_base.BackendError) as caught:
+        _apply.confirm(TOKEN, host.directory)
+    assert "not stored" in str(caught.value) and _stored_texts.FILE in str(caught.value)
+    assert host.file.read_text() == "new" and host.left() == [] and staged(etc) == []
+    os.rmdir(_stored_texts.FILE)
+    assert host.apply("new", persist=True).changed and stored_text() == "new"
+
+
+def test_a_switch_that_was_killed_after_the_confirmation_is_replaced(host, etc):
+    host.apply("new", persist=True)
+    (change,) = _switch.changes(host.directory)
+    os.kill(change.record["pid"], signal.SIGKILL)
+    wait_until(lambda: not _switch.changes(host.directory)[0].watched)
+    assert _switch.confirm(host.directory, TOKEN)
+    assert "not stored" in _switch.describe(host.directory, TOKEN)["message"]
+    outcome = host.apply("new", persist=True, token="b" * 16)
+    assert outcome.changed and not outcome.armed and stored_text() == "new"
+    assert staged(etc) == [] and host.left() == []
