@@ -125,7 +125,7 @@ class ActionModule(ActionBase):
         """
         if files is None:
             answer = self._module("confirm")
-            said = answer.get("msg", "") if answer.get("failed") else ("gone", "kept")[answer["kept"]]
+            said = answer.get("msg", "") if answer.get("failed") else answer["said"]
         else:
             answer = self._low_level_execute_command(CONFIRM.format(**files))
             said = answer["stdout"].strip()
@@ -164,7 +164,7 @@ class ActionModule(ActionBase):
                     compared = self._module("compare")
                     if not compared.get("failed"):
                         return self._ended_unseen(compared["changed"])
-                elif settled and settled["state"] in ("restored", "failed"):
+                elif settled and settled["state"] in ("restored", "failed", "unstored"):
                     break
             except AnsibleError as problem:
                 self._problem = str(problem)

@@ -255,29 +255,29 @@ def _settle_leftovers(backend, settings, runner):
 
 
 def confirm(token, directory=_lock.DIRECTORY):
-    """Keep a change -> True; False when it does not await a confirmation (any more).
+    """Keep a change -> "kept"; "unstored": a reboot would undo it; "gone": it awaits no confirmation (any more).
 
     Waits for a run that is still at work, since its connection may have broken before it ended, and
-    until the change is stored for the next boot. BackendError when it is kept and not stored.
+    until the change is stored for the next boot.
     """
     if not os.path.lexists(directory):
-        return False
+        return "gone"
     with _lock.Lock(directory, _CONFIRM_SECONDS):
         if not _switch.confirm(directory, token):
-            return False
+            return "gone"
         left = _switch.await_end(directory, token, _CONFIRM_SECONDS)
-        if left is None or not left.record.get("steps"):
-            _switch.forget(directory, token)
-            return True
-        message = _switch.describe(directory, token)["message"]
-        _storage.discard(_stored.load(left.record.get("steps", [])))
+        if left is not None and left.record.get("steps"):
+            return "unstored"
         _switch.forget(directory, token)
-    raise BackendError("Of the change this host says: %s. Run this again to store it" % message)
+        return "kept"
 
 
 def settle(token, directory=_lock.DIRECTORY):
     """What became of a change -> the dict of ``_switch.describe``; a settled one is forgotten."""
     found = _switch.describe(directory, token)
-    if found["state"] in (_switch.RESTORED, _switch.FAILED, _switch.UNSTORED):
-        _switch.forget(directory, token)
+    for change in _switch.changes(directory):
+        ended = change.state in (_switch.RESTORED, _switch.FAILED, _switch.UNSTORED)
+        if change.token == token and (ended or change.state == _switch.CONFIRMED and not change.watched):
+            _storage.discard(_stored.load(change.record.get("steps", [])))
+            _switch.forget(directory, token)
     return found

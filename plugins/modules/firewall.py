@@ -229,8 +229,8 @@ def main():
                 "Only root may read and change the firewall: run the task with become. Nothing was changed"
             )
         if step == "confirm":
-            kept = _apply.confirm(token)
-            module.exit_json(changed=kept, kept=kept)
+            said = _apply.confirm(token)
+            module.exit_json(changed=said != "gone", kept=said == "kept", said=said)
         if step == "settle":
             module.exit_json(changed=False, settled=_apply.settle(token))
         module.exit_json(**change(module, token, module.check_mode or step == "compare"))

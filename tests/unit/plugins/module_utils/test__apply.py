@@ -100,11 +100,11 @@ def test_a_change_is_armed_until_it_is_confirmed(host):
     assert host.left() == ["armed-" + TOKEN]
     (change,) = _switch.changes(host.directory)
     assert change.watched and change.record["old"] == "old"
-    assert _apply.confirm(TOKEN, host.directory)
+    assert _apply.confirm(TOKEN, host.directory) == "kept"
     assert host.left() == [] and not os.path.exists(host.directory)
     wait_until(lambda: not os.path.exists(f"/proc/{change.record['pid']}"))
     assert host.file.read_text() == "new"
-    assert not _apply.confirm(TOKEN, host.directory)
+    assert _apply.confirm(TOKEN, host.directory) == "gone"
 
 
 def test_unchanged_and_check_mode_touch_nothing(host):
@@ -118,7 +118,7 @@ def test_without_confirmation_the_old_state_comes_back(host):
     assert host.file.read_text() == "new"
     wait_until(lambda: host.left() == ["restored-" + TOKEN])
     assert host.file.read_text() == "old"
-    assert not _apply.confirm(TOKEN, host.directory)
+    assert _apply.confirm(TOKEN, host.directory) == "gone"
     assert "old state is back" in _apply.settle(TOKEN, host.directory)["message"]
     assert _apply.settle(TOKEN, host.directory)["state"] == "unknown"
     assert not os.path.exists(host.directory)
@@ -148,7 +148,7 @@ def test_an_open_change_blocks_the_next_and_check_mode_warns(host):
     assert "awaits its confirmation" in host.apply("newer", check_mode=True).warnings[0]
     assert "awaits its confirmation for" in _switch.describe(host.directory, TOKEN)["message"]
     assert _apply.settle(TOKEN, host.directory)["state"] == "armed"
-    assert _apply.confirm(TOKEN, host.directory)
+    assert _apply.confirm(TOKEN, host.directory) == "kept"
     assert host.apply("newer", token="b" * 16).changed
 
 
@@ -267,7 +267,7 @@ def test_stored_is_what_was_confirmed(host, etc):
     outcome = host.apply("new", persist=True)
     assert outcome.armed and _stored_texts.FILE in outcome.plan.after
     assert stored_text() is None and len(staged(etc)) == 5
-    assert _apply.confirm(TOKEN, host.directory)
+    assert _apply.confirm(TOKEN, host.directory) == "kept"
     assert stored_text() == "new" and staged(etc) == [] and host.left() == []
     assert not host.apply("new", persist=True).changed
 
@@ -322,9 +322,9 @@ def test_what_cannot_be_stored_is_refused_before_the_change(host, etc, monkeypat
 def test_a_confirmed_change_that_cannot_be_stored_is_told_and_repaired(host, etc):
     host.apply("new", persist=True)
     os.mkdir(_stored_texts.FILE)  # a file cannot be renamed over a folder
-    with pytest.raises(_base.BackendError) as caught:
-        _apply.confirm(TOKEN, host.directory)
-    assert "not stored" in str(caught.value) and _stored_texts.FILE in str(caught.value)
+    assert _apply.confirm(TOKEN, host.directory) == "unstored"
+    told = _apply.settle(TOKEN, host.directory)
+    assert told["state"] == "unstored" and "not stored" in told["message"] and _stored_texts.FILE in told["message"]
     assert host.file.read_text() == "new" and host.left() == [] and staged(etc) == []
     os.rmdir(_stored_texts.FILE)
     assert host.apply("new", persist=True).changed and stored_text() == "new"
