@@ -140,9 +140,11 @@ def test_info_counts_packets_and_sees_drift(neighbours):
     info = managed.module("firewall_info", policy=wanted)
     assert info["managed"] and info["drift"] == "" and not info["changed"]
     assert info["foreign_before"] == [] and info["foreign_variants"]["nft"] == 0
-    counted = {item["rule"]: item["packets"] for item in info["rules"] if item["family"] == "ipv4"}
-    assert [packets for text, packets in counted.items() if "--dport 80" in text] == [1]
-    assert [packets for text, packets in counted.items() if "-j DROP" in text] == [1]
+    counted = [(item["chain"], item["rule"], item["packets"]) for item in info["rules"] if item["family"] == "ipv4"]
+    permitted = [(chain, packets) for chain, text, packets in counted if "--dport 80" in text]
+    assert permitted == [("DETERMINED-PREROUTING", 1), ("DETERMINED-INPUT", 1)]
+    dropped = [(chain, packets) for chain, text, packets in counted if "nothing else" in text]
+    assert dropped == [("DETERMINED-PREROUTING", 1), ("DETERMINED-INPUT", 0)]
     assert {item["name"]: item["entries"] for item in info["sets"]} == {
         "determined_agents_v4": 2,
         "determined_agents_v6": 2,
