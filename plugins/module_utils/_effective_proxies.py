@@ -75,7 +75,7 @@ def findings(places, destinations):
 
 
 def client_settings(client, variables):
-    """A client and its environment -> (whether it has a proxy for http or https, its no_proxy variable, the text of that).
+    """A client and its environment -> (whether it has a proxy for http or https, its no_proxy variable and its text).
 
     Go takes uppercase first, the others lowercase, and curl does not know HTTP_PROXY; urllib and requests take
     any mixture of cases. ALL_PROXY counts for requests and curl.

@@ -24,6 +24,7 @@ NAME, CONNECT, PROXY, TLS, ANSWER = "name", "connect", "proxy", "tls", "http"
 
 # Who has to mend it.
 HOST, NETWORK, THE_PROXY, TARGET = "host", "network", "proxy", "target"
+BEYOND = "proxy_or_target"  # the proxy was asked, and says nothing
 
 # How an attempt ended, besides the words of _model for what a socket sees.
 NAME_NOT_FOUND = "name_not_found"

@@ -92,7 +92,14 @@ def _is_the_proxys_own(head):
     """
     if head.status == 407 or "x-squid-error" in head.fields or "error=" in head.fields.get("proxy-status", ""):
         return True
-    return head.status in (403, 500, 502, 503, 504) and "via" not in head.fields
+    if "via" in head.fields:
+        return False
+    return head.status in (403, 500, 502, 503, 504) or _is_tinyproxys_401(head)
+
+
+def _is_tinyproxys_401(head):
+    """tinyproxy says 407 where credentials are missing, and 401 where they are wrong."""
+    return head.status == 401 and head.fields.get("server", "").lower().startswith("tinyproxy")
 
 
 # What Squid says in X-Squid-Error, and in the error's number behind it.
@@ -107,12 +114,12 @@ _SQUID_ERRNO = {
 def _by_proxy(head, with_credentials):
     """What a proxy says of its own troubles -> Outcome, or None if this is none that is known."""
     own = _internet.THE_PROXY
-    if head.status == 407:
+    if head.status == 407 or _is_tinyproxys_401(head):
         methods = head.fields.get("proxy-authenticate", "")
         if with_credentials:
-            reason = "it refuses the credentials (407)"
+            reason = "it refuses the credentials (%d)" % head.status
         else:
-            reason = "it wants credentials, and none are set (407)"
+            reason = "it wants credentials, and none are set (%d)" % head.status
         if methods and "basic" not in methods.lower():
             reason += ", and it takes none but %s" % re.sub(r"[^ -~]", "?", methods.split()[0])[:30]
         return Outcome(_internet.PROXY_CREDENTIALS, _internet.PROXY, own, reason, head.status)
@@ -123,7 +130,8 @@ def _by_proxy(head, with_credentials):
         reason = "the proxy finds no address for the name"
         return Outcome(_internet.NAME_NOT_FOUND, _internet.PROXY, _internet.TARGET, reason, head.status)
     if squid in ("ERR_CONNECT_FAIL", "ERR_READ_TIMEOUT", "ERR_CANNOT_FORWARD"):
-        known = (_internet.PROXY_CANNOT, "it gives %s" % squid)
+        # Asked for a tunnel to an unknown name, Squid 5 says ERR_CANNOT_FORWARD.
+        known = (_internet.PROXY_CANNOT, "it finds no address for the name, or no way (%s)" % squid)
         state, reason = _SQUID_ERRNO.get(int(number) if number.isdigit() else 0, known)
         reason = "the proxy cannot connect: %s (%s)" % (reason, head.line())
         return Outcome(state, _internet.PROXY, _internet.TARGET, reason, head.status)

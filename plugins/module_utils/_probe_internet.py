@@ -122,7 +122,8 @@ def _attempt(target, way, context, timeout):
         return broken.outcome
     except socket.timeout:
         reason = "no answer within %g seconds" % timeout
-        return Outcome(_internet.TIMEOUT, attempt.step, attempt.blame, reason)
+        blame = _internet.BEYOND if attempt.step == _internet.PROXY else attempt.blame
+        return Outcome(_internet.TIMEOUT, attempt.step, blame, reason)
     except ValueError as problem:  # no HTTP
         state = _internet.CLOSED if "closed" in str(problem) else _internet.NO_HTTP
         return Outcome(state, attempt.step, attempt.blame, str(problem))
@@ -143,12 +144,8 @@ class Attempt:
 
     def outcome(self):
         """Go as far as the target's scheme wants -> Outcome. Raises Broken, socket.timeout, OSError, ValueError."""
-        target, way = self._target, self._way
-        self._connect(way or target, _internet.THE_PROXY if way else _internet.TARGET)
-        if way and way.scheme == _internet.HTTPS:
-            self._encrypt(way.host, _internet.THE_PROXY)
-        if way and target.scheme == _internet.HTTPS:
-            self._open_tunnel()
+        target = self._target
+        self._approach()
         if target.scheme == _internet.TCP:
             return Outcome(_model.OPEN, _internet.CONNECT, "", "it accepts connections")
         if target.scheme == _internet.HTTPS:
@@ -159,6 +156,15 @@ class Attempt:
         """Let go of the connection."""
         if self._stream:
             self._stream.close()
+
+    def _approach(self):
+        """Up to the target itself, or to the proxy that will be asked for it."""
+        target, way = self._target, self._way
+        self._connect(way or target, _internet.THE_PROXY if way else _internet.TARGET)
+        if way and way.scheme == _internet.HTTPS:
+            self._encrypt(way.host, _internet.THE_PROXY)
+        if way and target.scheme == _internet.HTTPS:
+            self._open_tunnel()
 
     def _connect(self, end, blame):
         addresses = _probe_streams.look_up(end.host, end.port, blame)
@@ -175,17 +181,18 @@ class Attempt:
             raise
 
     def _by_dates(self, outcome, hostname, blame):
-        """Python 3.6 does not say why a certificate is refused: see whether its time is over.
-
-        Without a proxy only, since a tunnel would cost another round of credentials.
-        """
-        if outcome.reason != _probe_streams.UNEXPLAINED or (self._way and blame == _internet.TARGET):
+        """Python 3.6 does not say why a certificate is refused: look again, whether its time is over."""
+        if outcome.reason != _probe_streams.UNEXPLAINED:
             return outcome
-        curious = ssl.SSLContext(ssl.PROTOCOL_TLS)
+        curious = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        curious.check_hostname, curious.verify_mode = False, ssl.CERT_NONE
         try:
             again = Attempt(self._target, self._way, self._context, self._timeout)
-            again._connect(self._way or self._target, blame)
             try:
+                if blame == _internet.THE_PROXY:
+                    again._connect(self._way, blame)
+                else:
+                    again._approach()
                 tls = _probe_streams.TlsStream(again._stream, curious, hostname)
                 begins, ends = _internet_answers.validity(tls.certificate())
             finally:

@@ -45,6 +45,7 @@ _BLAMES = {
     _internet.NETWORK: "to blame is the network on the way",
     _internet.THE_PROXY: "to blame is the proxy",
     _internet.TARGET: "to blame is the target",
+    _internet.BEYOND: "to blame is the proxy, or the target behind it",
 }
 _CERTIFICATE = "let proxy_ca_certificate hold the authority that signed it, or mend the certificate"
 _REMEDIES = {

@@ -1,0 +1,461 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every way in which a service outside cannot be reached is told, with its step and who is to blame.
+
+The services are real: docker-registry, nginx, squid, tinyproxy, in network namespaces.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from ansible_collections.determined.network.plugins.module_utils import _internet
+
+from . import _internet_world as internet
+from ._internet_world import FAR, FORBIDDEN, GATE, GHOST, INDEX, PASSWORD, PROXY, REGISTRY, SILENT, USER
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    with internet.world(tmp_path_factory.mktemp("internet"), "internet") as built:
+        yield built
+
+
+def at(port, host=INDEX, **more):
+    return {"host": host, "port": port, **more}
+
+
+def plain(port, host=INDEX, **more):
+    return {"host": host, "port": port, "scheme": "http", **more}
+
+
+def proxies(port, username=USER, password=PASSWORD, host=PROXY, scheme="http"):
+    """The same proxy for both schemes."""
+    authorization = _internet.basic_authorization(username, password) if username else ""
+    common = {"host": host, "port": port, "scheme": scheme, "authorization": authorization}
+    return ({"serves": "http", **common}, {"serves": "https", **common})
+
+
+WELL = ("open", "http", "")
+
+
+def test_the_direct_way(world):
+    expected = {
+        "a package index": (at(internet.GOOD), WELL),
+        "without TLS": (plain(80), WELL),
+        "by its address": (at(internet.GOOD, FAR), WELL),
+        "a registry": (at(443, REGISTRY, purpose="registry"), WELL),
+        "403 is an answer": (plain(internet.FORBIDS), WELL),
+        "a second try does it": (plain(internet.LATE), WELL),
+        "a port alone": (at(internet.SLOW, scheme="tcp"), ("open", "connect", "")),
+        "no registry": (at(internet.GOOD, purpose="registry"), ("http_status", "http", "target")),
+        "unless a path is named": (at(internet.GOOD, purpose="registry", path="/"), WELL),
+        "unknown name": (at(443, GHOST), ("name_not_found", "name", "target")),
+        "expired": (at(internet.EXPIRED), ("certificate_expired", "tls", "target")),
+        "not yet valid": (at(internet.NOT_YET), ("certificate_not_yet_valid", "tls", "target")),
+        "of another": (at(internet.ANOTHER), ("certificate_of_another", "tls", "target")),
+        "untrusted": (at(internet.UNTRUSTED), ("certificate_untrusted", "tls", "target")),
+        "no TLS there": (at(80), ("tls_failed", "tls", "target")),
+        "another protocol": (plain(internet.GARBAGE), ("no_http", "http", "target")),
+        "silent service": (plain(internet.SLOW), ("timeout", "http", "target")),
+        "silent handshake": (at(internet.SLOW), ("timeout", "tls", "target")),
+        "broken": (plain(internet.BROKEN), ("http_status", "http", "target")),
+        "hangs up": (plain(internet.CLOSING), ("closed", "http", "target")),
+        "nobody listens": (at(internet.CLOSED), ("refused", "connect", "target")),
+        "dropped": (at(internet.DROPPED), ("filtered", "connect", "network")),
+        "rejected": (at(internet.REJECTED), ("rejected", "connect", "network")),
+    }
+    found, results = world.reach(*(target for target, _unused in expected.values()), timeout=2)
+    assert dict(zip(expected, found, strict=True)) == {name: outcome for name, (_unused, outcome) in expected.items()}
+    assert all(result["via"] == "" for result in results)
+    by_name = dict(zip(expected, results, strict=True))
+    assert by_name["a second try does it"]["attempts"] == 2
+    assert by_name["a registry"]["status"] == 200
+    assert "communication administratively prohibited" in by_name["rejected"]["reason"]
+
+
+def test_without_the_authority_nothing_of_it_is_trusted(world):
+    found, _unused = world.reach(at(internet.GOOD), at(443, REGISTRY, purpose="registry"), ca="")
+    assert found == [("certificate_untrusted", "tls", "target")] * 2
+
+
+def test_a_name_service_that_says_nothing_is_no_unknown_name(world):
+    world.lab.shell("gate", "iptables -w -I INPUT -p udp --dport 53 -j DROP")
+    try:
+        found, results = world.reach(at(internet.GOOD))
+    finally:
+        world.lab.shell("gate", "iptables -w -D INPUT -p udp --dport 53 -j DROP")
+    assert found == [("name_server_silent", "name", "host")]
+    assert results[0]["attempts"] == 3
+
+
+def test_an_own_firewall_is_told_from_one_on_the_way(world):
+    world.lab.shell("agent1", f"iptables -w -I OUTPUT -d {FAR} -p tcp --dport {internet.GOOD} -j REJECT")
+    try:
+        found, results = world.reach(at(internet.GOOD))
+    finally:
+        world.lab.shell("agent1", f"iptables -w -D OUTPUT -d {FAR} -p tcp --dport {internet.GOOD} -j REJECT")
+    assert found == [("rejected", "connect", "host")]
+    assert "this host's own firewall" in results[0]["reason"]
+
+
+@pytest.fixture
+def no_way_out(world):
+    """Agents reach nothing outside by themselves, and know no name but the proxy's."""
+    cut = "iptables -w {} OUTPUT -p tcp -d " + FAR + " -j DROP"
+    world.lab.shell("agent1", cut.format("-I"))
+    world.lab.shell("agent1", f"echo {GATE} {PROXY} >> /etc/hosts; echo hosts: files > /etc/nsswitch.conf")
+    yield
+    world.lab.shell("agent1", cut.format("-D"))
+    world.lab.shell("agent1", f"sed -i /{PROXY}/d /etc/hosts; echo hosts: files dns > /etc/nsswitch.conf")
+
+
+def test_through_squid(world, no_way_out):
+    expected = {
+        "a package index": (at(internet.GOOD), WELL),
+        "without TLS": (plain(80), WELL),
+        "by its address": (at(internet.GOOD, FAR), WELL),
+        "a registry": (at(443, REGISTRY, purpose="registry"), WELL),
+        "the target's own 403": (plain(internet.FORBIDS), WELL),
+        "forbidden": (at(internet.GOOD, FORBIDDEN), ("proxy_forbids", "proxy", "proxy")),
+        "forbidden without TLS": (plain(80, FORBIDDEN), ("proxy_forbids", "proxy", "proxy")),
+        "unknown name": (at(443, GHOST), ("proxy_cannot", "proxy", "target")),
+        "unknown name without TLS": (plain(80, GHOST), ("proxy_cannot", "proxy", "target")),
+        "expired": (at(internet.EXPIRED), ("certificate_expired", "tls", "target")),
+        "not yet valid": (at(internet.NOT_YET), ("certificate_not_yet_valid", "tls", "target")),
+        "of another": (at(internet.ANOTHER), ("certificate_of_another", "tls", "target")),
+        "untrusted": (at(internet.UNTRUSTED), ("certificate_untrusted", "tls", "target")),
+        "no TLS there": (at(80), ("tls_failed", "tls", "target")),
+        "silent handshake": (at(internet.SLOW), ("timeout", "tls", "target")),
+        "silent service": (plain(internet.SLOW), ("timeout", "proxy", "proxy_or_target")),
+        "broken": (plain(internet.BROKEN), ("http_status", "http", "target")),
+        "nobody listens": (at(internet.CLOSED), ("refused", "proxy", "target")),
+        "nobody listens, without TLS": (plain(internet.CLOSED), ("refused", "proxy", "target")),
+        "dropped": (at(internet.DROPPED), ("timeout", "proxy", "proxy_or_target")),
+    }
+    found, results = world.reach(
+        *(target for target, _unused in expected.values()), proxies=proxies(internet.SQUID), timeout=2
+    )
+    assert dict(zip(expected, found, strict=True)) == {name: outcome for name, (_unused, outcome) in expected.items()}
+    assert all(result["via"] == f"{PROXY}:{internet.SQUID}" for result in results)
+    log = world.squid_log.read_text()
+    assert f"CONNECT {REGISTRY}:443 {USER}" in log and f"GET http://{INDEX}/ {USER}" in log
+    secrets = (PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
+    assert not [secret for secret in secrets if secret in json.dumps(results, ensure_ascii=False)]
+
+
+def test_a_slow_proxy_in_the_end_names_the_trouble(world, no_way_out):
+    found, _unused = world.reach(at(internet.DROPPED), proxies=proxies(internet.SQUID), timeout=9)
+    assert found == [("filtered", "proxy", "target")]
+
+
+@pytest.mark.parametrize("port", [internet.SQUID, internet.TINYPROXY])
+@pytest.mark.parametrize("target", [at(internet.GOOD), plain(80)], ids=["https", "http"])
+def test_credentials(world, no_way_out, port, target):
+    right = "simple" if port == internet.TINYPROXY else PASSWORD
+    assert world.reach(target, proxies=proxies(port, password=right))[0] == [WELL]
+    for username, words in ((USER, "refuses the credentials"), ("", "wants credentials, and none are set")):
+        found, results = world.reach(target, proxies=proxies(port, username, "wrong"))
+        assert found == [("proxy_credentials", "proxy", "proxy")]
+        assert words in results[0]["reason"]
+        assert results[0]["attempts"] == 1, "repeated wrong passwords lock accounts"
+
+
+def test_through_tinyproxy(world, no_way_out):
+    expected = [
+        (at(internet.GOOD), WELL),
+        (plain(80), WELL),
+        (plain(internet.FORBIDS), WELL),
+        (at(internet.GOOD, FORBIDDEN), ("proxy_forbids", "proxy", "proxy")),
+        (plain(80, FORBIDDEN), ("proxy_forbids", "proxy", "proxy")),
+        (at(internet.CLOSED), ("proxy_cannot", "proxy", "target")),
+        (plain(internet.CLOSED), ("proxy_cannot", "proxy", "target")),
+        (at(443, GHOST), ("proxy_cannot", "proxy", "target")),
+        (at(internet.EXPIRED), ("certificate_expired", "tls", "target")),
+    ]
+    ways = proxies(internet.TINYPROXY_OPEN, "")
+    found, results = world.reach(*(target for target, _unused in expected), proxies=ways)
+    assert found == [outcome for _unused, outcome in expected], results
+
+
+def test_a_proxy_that_is_reached_by_tls(world, no_way_out):
+    ways = proxies(internet.SQUID_TLS, scheme="https")
+    targets = [at(internet.GOOD), plain(80), at(443, REGISTRY, purpose="registry"), at(internet.EXPIRED)]
+    found, _unused = world.reach(*targets, proxies=ways)
+    assert found == [WELL, WELL, WELL, ("certificate_expired", "tls", "target")]
+    # Its certificate is for its name, and by a private authority.
+    found, _unused = world.reach(at(internet.GOOD), proxies=proxies(internet.SQUID_TLS, host=GATE, scheme="https"))
+    assert found == [("certificate_of_another", "tls", "proxy")]
+    found, _unused = world.reach(at(internet.GOOD), proxies=ways, ca="")
+    assert found == [("certificate_untrusted", "tls", "proxy")]
+    found, _unused = world.reach(at(internet.GOOD), proxies=proxies(internet.SQUID, scheme="https"))
+    assert found[0][1:] == ("tls", "proxy")
+
+
+def test_a_proxy_that_is_not_there(world):
+    cases = [
+        (proxies(internet.CLOSED), ("refused", "connect", "proxy")),
+        (proxies(internet.SQUID, host=GHOST), ("name_not_found", "name", "proxy")),
+        (proxies(internet.DROPPED, host=FAR), ("filtered", "connect", "network")),
+        # What listens there is no proxy.
+        (proxies(80, host=FAR), ("proxy_cannot", "proxy", "proxy")),
+        (proxies(internet.GARBAGE, host=FAR), ("no_http", "proxy", "proxy")),
+    ]
+    for ways, outcome in cases:
+        found, results = world.reach(at(internet.GOOD), proxies=ways, timeout=2)
+        assert found == [outcome], results
+
+
+def test_no_proxy_is_the_direct_way(world):
+    ways = proxies(internet.CLOSED)
+    found, results = world.reach(at(internet.GOOD), at(443, SILENT), proxies=ways, no_proxy=".example.test", timeout=2)
+    assert found[0] == WELL and found[1] == ("refused", "connect", "proxy")
+    assert [result["via"] for result in results] == ["", f"{PROXY}:{internet.CLOSED}"]
+
+
+# --- clouds -----------------------------------------------------------------------------------------
+
+METADATA_ADDRESS = "169.254.169.254"
+OUTSIDE = [at(internet.GOOD)]
+
+
+@pytest.fixture
+def cloud(world, tmp_path):
+    """Make agent1 an instance: its firmware names a maker, and a metadata service answers."""
+    lab, started = world.lab, []
+    log = tmp_path / "metadata.log"
+
+    def make(kind, address="", maker=None):
+        if maker is not None:
+            lab.shell(
+                "agent1",
+                f"mount -t tmpfs none /sys; mkdir -p /sys/class/dmi/id; echo '{maker}' > /sys/class/dmi/id/sys_vendor",
+            )
+        if kind:
+            lab.shell("agent1", f"ip address add {METADATA_ADDRESS}/32 dev lo")
+            started.append(world.script("agent1", internet.METADATA, kind, address, str(log)))
+        return log
+
+    yield make
+    for process in started:
+        internet.end(process)
+    lab.shell("agent1", f"ip address del {METADATA_ADDRESS}/32 dev lo 2>/dev/null || :; umount /sys 2>/dev/null || :")
+
+
+@pytest.mark.parametrize("maker", ["Google", "Amazon EC2", None])
+@pytest.mark.parametrize("kind, provider", [("gcp", "gcp"), ("aws-v2", "aws"), ("aws-v1", "aws")])
+@pytest.mark.parametrize("address", ["203.0.113.9", ""])
+def test_instances_of_clouds(world, cloud, kind, provider, address, maker):
+    if maker and (provider == "gcp") != (maker == "Google"):
+        maker = {"gcp": "Google", "aws": "Amazon EC2"}[provider]
+    log = cloud(kind, address, maker)
+    expected = {"provider": provider, "external": [address] if address else [], "known": True, "reason": ""}
+    assert world.run("agent1", what="cloud") == expected
+    asked = log.read_text().split("\n")
+    assert ("PUT /latest/api/token" in asked) == (provider == "aws" or maker is None and kind != "gcp")
+
+
+@pytest.mark.parametrize("kind", ["", "gcp"])
+def test_off_the_clouds_nothing_is_said_and_nothing_asked(world, cloud, kind):
+    log = cloud(kind, "203.0.113.9", "QEMU")
+    assert world.run("agent1", what="cloud")["provider"] == ""
+    assert not log.exists()
+
+
+def test_somebody_else_at_the_metadata_address_is_no_cloud(world, cloud):
+    cloud("another")
+    assert world.run("agent1", what="cloud")["provider"] == ""
+
+
+def test_an_instance_whose_metadata_service_is_off(world, cloud):
+    cloud("", maker="Amazon EC2")
+    found = world.run("agent1", what="cloud")
+    assert found["provider"] == "aws" and not found["known"] and "does not answer" in found["reason"]
+
+
+# --- the role ---------------------------------------------------------------------------------------
+
+SERVICES = [
+    {"host": REGISTRY, "ports": 443, "purpose": "registry"},
+    {"host": INDEX, "ports": f"80,{internet.GOOD}", "scheme": "http", "path": "/"},
+]
+
+
+def cells(world, *requirements):
+    return [cell for cell in world.lab.report()["checks"] if cell["requirement"] in requirements]
+
+
+INTERNET_ROWS = ("registry_access", "resource_access", "agents_to_services")
+
+
+def verify(world, **variables):
+    """Play the role with the Internet -> the process; the report lies in the lab."""
+    settings = {"verify_internet": True, "verify_internet_timeout": 2, "proxy_ca_certificate": world.authority.pem}
+    return world.lab.play("verify", verify_seed=1, **{**settings, **variables})
+
+
+def test_a_right_cluster_that_reaches_what_it_needs(world):
+    services = [SERVICES[0], {"host": INDEX, "ports": 80}, {"host": INDEX, "ports": internet.GOOD, "scheme": "https"}]
+    done = verify(world, determined_services=services)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [cell["verdict"] for cell in cells(world, *INTERNET_ROWS)] == ["correct"] * (2 + 4 + 6)
+    assert {cell["via"] for cell in cells(world, *INTERNET_ROWS)} == {""}
+    bypass = cells(world, "proxy_bypass")
+    assert {(cell["source"], cell["destination"]) for cell in bypass} == {
+        ("master", "agents"), ("agent1", "master"), ("agent1", "agent2"), ("agent2", "master"), ("agent2", "agent1"),
+    }  # fmt: skip
+    assert {cell["evidence"] for cell in bypass} == {"no proxy is set on this host"}
+    # There is no client in this cluster.
+    assert [cell["requirement"] for cell in world.lab.report()["checks"] if cell["verdict"] != "correct"] == [
+        "master_from_clients"
+    ]
+    assert world.lab.report()["run"]["not_verified"] == []
+    assert "registry_access" in done.stdout and "Not verified" not in done.stdout
+
+
+def test_the_report_names_step_and_culprit_and_no_secret(world, no_way_out):
+    services = [
+        SERVICES[0],
+        {"host": FORBIDDEN, "ports": internet.GOOD, "scheme": "https"},
+        {"host": INDEX, "ports": internet.EXPIRED, "scheme": "https"},
+        {"host": INDEX, "ports": f"80,{internet.CLOSED}", "scheme": "http"},
+        {"host": "198.51.100.0/24", "ports": 443},
+    ]
+    url = f"http://{PROXY}:{internet.SQUID}"
+    done = verify(
+        world,
+        determined_services=services,
+        proxy_http=url,
+        proxy_https=url,
+        proxy_username=USER,
+        proxy_password=PASSWORD,
+    )
+    assert done.returncode != 0
+    mine = {cell["destination"] + cell["ports"]: cell for cell in cells(world, "registry_access", "resource_access")
+            if cell["source"] == "agent1"}  # fmt: skip
+    shown = {key: (cell["verdict"], cell["observed"], cell["step"], cell["blame"]) for key, cell in mine.items()}
+    assert shown == {
+        f"{REGISTRY}443": ("correct", "open", "http", ""),
+        f"{FORBIDDEN}{internet.GOOD}": ("wrong", "proxy_forbids", "proxy", "proxy"),
+        f"{INDEX}{internet.EXPIRED}": ("wrong", "certificate_expired", "tls", "target"),
+        f"{INDEX}80,{internet.CLOSED}": ("wrong", "refused", "proxy", "target"),
+    }
+    assert mine[f"{INDEX}80,{internet.CLOSED}"]["wrong_ports"] == str(internet.CLOSED)
+    for text in (
+        f"WRONG resource_access: agent1 -> {FORBIDDEN} tcp {internet.GOOD}: expected open, observed proxy_forbids: "
+        f"through the proxy {PROXY}:{internet.SQUID}, at the proxy: it forbids this target (403), "
+        "to blame is the proxy",
+        "certificate has expired, to blame is the target, have the certificate renewed",
+        "198.51.100.0/24 is a network, and nothing says which of its addresses answers",
+    ):
+        assert text in done.stdout
+    encoded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    everything = done.stdout + done.stderr + json.dumps(world.lab.report(), ensure_ascii=False)
+    assert PASSWORD not in everything and encoded not in everything
+
+
+def test_no_secret_is_shown_however_much_is_asked_for(world, no_way_out):
+    url = f"http://{PROXY}:{internet.SQUID}"
+    settings = {"verify_internet": True, "verify_internet_timeout": 2, "determined_services": SERVICES[:1]}
+    settings |= {"proxy_https": url, "proxy_username": USER, "proxy_password": "wrong-" + PASSWORD}
+    # The variables go into the inventory, as they do where they are kept safe.
+    extra = world.folder / "secrets.json"
+    extra.write_text(json.dumps({**settings, "proxy_ca_certificate": world.authority.pem}))
+    done = world.lab.play("verify", "-vvvv", "-e", f"@{extra}")
+    (first, *_rest) = cells(world, "registry_access")
+    assert (first["observed"], first["blame"]) == ("proxy_credentials", "proxy")
+    assert "mend proxy_username and proxy_password" in done.stdout
+    encoded = base64.b64encode(f"{USER}:wrong-{PASSWORD}".encode()).decode()
+    assert encoded not in done.stdout + done.stderr and "wrong-" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "variables, text",
+    [
+        ({"proxy_https": "proxy.example.com:3128"}, "proxy_https: the URL has no scheme"),
+        ({"proxy_https": "http://a:b@p.example.com:1", "proxy_username": "a", "proxy_password": "c"}, "they differ"),
+    ],
+)
+def test_bad_variables_fail_before_anything_is_asked(world, variables, text):
+    done = verify(world, **variables)
+    assert done.returncode != 0 and text in done.stdout.replace("\n", " ")
+    assert "TASK [determined.network.verify : Listen]" not in done.stdout
+
+
+AGENT_YAML = (
+    'master_host: head.example.test\nmaster_port: 8080\nhttp_proxy: http://u:secret@proxy:3128\nno_proxy: "{}"\n'
+)
+EVERYBODY = "192.0.2.10,[2001:db8:1::10],2001:db8:1::10,192.0.2.21,192.0.2.22,[2001:db8:1::22],2001:db8:1::22"
+
+
+def test_settings_that_lead_the_cluster_through_the_proxy(world):
+    lab = world.lab
+    lab.shell("agent1", "mkdir -p /etc/determined /etc/systemd/system/docker.service.d /etc/docker")
+    files = {
+        "/etc/environment": f"https_proxy=http://proxy:3128\nno_proxy=192.0.2.0/24,{EVERYBODY[11:]}\n",
+        "/etc/determined/agent.yaml": AGENT_YAML.format(EVERYBODY),
+        "/etc/systemd/system/docker.service.d/proxy.conf": "[Service]\nEnvironment=HTTPS_PROXY=http://u:secret@p:1\n",
+        "/etc/docker/daemon.json": "{}",
+    }
+    for path, text in files.items():
+        (world.folder / "text").write_text(text)
+        lab.shell("agent1", f"cat {world.folder}/text > {path}")
+    # A running agent has its own idea of the proxy.
+    running = lab.start("agent1", "cp /bin/sleep /run/determined-agent; NO_PROXY=192.0.2.10 HTTP_PROXY=http://p:1 "
+                                  "exec /run/determined-agent 600")  # fmt: skip
+    try:
+        done = verify(world, determined_services=[])
+    finally:
+        internet.end(running)
+        lab.shell(
+            "agent1", "rm -r /etc/determined /etc/systemd/system/docker.service.d /etc/docker; : > /etc/environment"
+        )
+    assert done.returncode != 0
+    mine = {cell["destination"]: cell for cell in cells(world, "proxy_bypass") if cell["source"] == "agent1"}
+    assert {name: (cell["verdict"], cell["observed"]) for name, cell in mine.items()} == {
+        "master": ("wrong", "proxy"),
+        "agent2": ("correct", "direct"),
+    }
+    evidence = mine["master"]["evidence"]
+    for text in (
+        # urllib knows no networks. agent.yaml calls the master by a name, which nothing covers.
+        "urllib would go through the proxy: in /etc/environment, no_proxy does not cover head.example.test, "
+        "192.0.2.10;",
+        # curl does not know HTTP_PROXY.
+        "go, urllib, requests would go through the proxy: in /etc/determined/agent.yaml (task containers), "
+        "NO_PROXY does not cover head.example.test;",
+        "go would go through the proxy: in /etc/systemd/system/docker.service.d/proxy.conf, NO_PROXY does not cover",
+        "go would go through the proxy: in the running determined-agent (process",
+    ):
+        assert text in evidence, evidence
+    assert "secret" not in json.dumps(world.lab.report())
+
+
+def test_a_cloud_without_a_way_out_is_advised(world, cloud, no_way_out):
+    cloud("aws-v2", "", "Amazon EC2")
+    done = verify(world, determined_services=[{"host": FAR, "ports": internet.GOOD, "scheme": "https"}])
+    (advice,) = cells(world, "cloud_aws_egress")
+    assert (advice["source"], advice["verdict"], advice["observed"]) == ("agent1", "advice", "no_route")
+    assert "agent1: has no public IP address, and reaches no service outside directly" in done.stdout
+    assert "configure an Internet Gateway" in advice["evidence"]
+
+
+def test_a_cloud_behind_nat_is_fine(world, cloud):
+    cloud("gcp", "", "Google")
+    done = verify(world, determined_services=[{"host": INDEX, "ports": internet.GOOD, "scheme": "https"}])
+    assert done.returncode == 0, done.stdout + done.stderr
+    (advice,) = cells(world, "cloud_gcp_egress")
+    text = f"has no external IP address, and reaches {INDEX}:{internet.GOOD} directly all the same: some NAT serves it"
+    assert (advice["verdict"], advice["evidence"]) == ("advice", text)
+
+
+def test_a_rehearsal_says_that_it_has_no_internet(world):
+    done = world.lab.play("verify", verify_seed=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "Not verified, since a rehearsal has no Internet, or verify_internet is false: registry_access" in done.stdout
+    )
+    assert cells(world, *INTERNET_ROWS, "proxy_bypass") == []

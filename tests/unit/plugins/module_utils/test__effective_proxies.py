@@ -1,0 +1,171 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files as they are found on hosts, and whose traffic they lead to a proxy."""
+
+import pytest
+from ansible_collections.determined.network.plugins.module_utils import _effective_proxies as effective
+from ansible_collections.determined.network.plugins.module_utils import _no_proxy
+
+P = "http://p:1"
+
+# client, environment -> whether a proxy is set, which no_proxy variable counts, its text.
+ENVIRONMENTS = [
+    ("go", {}, (False, "NO_PROXY", "")),
+    ("go", {"HTTP_PROXY": P, "http_proxy": "", "NO_PROXY": "a", "no_proxy": "b"}, (True, "NO_PROXY", "a")),
+    ("go", {"https_proxy": P, "no_proxy": "b"}, (True, "no_proxy", "b")),
+    ("go", {"all_proxy": P}, (False, "NO_PROXY", "")),
+    ("curl", {"HTTP_PROXY": P, "NO_PROXY": "a"}, (False, "NO_PROXY", "a")),
+    ("curl", {"HTTPS_PROXY": P, "NO_PROXY": "a", "no_proxy": "b"}, (True, "no_proxy", "b")),
+    ("curl", {"ALL_PROXY": P}, (True, "no_proxy", "")),
+    ("urllib", {"HTTP_PROXY": P, "NO_PROXY": "a"}, (True, "NO_PROXY", "a")),
+    ("urllib", {"Http_Proxy": P, "NO_PROXY": "a", "no_proxy": "b"}, (True, "no_proxy", "b")),
+    ("urllib", {"HTTP_PROXY": P, "http_proxy": ""}, (False, "no_proxy", "")),
+    ("urllib", {"all_proxy": P}, (False, "no_proxy", "")),
+    ("requests", {"all_proxy": P}, (True, "no_proxy", "")),
+    ("requests", {"https_proxy": P, "no_proxy": "b"}, (True, "no_proxy", "b")),
+]
+
+
+@pytest.mark.parametrize("client, variables, expected", ENVIRONMENTS)
+def test_what_a_client_reads(client, variables, expected):
+    assert effective.client_settings(client, variables) == expected
+
+
+MASTER = effective.Destination("master", "192.0.2.10", 8080)
+AGENTS = [effective.Destination("agents", f"192.0.2.{number}", None) for number in range(21, 29)]
+BOTH = ("master", "agents")
+
+
+def test_a_finding_names_client_file_variable_and_hosts():
+    variables = {"https_proxy": P, "no_proxy": "192.0.2.10,192.0.2.16/28"}
+    place = effective.Place("/etc/environment", variables, _no_proxy.CLIENTS, BOTH)
+    assert effective.findings([place], [MASTER, *AGENTS]) == [
+        {
+            "place": "/etc/environment",
+            "clients": ["urllib"],
+            "group": "agents",
+            "hosts": [f"192.0.2.{number}" for number in range(21, 26)],
+            "count": 8,
+            "variable": "no_proxy",
+        }
+    ]
+
+
+def test_clients_that_lack_the_same_are_named_together():
+    place = effective.Place("unit", {"http_proxy": P}, ("urllib", "requests", "curl"), ("master",))
+    (finding,) = effective.findings([place], [MASTER, *AGENTS])
+    assert (finding["clients"], finding["hosts"]) == (["urllib", "requests", "curl"], ["192.0.2.10"])
+
+
+def test_what_has_no_proxy_or_covers_everybody_is_no_finding():
+    quiet = effective.Place("one", {"no_proxy": ""}, _no_proxy.CLIENTS, BOTH)
+    star = effective.Place("two", {"http_proxy": P, "HTTP_PROXY": P, "no_proxy": "*"}, _no_proxy.CLIENTS, BOTH)
+    assert effective.findings([quiet, star], [MASTER, *AGENTS]) == []
+
+
+SHELL = """
+# https_proxy=http://commented:1
+PATH=/bin
+http_proxy=http://p:1
+export HTTPS_PROXY="http://u:p w@p:1"; echo
+  no_proxy='a,b' # why
+NO_PROXY=
+ftp_proxy="unfinished
+"""
+
+
+def test_assignments_of_a_shell():
+    assert effective.shell_assignments(SHELL) == {
+        "http_proxy": "http://p:1",
+        "HTTPS_PROXY": "http://u:p w@p:1",
+        "no_proxy": "a,b",
+        "NO_PROXY": "",
+        "ftp_proxy": '"unfinished',
+    }
+
+
+def test_the_environment_of_a_process():
+    data = b"A=b\0HTTP_PROXY=http://p:1\0no_proxy=a=b\0\0NO_PROXY\0"
+    assert effective.process_environment(data) == {"HTTP_PROXY": P, "no_proxy": "a=b", "NO_PROXY": ""}
+
+
+UNIT = """[Unit]
+Environment=HTTP_PROXY=http://elsewhere:1
+[Service]
+# Environment=HTTP_PROXY=http://commented:1
+Environment="HTTP_PROXY=http://u:a%%40b@p:1" OTHER=1
+Environment=NO_PROXY=a,\\
+b
+EnvironmentFile=-/etc/default/docker
+EnvironmentFile=/etc/more
+"""
+
+
+def test_a_unit():
+    variables, files = effective.unit_settings(UNIT)
+    assert variables == {"HTTP_PROXY": "http://u:a%40b@p:1", "NO_PROXY": "a,"}
+    assert files == ["/etc/default/docker", "/etc/more"]
+
+
+def test_an_empty_assignment_of_a_unit_takes_back():
+    lines = ["Environment=HTTP_PROXY=x", "Environment=", "Environment=NO_PROXY=a", "EnvironmentFile=/x"]
+    text = "\n".join(["[Service]", *lines, "EnvironmentFile="])
+    assert effective.unit_settings(text) == ({None: "", "NO_PROXY": "a"}, [])
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("", {}),
+        ("{}", {}),
+        ("[]", {}),
+        ('{"proxies": 3}', {}),
+        ('{"proxies": {"http-proxy": "http://p:1", "no-proxy": "a", "x": 1}}', {"HTTP_PROXY": P, "NO_PROXY": "a"}),
+    ],
+)
+def test_daemon_json(text, expected):
+    assert effective.daemon_proxies(text) == expected
+
+
+def test_broken_daemon_json_is_told():
+    with pytest.raises(ValueError):
+        effective.daemon_proxies("{")
+
+
+AGENT = """# comment
+master_host: head.example.com   # the master
+master_port: 8080
+http_proxy: "http://u:\\u0070@p:1" # x
+https_proxy: 'http://it''s:1'
+no_proxy: a,b#c
+fluent:
+  http_proxy: not this one
+"""
+
+
+def test_agent_yaml():
+    settings = effective.agent_settings(AGENT)
+    assert settings == {
+        "master_host": "head.example.com",
+        "master_port": "8080",
+        "http_proxy": "http://u:p@p:1",
+        "https_proxy": "http://it's:1",
+        "no_proxy": "a,b#c",
+    }
+    assert effective.agent_variables(settings) == {
+        "HTTP_PROXY": "http://u:p@p:1",
+        "HTTPS_PROXY": "http://it's:1",
+        "NO_PROXY": "a,b#c",
+    }
+    assert effective.agent_settings("no_proxy: ~\nhttp_proxy:\nhttps_proxy: # none\n") == {
+        "no_proxy": "",
+        "http_proxy": "",
+        "https_proxy": "",
+    }
+
+
+@pytest.mark.parametrize("value", ["|", ">-", "*other", "&name x", "[a, b]", "{a: b}", '"unfinished', "'unfinished"])
+def test_yaml_beyond_this_reader_is_told_by_its_line(value):
+    with pytest.raises(ValueError, match="line 2: "):
+        effective.agent_settings(f"a: b\nno_proxy: {value}\n")

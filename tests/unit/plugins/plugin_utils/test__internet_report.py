@@ -1,0 +1,398 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked about the Internet, what becomes of the answers, and what is advised."""
+
+import json
+
+import pytest
+from ansible_collections.determined.network.plugins.plugin_utils import (
+    _advice,
+    _internet_checks,
+    _proxy_ways,
+    _text_report,
+    _verification,
+)
+from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
+from clusters import DEMO, SMALL, build
+
+SERVICES = [
+    {"host": "registry.example.com", "ports": 443, "purpose": "registry"},
+    {"host": "packages.example.com", "ports": "80,443,9000"},
+    {"host": "192.0.2.200", "ports": 22},
+    {"host": "198.51.100.0/24", "ports": 443},
+]
+RUN = {"hosts": list(SMALL), "sweep": "full", "seed": 1, "sample_size": 64, "max_peers": 0}
+
+
+def plan(services=SERVICES, hosts=SMALL, scope=None):
+    return _internet_checks.plan(build(hosts, services=services), frozenset(scope or hosts))
+
+
+def test_the_plan():
+    found = plan()
+    assert [(one["host"], one["port"], one["scheme"], one["purpose"]) for one in found["targets"]] == [
+        ("registry.example.com", 443, "https", "registry"),
+        ("packages.example.com", 80, "http", "resource"),
+        ("packages.example.com", 443, "https", "resource"),
+        ("packages.example.com", 9000, "tcp", "resource"),
+        ("192.0.2.200", 22, "tcp", "resource"),
+    ]
+    assert found["cluster"] == [
+        {"name": "master", "group": "master", "address": "192.0.2.10", "port": 8080},
+        {"name": "agent1", "group": "agents", "address": "192.0.2.21"},
+        {"name": "agent2", "group": "agents", "address": "192.0.2.22"},
+    ]
+    assert found["hosts"] == {
+        "master": {"reaches": ["agents"], "outside": False},
+        "agent1": {"reaches": ["master", "agents"], "outside": True},
+        "agent2": {"reaches": ["master", "agents"], "outside": True},
+    }
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_scheme_may_be_said():
+    (target,) = plan([{"host": "a.example.com", "ports": 5000, "scheme": "https", "path": "/x"}])["targets"]
+    assert (target["scheme"], target["path"]) == ("https", "/x")
+
+
+def test_of_many_ports_some_are_tried():
+    ports = [target["port"] for target in plan([{"host": "a.example.com", "ports": "1000-1999"}])["targets"]]
+    assert len(ports) == _internet_checks.MOST_PORTS and ports[0] == 1000 and ports[-1] == 1999
+
+
+def test_hosts_outside_the_cluster_are_asked_nothing():
+    assert set(plan(hosts=DEMO)["hosts"]) == {"master", "agent1", "agent2", "agent3"}
+    assert set(plan(hosts=DEMO, scope=["agent1", "laptop"])["hosts"]) == {"agent1"}
+
+
+def seen(state="open", **more):
+    good = {"via": "", "state": state, "step": "http", "blame": "", "reason": "it answers 200 OK", "attempts": 1}
+    return {**good, **more}
+
+
+def answers(found, **by_port):
+    """A host's answers for a plan: all is well, except at some ports."""
+    targets = [{**seen(), "port": one["port"], **by_port.get(f"p{one['port']}", {})} for one in found["targets"]]
+    return {"targets": targets, "bypass": {"places": [], "findings": [], "problems": []}}
+
+
+def report(results, hosts=SMALL, services=SERVICES, scope=None):
+    cluster = build(hosts, services=services)
+    run = {**RUN, "hosts": list(scope or hosts), "internet": results}
+    return json.loads(json.dumps(_verification.report(cluster.to_dict(), run, {})))
+
+
+def cells(found, requirement, source="agent1"):
+    return [cell for cell in found["checks"] if (cell["requirement"], cell["source"]) == (requirement, source)]
+
+
+def all_well():
+    return {name: answers(plan()) for name in SMALL}
+
+
+def test_all_is_well():
+    found = report(all_well())
+    verdicts = {cell["verdict"] for cell in found["checks"] if "via" in cell}
+    assert verdicts == {"correct"}
+    (one,) = cells(found, "registry_access")
+    assert one == {
+        "requirement": "registry_access",
+        "source": "agent1",
+        "destination": "registry.example.com",
+        "address": "",
+        "family": "",
+        "protocol": "tcp",
+        "ports": "443",
+        "expected": "open",
+        "observed": "open",
+        "verdict": "correct",
+        "wrong_ports": "",
+        "evidence": "directly: it answers 200 OK",
+        "via": "",
+        "step": "http",
+        "blame": "",
+    }
+    assert [cell["destination"] for cell in cells(found, "agents_to_services")] == [
+        "registry.example.com",
+        "packages.example.com",
+        "192.0.2.200",
+    ]
+    assert found["run"]["not_verified"] == []
+    advice = [cell["evidence"] for cell in found["checks"] if cell["verdict"] == "advice"]
+    text = "not checked: 198.51.100.0/24 is a network, and nothing says which of its addresses answers"
+    assert advice.count(text) == 2
+
+
+def test_wrong_ports_and_whose_fault_it_is():
+    results = all_well()
+    closed = seen("refused", step="connect", blame="target", reason="nothing listens there", attempts=3)
+    results["agent1"] = answers(plan(), p9000=closed)
+    (_address, cell) = sorted(cells(report(results), "resource_access"), key=lambda one: one["destination"])
+    assert (cell["verdict"], cell["observed"], cell["wrong_ports"]) == ("wrong", "refused", "9000")
+    assert cell["evidence"] == (
+        "directly, connecting: nothing listens there, to blame is the target, "
+        "see whether the service runs, and at this port"
+    )
+
+
+SENTENCES = [
+    (
+        seen("proxy_credentials", via="p:1", step="proxy", blame="proxy", reason="it refuses the credentials (407)"),
+        "through the proxy p:1, at the proxy: it refuses the credentials (407), to blame is the proxy, "
+        "mend proxy_username and proxy_password",
+    ),
+    (
+        seen("refused", via="p:1", step="connect", blame="proxy", reason="nothing listens there"),
+        "through the proxy p:1, connecting to the proxy: nothing listens there, to blame is the proxy, "
+        "see whether proxy_https and proxy_http name a proxy that runs, and whether this host may reach it",
+    ),
+    (
+        seen("certificate_expired", via="p:1", step="tls", blame="proxy", reason="certificate has expired"),
+        "through the proxy p:1, in the TLS handshake with the proxy: certificate has expired, to blame is the proxy, "
+        "have the certificate renewed",
+    ),
+    (
+        seen("certificate_expired", via="p:1", step="tls", blame="target", reason="certificate has expired"),
+        "through the proxy p:1, in the TLS handshake with the target: certificate has expired, "
+        "to blame is the target, have the certificate renewed",
+    ),
+    (
+        seen("rejected", step="connect", blame="host", reason="this host's own firewall"),
+        "directly, connecting: this host's own firewall, to blame is agent1 itself, "
+        "look for the firewall that rejects it",
+    ),
+    (
+        seen("timeout", via="p:1", step="proxy", blame="proxy_or_target", reason="no answer within 10 seconds"),
+        "through the proxy p:1, at the proxy: no answer within 10 seconds, "
+        "to blame is the proxy, or the target behind it",
+    ),
+]
+
+
+@pytest.mark.parametrize("one, sentence", SENTENCES)
+def test_sentences(one, sentence):
+    results = all_well()
+    results["agent1"] = answers(plan(), p443=one)
+    (cell,) = cells(report(results), "registry_access")
+    assert (cell["verdict"], cell["observed"], cell["evidence"]) == ("wrong", one["state"], sentence)
+    assert (cell["via"], cell["step"], cell["blame"]) == (one["via"], one["step"], one["blame"])
+
+
+def test_what_went_well_at_a_later_attempt_is_flaky():
+    results = all_well()
+    results["agent1"] = answers(plan(), p443=seen(attempts=2))
+    (cell,) = cells(report(results), "registry_access")
+    assert cell["verdict"] == "flaky" and cell["evidence"].startswith("failed at first, and at attempt 2 did not")
+
+
+@pytest.mark.parametrize(
+    "result, words",
+    [
+        (None, "agent1 gave no answer: unreachable"),
+        ({"failed": True, "msg": "no Python"}, "agent1 could not ask: no Python"),
+        ({"targets": [seen()]}, "agent1 gave no answer"),
+    ],
+)
+def test_a_host_that_did_not_answer_is_an_error_and_never_right(result, words):
+    results = all_well()
+    if result is None:
+        del results["agent1"]
+    else:
+        results["agent1"] = result
+    found = report(results)
+    (cell,) = [one for one in cells(found, "resource_access") if one["destination"] == "packages.example.com"]
+    assert (cell["verdict"], cell["observed"]) == ("error", "unknown") and words in cell["evidence"]
+    assert {one["verdict"] for one in cells(found, "proxy_bypass")} == {"error"}
+
+
+FINDING = {
+    "place": "/etc/environment",
+    "clients": ["urllib", "curl"],
+    "group": "master",
+    "hosts": ["192.0.2.10"],
+    "count": 3,
+    "variable": "no_proxy",
+}
+
+
+def test_cluster_traffic_through_a_proxy_is_wrong():
+    results = all_well()
+    results["agent1"]["bypass"] = {"places": ["/etc/environment"], "findings": [FINDING], "problems": []}
+    found = {cell["destination"]: cell for cell in cells(report(results), "proxy_bypass")}
+    assert {name: (cell["verdict"], cell["expected"], cell["observed"]) for name, cell in found.items()} == {
+        "master": ("wrong", "direct", "proxy"),
+        "agent2": ("correct", "direct", "direct"),
+    }
+    assert found["master"]["evidence"].startswith(
+        "urllib, curl would go through the proxy: in /etc/environment, no_proxy does not cover 192.0.2.10 and 2 more; "
+    )
+    assert found["agent2"]["evidence"] == "no_proxy covers it wherever a proxy is set: /etc/environment"
+
+
+def test_a_file_that_cannot_be_read_is_an_error():
+    results = all_well()
+    results["agent1"]["bypass"]["problems"] = ["/etc/determined/agent.yaml: line 2: this way"]
+    found = cells(report(results), "proxy_bypass")
+    assert {cell["verdict"] for cell in found} == {"error"}
+    assert "could not read /etc/determined/agent.yaml: line 2" in found[0]["evidence"]
+
+
+@pytest.mark.parametrize(
+    "services, text",
+    [
+        ([], "not checked: determined_services names none"),
+        (SERVICES[1:2], "not checked: determined_services names none with the purpose registry"),
+    ],
+)
+def test_rows_without_a_service_are_told(services, text):
+    found = report({name: answers(plan(services)) for name in SMALL}, services=services)
+    assert (text, "registry_access") in {(one["evidence"].split(" with")[0] if not services else one["evidence"],
+                                          one["requirement"]) for one in found["checks"]}  # fmt: skip
+
+
+# --- advice -----------------------------------------------------------------------------------------
+
+
+def cloud(provider="aws", external=(), known=True, egress=True, reason=""):
+    return {
+        "provider": provider,
+        "external": list(external),
+        "known": known,
+        "reason": reason,
+        "egress": egress,
+        "egress_to": "registry.example.com:443" if egress else "",
+    }
+
+
+CLOUDS = [
+    (cloud(external=["203.0.113.9"]), "open", "has a public IP address, and reaches registry.example.com:443 directly"),
+    (
+        cloud("gcp"),
+        "open",
+        "has no external IP address, and reaches registry.example.com:443 directly all the same: some NAT serves it",
+    ),
+    (
+        cloud("gcp", egress=False),
+        "no_route",
+        "has no external IP address, and reaches no service outside directly: give the instance an external IP "
+        "address, or configure a Cloud NAT for its VPC",
+    ),
+    (
+        cloud(egress=False),
+        "no_route",
+        "has no public IP address, and reaches no service outside directly: give the instance a public IP address and "
+        "configure an Internet Gateway for its VPC",
+    ),
+    (
+        cloud(external=["203.0.113.9"], egress=False),
+        "no_route",
+        "has a public IP address, and reaches no service outside directly: configure an Internet Gateway for its VPC, "
+        "and a route to it",
+    ),
+    (
+        cloud(known=False, reason="its metadata service does not answer"),
+        "open",
+        "whether it has a public IP address is not known: its metadata service does not answer, and reaches "
+        "registry.example.com:443 directly",
+    ),
+    (
+        cloud(egress=None),
+        "unknown",
+        "has no public IP address; determined_services names nothing outside by which its way out could be tried",
+    ),
+]
+
+
+@pytest.mark.parametrize("instance, observed, text", CLOUDS)
+def test_what_instances_are_advised(instance, observed, text):
+    (cell,) = _advice.cloud_cells({"agent1": {"cloud": instance}})
+    row = {"aws": "cloud_aws_egress", "gcp": "cloud_gcp_egress"}[instance["provider"]]
+    assert (cell["requirement"], cell["verdict"], cell["observed"]) == (row, "advice", observed)
+    assert cell["evidence"] == text
+    assert cell["address"] == ", ".join(instance["external"])
+
+
+def test_a_proxy_that_works_spares_the_way_out():
+    result = {"cloud": cloud(egress=False), "targets": [seen(via="p:1")]}
+    (cell,) = _advice.cloud_cells({"agent1": result})
+    assert cell["evidence"].endswith("as long as everything goes through the proxy, which works, it does not need that")
+
+
+@pytest.mark.parametrize("result", [{}, {"cloud": None}, {"cloud": {"provider": ""}}, {"skipped": True}])
+def test_off_the_clouds_nothing_is_said(result):
+    assert list(_advice.cloud_cells({"agent1": result})) == []
+
+
+def test_the_same_advice_for_many_hosts_is_said_once():
+    results = all_well()
+    for name in ("agent1", "agent2"):
+        results[name]["cloud"] = cloud(egress=False)
+    lines = [line for line in _text_report.render(report(results), "r.json") if "cloud_aws_egress" in line]
+    assert len(lines) == 1 and "advice: agent1, agent2: has no public IP address" in lines[0]
+
+
+def knows(*pairs):
+    return {
+        Pair(source, destination, address, "tcp"): Knowledge(milliseconds=time)
+        for source, destination, address, time in pairs
+    }
+
+
+def test_agents_far_from_the_master_are_advised():
+    known = knows(
+        ("agent1", "master", "192.0.2.10", 31.4),
+        ("master", "agent1", "192.0.2.21", 25.06),
+        ("agent2", "master", "192.0.2.10", 40.0),  # one slow answer is no distance
+        ("master", "agent2", "192.0.2.22", 0.4),
+        ("agent1", "agent2", "192.0.2.22", 99.0),
+    )
+    (cell,) = _advice.distance_cells(build(SMALL), known)
+    assert (cell["requirement"], cell["source"], cell["destination"]) == ("same_network", "agent1", "master")
+    assert (cell["verdict"], cell["observed"]) == ("advice", "25.1 ms")
+
+
+# --- the variables of the proxy ---------------------------------------------------------------------
+
+
+def test_the_ways_of_workloads():
+    variables = {
+        "http": "http://proxy.example.com:3128",
+        "https": "https://u%40:p%3A@[2001:db8::1]",
+        "username": None,
+        "password": None,
+        "no_proxy": None,
+        "no_proxy_extra": [".example.org"],
+    }
+    assert _proxy_ways.proxy_ways(variables) == {
+        "proxies": [
+            {"serves": "http", "scheme": "http", "host": "proxy.example.com", "port": 3128},
+            {
+                "serves": "https",
+                "scheme": "https",
+                "host": "2001:db8::1",
+                "port": 443,
+                "authorization": "Basic dUA6cDo=",
+            },
+        ],
+        "no_proxy": ".example.org",
+    }
+
+
+def test_no_proxy_at_all():
+    empty = dict.fromkeys(["http", "https", "username", "password", "no_proxy", "no_proxy_extra"])
+    assert _proxy_ways.proxy_ways(empty) == {"proxies": [], "no_proxy": ""}
+    assert _proxy_ways.proxy_ways({"username": "u", "password": "p"})["proxies"] == []
+
+
+def test_the_list_of_the_user_stands_in_place_of_the_extra_one():
+    ways = _proxy_ways.proxy_ways({"no_proxy": ["a.example.com", "b"], "no_proxy_extra": ["c"]})
+    assert ways["no_proxy"] == "a.example.com,b"
+
+
+def test_every_problem_is_told_and_no_secret():
+    variables = {"http": "proxy:3128", "https": "socks5://u:topsecret@p:1", "username": "u:v", "password": "topsecret"}
+    with pytest.raises(ValueError) as told:
+        _proxy_ways.proxy_ways(variables)
+    assert "proxy_http" in str(told.value) and "proxy_https" in str(told.value)
+    assert "topsecret" not in str(told.value)
