@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import contextlib
 import os
 
 from ansible_collections.determined.network.plugins.module_utils import (
@@ -136,6 +137,8 @@ def wanted_settings(params):
 def _registry_names(services):
     """[{host, ports}] -> how images name each registry, the names of its folders below Docker's certs.d."""
     for service in services:
+        if not isinstance(service.get("host"), str) or "ports" not in service:
+            raise ValueError("%r has no host and ports" % (service,))
         host = "[%s]" % service["host"] if service["host"].count(":") > 1 else service["host"]
         if "/" not in host:  # a network has no certificate
             for first, last in _ports.parse_ports(service["ports"]):
@@ -160,15 +163,20 @@ def write(plan, record, folders, runner):
         return
     # First what is needed to undo it: should the host stop in between, nothing is lost.
     before = _proxy_record.dump(record, folders)
-    _proxy_files.write_record(_proxy_record.dump(dict(record, **plan.record), folders) or before)
+    _proxy_files.write_record(_proxy_record.dump(dict(record, **plan.record), folders))
     try:
         with _proxy_files.all_or_nothing(plan.steps) as made:
             _proxy_host.make_effective(plan.steps, runner)
             left = _proxy_files.remove_folders(set(folders) - used_folders(plan.record))
-            kept = sorted((set(folders) & used_folders(plan.record)) | set(left) | set(made))
+            kept = (set(folders) & used_folders(plan.record)) | set(left) | set(made)
             _proxy_files.write_record(_proxy_record.dump(plan.record, kept))
+    except _proxy_files.Unrestored:
+        raise  # the record that knows old and new stays
     except BaseException:
         _proxy_files.write_record(before)
+        back = [step._replace(before=step.after, after=step.before) for step in plan.steps]
+        with contextlib.suppress(_proxy_files.FileProblem):  # that one of them fails may be why all this happens
+            _proxy_host.make_effective(back, runner)
         raise
 
 

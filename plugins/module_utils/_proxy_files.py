@@ -23,6 +23,10 @@ class FileProblem(Exception):
     """A file that cannot be read or written; the text says which and why."""
 
 
+class Unrestored(Exception):
+    """A change failed and could not be undone; the text says what is left of it."""
+
+
 def read(path):
     """-> State, or None where there is no file. A link is followed. Raises FileProblem."""
     try:
@@ -49,7 +53,11 @@ def write(path, state):
                 os.unlink(place)
             return []
         folders = make_folders(os.path.dirname(place))
-        _replace(place, state)
+        try:
+            _replace(place, state)
+        except BaseException:
+            remove_folders(folders)
+            raise
         return folders
     except OSError as problem:
         raise FileProblem("%s cannot be written: %s" % (path, problem.strerror)) from problem
@@ -111,17 +119,24 @@ def _copy_label(place, temporary):
 @contextlib.contextmanager
 def all_or_nothing(steps):
     """Write the steps (Step of _proxy_record) -> the folders made. If that or what follows in the block fails, put
-    back what was there."""
+    back what was there; FileProblem names what could not be put back."""
     done, folders = [], []
     try:
         for step in steps:
-            done.append(step)
             folders += write(step.path, step.after)
+            done.append(step)
         yield folders
-    except BaseException:
+    except BaseException as reason:
+        lost = []
         for step in reversed(done):
-            write(step.path, step.before)
+            try:
+                write(step.path, step.before)
+            except FileProblem as problem:
+                lost.append(str(problem))
         remove_folders(folders)
+        if lost:
+            left = "%s; and of what had changed, not all could be put back: %s" % (reason, "; ".join(lost))
+            raise Unrestored(left) from reason
         raise
 
 

@@ -68,7 +68,10 @@ def _docker_release(runner):
 def make_effective(steps, runner):
     """Run what turns changed files (Steps) into settings: the trust store's program, and systemd's reload."""
     for program in sorted({step.program for step in steps if step.program}):
-        _run(runner, program)
+        gone = any(step.after is None for step in steps if step.program == program)
+        # Only so it takes away its links to what is gone. (Red Hat's update-ca-trust makes everything anew each time.)
+        options = ("--fresh",) if gone and program == "update-ca-certificates" else ()
+        _run(runner, program, *options)
     if os.path.isdir(_SYSTEMD) and any(step.path.startswith(targets.UNITS + "/") for step in steps):
         _run(runner, "systemctl", "daemon-reload")
 

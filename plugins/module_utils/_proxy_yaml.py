@@ -38,9 +38,7 @@ _SIMPLE_ESCAPES = dict(
 )
 _BLOCK_HEADER = re.compile(r"[|>][+-]?(?= *(?: #.*)?$)")
 _TAIL = re.compile(r"(?: *| +#.*)\Z")
-_FLOW_PLAIN = re.compile(
-    r"[A-Za-z0-9_./+~-](?:[A-Za-z0-9_./+~=@%;()$^<-]|:(?=[A-Za-z0-9_./+~-])| +(?=[A-Za-z0-9_./+~-]))*"
-)
+_FLOW_PLAIN = re.compile(r"[\w./+~-](?:[\w./+~=@%;()$^<#'\"-]|:(?=[\w./+~-])| +(?=[\w./+~-]))*")
 # YAML 1.2.2, section 5.1, less the line breaks that only some readers know.
 _UNREADABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _MAX_DEPTH = 50
@@ -102,6 +100,7 @@ class _Reader(object):
     def __init__(self, lines):
         self.lines = lines
         self.at = 0  # the line that is read next
+        self.end = 0  # behind the last line that belongs to what was read; comments and empty lines may follow
         self.depth = 0
 
     def fail(self, reason, line=None):
@@ -156,7 +155,7 @@ class _Reader(object):
                 self.fail("the key %s stands here a second time" % key)
             seen.add(key)
             node, tail = self.value(line, found.end(), indent, dash_allowed=True)
-            entries.append(Entry(key, node, first, self.at, indent, tail))
+            entries.append(Entry(key, node, first, self.end, indent, tail))
         return tuple(entries)
 
     def sequence(self, indent):
@@ -177,7 +176,7 @@ class _Reader(object):
                 self.lines[first] = line
             else:
                 node, _unused = self.value(line, indent + 1, indent, dash_allowed=False)
-            items.append(Item(node, first, self.at, indent))
+            items.append(Item(node, first, self.end, indent))
         return tuple(items)
 
     def collection(self, indent):
@@ -203,6 +202,7 @@ class _Reader(object):
         content = rest.lstrip(" ")
         if not content or (content.startswith("#") and rest.startswith(" ")):
             self.at += 1
+            self.end = self.at
             return self.below(indent, dash_allowed), rest
         start += len(rest) - len(content)
         if content[0] in "|>":
@@ -235,6 +235,7 @@ class _Reader(object):
         if not _TAIL.match(tail):
             self.fail("%r follows the value" % tail.strip())
         self.at += 1
+        self.end = self.at
         return tail
 
     # --- scalars -----------------------------------------------------------------------------------
@@ -303,10 +304,9 @@ class _Reader(object):
         end = self.at
         while end > first and not self.lines[end - 1].strip(" "):
             end -= 1
-        self.at = end
+        self.at = self.end = end
         if self.skip() > indent:
             self.fail("indented less than the text above it, and more than its key")
-        self.at = end
         return Node(BLOCK, tuple(self.lines[first:end]))
 
     # --- flow collections --------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def with_chunks(text, wanted):
     """
     lines = text.split("\n")
     entries = [entry for entry in yaml.read(text) if entry.key in wanted]
-    place = entries[-1].last if entries else _end(lines)
+    place = entries[-1].last if entries else _end(lines, text)
     new = [line for key, chunk in wanted.items() if chunk and key not in {e.key for e in entries} for line in chunk]
     _insert(lines, place, new)
     for entry in reversed(entries):
@@ -52,8 +52,19 @@ def set_keys(text, values):
     return with_chunks(text, wanted)
 
 
-def _end(lines):
-    return len(lines) - 1 if lines[-1] == "" else len(lines)
+def _end(lines, text):
+    """The line before which something new at the end of the file goes."""
+    if lines[-1] == "":
+        return len(lines) - 1
+    # A block of text as the file's last value would change if its last line got an end.
+    entries = yaml.read(text)
+    return entries[-1].first if entries and _ends_in_block(entries[-1].node) else len(lines)
+
+
+def _ends_in_block(node):
+    while node.kind in (yaml.MAPPING, yaml.SEQUENCE):
+        node = node.value[-1].node
+    return node.kind == yaml.BLOCK
 
 
 def _insert(lines, place, new):
@@ -93,7 +104,7 @@ def set_task_variables(text, variables):
     entry, found = _find("\n".join(lines))
     if found is None:
         if entry is None:
-            _insert(lines, _end(lines), _block(variables, 0))
+            _insert(lines, _end(lines, "\n".join(lines)), _block(variables, 0))
         elif entry.node.kind == yaml.EMPTY:
             lines[entry.first : entry.last] = _block(variables, 0)
         else:

@@ -82,21 +82,11 @@ options:
   registries:
     description:
       - Registries for which dockerd shall trust O(ca_certificate) at once, without a restart.
+      - Dictionaries with C(host) and C(ports), such as V(443,5000), as the lookup P(determined.network.cluster#lookup)
+        has them among its services; other keys do not count.
     type: list
     elements: dict
     default: []
-    suboptions:
-      host:
-        description: Its name or address.
-        type: str
-        required: true
-      ports:
-        description: Its ports, such as V(443,5000).
-        type: str
-        required: true
-      purpose:
-        description: Not used; so that what the lookup P(determined.network.cluster#lookup) says can be handed on.
-        type: str
   targets:
     description: Where to write. V(all) stands for everything that is installed and fits O(roles).
     type: list
@@ -240,16 +230,7 @@ def main():
             "no_proxy": {"type": "list", "elements": "str", "default": []},
             "stable_no_proxy": {"type": "list", "elements": "str"},
             "ca_certificate": {"type": "str"},
-            "registries": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "host": {"type": "str", "required": True},
-                    "ports": {"type": "str", "required": True},
-                    "purpose": {"type": "str"},
-                },
-            },
+            "registries": {"type": "list", "elements": "dict", "default": []},
             "targets": {"type": "list", "elements": "str", "choices": TARGETS, "default": ["all"]},
             "docker_method": {"type": "str", "choices": ["auto", "drop_in", "daemon_json"], "default": "auto"},
             "task_environment": {"type": "str", "choices": ["write", "print"], "default": "write"},
@@ -270,6 +251,8 @@ def main():
         )
     except _proxy_files.FileProblem as problem:
         module.fail_json(msg="%s. Every file is as it was before this task." % str(problem).rstrip("."))
+    except _proxy_files.Unrestored as problem:
+        module.fail_json(msg="%s. Run this again when that is mended: it knows how the files were." % problem)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,338 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster whose only way out is a proxy: what is needed passes it, and what stays inside never does.
+
+The tests run in their order: nothing, bad input, the first change, what works by it, later changes, removal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from ._proxy_world import CLUSTER, IMAGE, INDEX, REGISTRY, USERS, World, changes
+
+AGENTS = ("agent1", "agent2")
+OUTSIDE = f"{REGISTRY}:5000/{IMAGE}"
+RESTARTED = re.compile(r"^changed: \[(\w+)\]", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def world():
+    with World() as made:
+        made.before = made.snapshot()
+        yield made
+
+
+def asked(world, action):
+    """What squid was asked for while something happens."""
+    before = len(world.log())
+    result = action()
+    return world.log()[before:], result
+
+
+def succeed(done):
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_nothing_works_and_nothing_changes_without_a_description(world):
+    for agent in AGENTS:
+        assert world.run(agent, "docker", "pull", OUTSIDE).returncode != 0
+        assert not world.connects(agent, world.addresses["far"][0], 5000)
+    world.inventory()
+    succeed(world.configure())
+    assert changes(world.before, world.snapshot()) == {host: [] for host in CLUSTER}
+
+
+def test_all_bad_input_is_refused_before_the_first_change(world):
+    world.shell("agent1", "printf 'a: 1\\nb: [2\\nc: 3\\n' >/etc/determined/agent.yaml")
+    world.shell(
+        "agent2", 'cp -p /etc/docker/daemon.json /root/; printf \'{"a": 1,\\n "b" 2}\' >/etc/docker/daemon.json'
+    )
+    before = world.snapshot()
+    try:
+        world.describe(
+            proxy_http="192.0.2.1:3128",
+            proxy_https="socks5://192.0.2.1:1080",
+            proxy_ftp="ftp://192.0.2.1",
+            proxy_no_proxy_extra=["exämple.com"],
+            proxy_ca_certificate=str(world.folder / "far.key"),
+        )
+        done = world.configure()
+        assert done.returncode != 0
+        said = " ".join(done.stdout.split())
+        for words in (
+            "6 problems; nothing was changed",
+            "proxy_http: the URL has no scheme",
+            "proxy_https: the scheme 'socks5' is unknown",
+            "proxy_ftp: the scheme 'ftp' is unknown",
+            "proxy_no_proxy: 'exämple.com' is no name",
+            "proxy_ca_certificate: block 1 is a private key",
+            "/etc/determined/agent.yaml, line 3: a bracket above is not closed",
+            "/etc/docker/daemon.json, line 2: Expecting ':' delimiter",
+        ):
+            assert words in said, words
+        world.describe(proxy_http="http://somebody:else@192.0.2.1:3128", proxy_ca_certificate="/nowhere.pem")
+        done = world.configure("--limit", "master")
+        said = " ".join(done.stdout.split())
+        assert done.returncode != 0
+        assert "its URL carries credentials, and they differ from proxy_username and proxy_password" in said
+        assert "'/nowhere.pem': no certificate in PEM form" in said
+        assert USERS["cluster"] not in done.stdout and "else@" not in done.stdout
+        # One host's broken file stops the others as well.
+        world.describe()
+        assert world.configure("--limit", "master,agent1").returncode != 0
+        assert changes(before, world.snapshot()) == {host: [] for host in CLUSTER}
+    finally:
+        world.shell("agent2", "mv /root/daemon.json /etc/docker/daemon.json")
+        from ._proxy_world import AGENT_YAML
+
+        world.write("agent1", "/etc/determined/agent.yaml", AGENT_YAML)
+    assert changes(world.before, world.snapshot()) == {host: [] for host in CLUSTER}
+
+
+def test_check_mode_tells_exactly_what_the_first_change_does(world):
+    world.describe({"agent2": {"proxy_docker_method": "daemon_json"}})
+    pids = {agent: (world.pid(agent, "docker"), world.pid(agent, "determined-agent")) for agent in AGENTS}
+    check = world.configure("--check", "--diff")
+    succeed(check)
+    assert changes(world.before, world.snapshot()) == {host: [] for host in CLUSTER}
+    assert pids == {agent: (world.pid(agent, "docker"), world.pid(agent, "determined-agent")) for agent in AGENTS}
+    done = world.configure("--diff")
+    succeed(done)
+
+    def shown(text):
+        return re.findall(r"^(?:[-+].*|(?:changed|ok): .*)$", text.split("RUNNING HANDLER")[0], re.MULTILINE)
+
+    assert sorted(shown(check.stdout)) == sorted(shown(done.stdout))
+    for text in (check.stdout, done.stdout):
+        for secret in ("p%40", "p%2540", "not-for-the-diff", "NCCL_DEBUG"):
+            assert secret not in text
+        assert "http://********@" in text
+    predicted = {re.sub(r".*: ", "", line) for line in shown(check.stdout) if re.match(r"[-+]{3} ", line)}
+    made = {path for paths in changes(world.before, world.snapshot()).values() for path in paths}
+    # Beside them: folders, the trust store that a program makes, and our record.
+    assert predicted <= made
+    others = {path for path in made - predicted if not path.endswith(("/certs.d", ".service.d", ":5000"))}
+    assert {path for path in others if not path.startswith(("/etc/ssl/certs", "/var/lib/determined-network"))} == set()
+
+    # The agent was restarted, dockerd was not, and that is said.
+    for agent in AGENTS:
+        assert world.pid(agent, "docker") == pids[agent][0]
+        assert world.pid(agent, "determined-agent") != pids[agent][1]
+        assert re.search(rf"docker, containerd on {agent} still\s+run with the proxy\s+settings of before", done.stdout)
+    restarts = done.stdout.split("RUNNING HANDLER")[1].split("TASK")[0]
+    assert sorted(RESTARTED.findall(restarts)) == sorted(CLUSTER)
+
+
+def test_a_second_run_changes_nothing_and_restarts_nothing(world):
+    before = world.snapshot()
+    pids = [world.pid(agent, "determined-agent") for agent in AGENTS]
+    done = world.configure(proxy_restart_docker=True)
+    assert re.findall(r"changed=(\d+)", succeed(done)) == ["0", "0", "0"]
+    assert "RUNNING HANDLER" not in done.stdout
+    assert changes(before, world.snapshot()) == {host: [] for host in CLUSTER}
+    assert pids == [world.pid(agent, "determined-agent") for agent in AGENTS]
+
+
+def test_what_the_files_say(world):
+    from ._proxy_world import AGENT_YAML, MASTER_YAML
+
+    gate = world.addresses["gate"][0]
+    for agent in AGENTS:
+        text = world.shell(agent, "cat /etc/determined/agent.yaml")
+        found, old = yaml.safe_load(text), yaml.safe_load(AGENT_YAML)
+        assert found["http_proxy"] == found["https_proxy"]
+        assert found["http_proxy"].startswith("http://cluster:p%2540%40%3A%2F%23%24%27%22%5C%20%26%3B%60x@" + gate)
+        assert {*CLUSTER, "localhost", "127.0.0.1", "169.254.169.254"} <= set(found["no_proxy"].split(","))
+        assert set(found) - set(old) == {"http_proxy", "https_proxy"}
+        assert {key: value for key, value in found.items() if "_proxy" not in key} == {
+            key: value for key, value in old.items() if "_proxy" not in key
+        }
+        kept = [line for line in text.splitlines() if "_proxy" not in line]
+        assert kept == [line for line in AGENT_YAML.splitlines() if "_proxy" not in line]
+        assert "# kept for the old cluster" in text
+    master = yaml.safe_load(world.shell("master", "cat /etc/determined/master.yaml"))
+    variables = master["task_container_defaults"]["environment_variables"]
+    assert variables[0] == "NCCL_DEBUG=INFO"
+    values = dict(item.split("=", 1) for item in variables[1:])
+    assert len(values) == len(variables) - 1 == 6
+    assert all(values[name] == values[name.upper()] for name in ("http_proxy", "https_proxy", "no_proxy"))
+    assert master["db"] == yaml.safe_load(MASTER_YAML)["db"]
+    assert "# asked for" in world.shell("master", "cat /etc/determined/master.yaml")
+
+
+def test_credentials_are_roots_alone(world):
+    holding = "grep -rlE 'p%2540|p%40' /etc /var/lib/determined-network"
+    for host in CLUSTER:
+        found = world.shell(host, f"{holding} | xargs stat -c '%a %U %n'").splitlines()
+        assert len(found) >= 6
+        assert {tuple(line.split()[:2]) for line in found} == {("600", "root")}
+    # What a unit's Environment= held, this would show to everybody.
+    said = succeed(world.ssh("agent1", "systemctl show docker determined-agent; cat /etc/systemd/system/*/zz-*.conf"))
+    assert "EnvironmentFile" in said and "p%2540" not in said
+    # Nobody is locked out of their tools by files they cannot read.
+    for command in ("apt-cache policy bash", "git config --list || test $? = 0", "pip config list", "bash -lc true"):
+        succeed(world.ssh("agent1", command))
+    assert "http_proxy=http://cluster:p%2540" in succeed(world.ssh("agent1", "env"))
+
+
+def test_dockerd_pulls_through_the_proxy_and_from_the_master_past_it(world):
+    inside = f"{world.addresses['master'][0]}:5000/{IMAGE}"
+    for agent in AGENTS:
+        agent_pid = world.pid(agent, "determined-agent")
+        world.shell(agent, "systemctl restart docker")
+        assert world.pid(agent, "determined-agent") != agent_pid, "determined-agent.service requires docker.service"
+        lines, done = asked(world, lambda agent=agent: world.run(agent, "docker", "pull", OUTSIDE))
+        succeed(done)
+        assert any(f"CONNECT {REGISTRY}:5000 cluster" in line for line in lines)
+        assert all(f" {world.addresses[agent][0]} " in line for line in lines)
+        lines, done = asked(world, lambda agent=agent: world.run(agent, "docker", "pull", inside))
+        succeed(done)
+        assert lines == []
+    # By the environment on one host and by its file on the other.
+    assert "HTTPS_PROXY" in world.variables_of("agent1", "docker")
+    assert "HTTPS_PROXY" not in world.variables_of("agent2", "docker")
+    assert set(json.loads(world.shell("agent2", "cat /etc/docker/daemon.json"))) == {"insecure-registries", "proxies"}
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_apt_and_pip_fetch_through_the_proxy(world, agent):
+    world.write(agent, "/etc/apt/sources.list.d/test.list", f"deb [trusted=yes] http://{INDEX}/apt ./\n")
+    try:
+        update = "apt-get update -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/test.list -o Dir::Etc::sourceparts=-"
+        # As a service would: without a login's environment.
+        lines, _unused = asked(
+            world, lambda: world.shell(agent, f"env -i PATH=$PATH sh -c '{update} && apt-get install -y tiny'")
+        )
+        assert [line for line in lines if f"GET http://{INDEX}/apt/" in line and "tiny.deb cluster" in line]
+        world.shell(agent, "dpkg -s tiny && dpkg -P tiny")
+        pip = f"env -i PATH=$PATH pip download --no-cache-dir --dest /tmp/pip --index-url https://{INDEX}/simple tiny"
+        lines, _unused = asked(world, lambda: world.shell(agent, pip))
+        assert [line for line in lines if f"CONNECT {INDEX}:443 cluster" in line]
+    finally:
+        world.shell(agent, "rm -rf /etc/apt/sources.list.d/test.list /var/lib/apt/lists/*example* /tmp/pip")
+
+
+URLLIB = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode().strip())"
+REQUESTS = "import sys, requests; print(requests.get(sys.argv[1], timeout=5).text.strip())"
+CLIENTS = {
+    "curl": "curl -fsS --max-time 5 {url}",
+    "urllib": f'python3 -c "{URLLIB}" {{url}}',
+    "requests": f'python3 -c "{REQUESTS}" {{url}}',
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_clients_reach_the_cluster_past_the_proxy_and_the_rest_through_it(world, client):
+    """Over SSH and sudo, as people do, with names and addresses of both families."""
+    names = "; ".join(
+        f"grep -q ' {host}$' /etc/hosts || echo {world.addresses[host][0]} {host} >>/etc/hosts" for host in CLUSTER
+    )
+    hosts = world.shell("agent1", "cat /etc/hosts")
+    world.shell("agent1", names)
+    try:
+        for host in ("master", "agent2"):
+            four, six = world.addresses[host]
+            for place in (host, four, f"[{six}]"):
+                command = CLIENTS[client].format(url=f"'http://{place}:8080/'")
+                lines, done = asked(world, lambda command=command: world.as_at_login("agent1", command))
+                assert succeed(done).strip() == f"{host}:8080", place
+                assert lines == [], place
+        command = CLIENTS[client].format(url=f"http://{INDEX}/apt/Packages")
+        lines, done = asked(world, lambda: world.as_at_login("agent1", command))
+        assert "Package: tiny" in succeed(done)
+        assert [line for line in lines if f"GET http://{INDEX}/apt/Packages cluster" in line]
+    finally:
+        # Docker mounts this file, so it cannot be replaced.
+        world.run("agent1", "sh", "-c", "cat >/etc/hosts", text=hosts)
+
+
+def test_a_new_agent_changes_no_dockerd(world):
+    docker = "find /etc/docker /etc/systemd/system/docker.service.d /etc/systemd/system/containerd.service.d -type f"
+    script = f"{docker} | sort | xargs stat -c '%n %Y %i' && {docker} | sort | xargs sha256sum"
+    before = {agent: world.shell(agent, script) for agent in AGENTS}
+    pids = {agent: world.pid(agent, "docker") for agent in AGENTS}
+    world.describe(
+        {"agent2": {"proxy_docker_method": "daemon_json"}, "agent9": {"determined_address": "192.0.2.99"}},
+    )
+    done = world.configure(proxy_restart_docker=True)
+    succeed(done)
+    for agent in AGENTS:
+        assert "192.0.2.99" in world.shell(agent, "cat /etc/determined/agent.yaml")
+        assert world.variables_of(agent, "determined-agent")["no_proxy"].endswith("agent9,192.0.2.99")
+        assert world.shell(agent, script) == before[agent]
+        assert world.pid(agent, "docker") == pids[agent]
+        assert "docker" not in done.stdout.split("still")[0].split("RUNNING HANDLER")[-1]
+
+
+def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host_at_a_time(world):
+    """With bytes beyond ASCII, by clients that send UTF-8."""
+    pids = {agent: world.pid(agent, "docker") for agent in AGENTS}
+    world.describe(
+        {"agent1": {"proxy_restart_docker": True}, "agent2": {"proxy_docker_method": "daemon_json"}}, user="second"
+    )
+    done = world.configure()
+    succeed(done)
+    assert world.pid("agent1", "docker") != pids["agent1"]
+    assert world.pid("agent2", "docker") == pids["agent2"]
+    assert "docker, containerd on agent2" in " ".join(done.stdout.split())
+    assert "on agent1 still" not in " ".join(done.stdout.split())
+    starts = sorted(
+        [
+            float(value)
+            for name in ("ExecMainStartTimestampMonotonic",)
+            for value in [world.shell(host, f"systemctl show --property={name} --value {service}")]
+        ][0]
+        for host, service in (
+            ("master", "determined-master"),
+            ("agent1", "determined-agent"),
+            ("agent2", "determined-agent"),
+        )
+    )
+    assert len(set(starts)) == 3
+    world.shell("agent1", f"docker rmi {OUTSIDE}")
+    lines, pulled = asked(world, lambda: world.run("agent1", "docker", "pull", OUTSIDE))
+    succeed(pulled)
+    assert any(f"CONNECT {REGISTRY}:5000 second" in line for line in lines)
+    for client in ("curl", "urllib"):
+        command = CLIENTS[client].format(url=f"http://{INDEX}/apt/Packages")
+        assert "Package: tiny" in succeed(world.as_at_login("agent1", command))
+
+
+def test_a_failing_change_puts_everything_back(world):
+    world.shell(
+        "agent1",
+        "mv /usr/sbin/update-ca-certificates /root/; printf '#!/bin/sh\\nexit 3\\n' >/usr/sbin/update-ca-certificates; chmod +x /usr/sbin/update-ca-certificates",
+    )
+    before = world.snapshot()
+    try:
+        certificates = (world.folder / "ca.pem").read_text() + (world.folder / "far.pem").read_text()
+        world.describe({"agent2": {"proxy_docker_method": "daemon_json"}}, proxy_ca_certificate=certificates)
+        done = world.configure("--limit", "agent1")
+        assert done.returncode != 0
+        assert "update-ca-certificates failed" in done.stdout and "Every file is as it was" in " ".join(
+            done.stdout.split()
+        )
+        assert changes(before, world.snapshot())["agent1"] == []
+    finally:
+        world.shell("agent1", "mv /root/update-ca-certificates /usr/sbin/")
+
+
+def test_removal_gives_back_every_byte(world):
+    # Somebody adds a key of their own in the meantime: theirs stays, ours goes.
+    world.shell("agent1", "echo 'agent_id: gpu-1 # mine' >>/etc/determined/agent.yaml")
+    succeed(world.play("remove", "--limit", ",".join(CLUSTER)))
+    from ._proxy_world import AGENT_YAML
+
+    assert world.shell("agent1", "cat /etc/determined/agent.yaml") == AGENT_YAML + "agent_id: gpu-1 # mine\n"
+    world.run("agent1", "sh", "-c", "cat >/etc/determined/agent.yaml", text=AGENT_YAML)
+    assert changes(world.before, world.snapshot()) == {host: [] for host in CLUSTER}
+    done = world.play("remove", "--limit", ",".join(CLUSTER))
+    assert re.findall(r"changed=(\d+)", succeed(done))[:2] == ["0", "0"]
+    assert "http_proxy" not in world.variables_of("agent1", "determined-agent")

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lookup of what is reached without the proxy, on inventories as they are written."""
+
+import pytest
+import yaml
+from ansible import constants
+from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.determined.network.plugins.lookup import no_proxy
+from ansible_collections.determined.network.plugins.plugin_utils import _cluster
+
+NAME = "determined.network.no_proxy"
+constants.config.initialize_plugin_configuration_definitions(
+    "lookup", NAME, yaml.safe_load(no_proxy.DOCUMENTATION)["options"]
+)
+
+HOSTS = {
+    "head": {"ansible_host": "head.example.com", "determined_address": ["192.0.2.10"]},
+    "gpu1": {"ansible_host": "192.0.2.21"},
+    "stranger": {"ansible_host": "192.0.2.66"},
+}
+GROUPS = {"determined_master": ["head"], "determined_agents": ["gpu1"], "determined_outsiders": ["stranger"]}
+
+
+def look_up(terms=(), variables=None, **options):
+    roles = _cluster.cluster_hosts(GROUPS)
+    own = {name: {"determined_address": "192.0.2.10", **values} for name, values in HOSTS.items()}
+    own["gpu1"]["determined_address"], own["stranger"]["determined_address"] = "192.0.2.21", "192.0.2.66"
+    cluster = _cluster.build_cluster(roles, own, {"services": []}, lambda names: {}).to_dict()
+    known = {"groups": GROUPS, "hostvars": HOSTS, "inventory_hostname": "gpu1", **(variables or {})}
+    plugin = no_proxy.LookupModule(loader=DataLoader(), templar=Templar(loader=DataLoader(), variables=known))
+    plugin._load_name = NAME
+    (found,) = plugin.run(list(terms), variables=known, cluster=cluster, **options)
+    return found
+
+
+def test_names_and_addresses_of_master_and_agents():
+    found = look_up()
+    assert {"head", "head.example.com", "192.0.2.10", "gpu1", "192.0.2.21"} <= set(found["no_proxy"])
+    assert not {"stranger", "192.0.2.66"} & set(found["no_proxy"])
+    assert "gpu1" not in found["stable"] and "head.example.com" in found["stable"]
+
+
+def test_variables_of_the_role_count():
+    found = look_up(variables={"proxy_no_proxy_extra": ["example.org"]})
+    assert {"example.org", ".example.org"} <= set(found["stable"])
+    assert look_up(variables={"proxy_no_proxy": ["only.this"]}) == {"no_proxy": ["only.this"], "stable": ["only.this"]}
+    assert look_up(override=["a"])["no_proxy"] == ["a"]
+
+
+def test_terms_are_refused():
+    with pytest.raises(AnsibleError):
+        look_up(terms=["x"])
