@@ -78,6 +78,7 @@ STAND_IN = {
     "no_proxy": [],
     "stable_no_proxy": None,
     "ca_certificate": None,
+    "registries": [],
 }
 
 
