@@ -16,6 +16,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import functools
 import ipaddress
 import re
 from typing import NamedTuple
@@ -52,6 +53,10 @@ def bypasses(client, no_proxy, host, port=None):
     return _RULES[client](no_proxy or "", Host(name, _address(name), port))
 
 
+# A list may name thousands of hosts, and is asked about each of them: it is taken apart once.
+_take_apart = functools.lru_cache(maxsize=64)
+
+
 def _address(text):
     try:
         return ipaddress.ip_address(text)
@@ -69,37 +74,47 @@ def _network(text):
         return None
 
 
-def _holds(network, address):
-    return network.version == address.version and address in network
+def _in_any(networks, address):
+    return any(network.version == address.version and address in network for network in networks)
 
 
-def _is_or_ends_with(name, domain):
-    return name == domain or name.endswith("." + domain)
+def _domains_of(name):
+    """ "a.b.c" -> itself and what it lies in, "b.c" and "c"."""
+    labels = name.split(".")
+    return [".".join(labels[start:]) for start in range(len(labels))]
 
 
-def _go(no_proxy, host):
-    name = host.name.rstrip(".") if host.address is None else host.name
-    if name == "localhost" or (host.address is not None and host.address.is_loopback):
-        return True
+# --- Go ---------------------------------------------------------------------------------------------
+
+
+class _GoEntries(NamedTuple):
+    """The entries of a list; ports are texts, "" for any."""
+
+    everything: bool
+    networks: tuple
+    addresses: frozenset  # of (address, port)
+    domains: frozenset  # of (domain, port): it and what lies in it
+    subdomains: frozenset  # of (domain, port): only what lies in it
+
+
+@_take_apart
+def _go_entries(no_proxy):
+    networks, addresses, domains, subdomains = [], set(), set(), set()
     entries = [entry.strip().lower() for entry in no_proxy.split(",")]
-    return _ANY in entries or any(_go_matches(entry, name, host) for entry in entries if entry)
-
-
-def _go_matches(entry, name, host):
-    network = _network(entry)
-    if network is not None:
-        return host.address is not None and _holds(network, host.address)
-    entry, port = _go_split(entry)
-    if not entry or (port and port != str(host.port)):
-        return False
-    address = _address(entry)
-    if address is not None:
-        return address == host.address
-    if entry.startswith("*."):
-        entry = entry[1:]
-    if entry.startswith("."):
-        return name.endswith(entry)
-    return _is_or_ends_with(name, entry)
+    for entry in entries:
+        network = _network(entry)
+        if network is not None:
+            networks.append(network)
+            continue
+        entry, port = _go_split(entry)
+        address = _address(entry)
+        if address is not None:
+            addresses.add((address, port))
+        elif entry.startswith(("*.", ".")):
+            subdomains.add((entry.partition(".")[2], port))
+        elif entry:
+            domains.add((entry, port))
+    return _GoEntries(_ANY in entries, tuple(networks), frozenset(addresses), frozenset(domains), frozenset(subdomains))
 
 
 def _go_split(entry):
@@ -110,8 +125,32 @@ def _go_split(entry):
     return (found.group(1), found.group(2)) if found.group(3) is None else (found.group(3), found.group(4))
 
 
+def _go(no_proxy, host):
+    name = host.name.rstrip(".") if host.address is None else host.name
+    if name == "localhost" or (host.address is not None and host.address.is_loopback):
+        return True
+    entries = _go_entries(no_proxy)
+    if entries.everything or (host.address is not None and _in_any(entries.networks, host.address)):
+        return True
+    whole = _domains_of(name)
+    return any(
+        (host.address, port) in entries.addresses
+        or any((domain, port) in entries.domains for domain in whole)
+        or any((domain, port) in entries.subdomains for domain in whole[1:])
+        for port in ("", str(host.port))
+    )
+
+
+# --- Python -----------------------------------------------------------------------------------------
+
+
 def _urllib(no_proxy, host):
     return _urllib_matches(no_proxy, host.netloc())
+
+
+@_take_apart
+def _urllib_entries(no_proxy):
+    return frozenset(entry.strip().lstrip(".").lower() for entry in no_proxy.split(",")) - {""}
 
 
 def _urllib_matches(no_proxy, netloc):
@@ -119,53 +158,56 @@ def _urllib_matches(no_proxy, netloc):
         return True
     # urllib takes whatever follows the last colon for a port, if it is all digits.
     found = re.match(r"(.*):[0-9]*\Z", netloc, re.DOTALL)
-    without_port = found.group(1) if found else netloc
-    for entry in no_proxy.split(","):
-        entry = entry.strip().lstrip(".").lower()
-        if entry and (_is_or_ends_with(without_port, entry) or _is_or_ends_with(netloc, entry)):
-            return True
-    return False
+    forms = {netloc, found.group(1)} if found else {netloc}
+    entries = _urllib_entries(no_proxy)
+    return any(domain in entries for form in forms for domain in _domains_of(form))
+
+
+@_take_apart
+def _requests_entries(no_proxy):
+    """(entries as they are, networks of IPv4 among them)."""
+    entries = tuple(entry for entry in no_proxy.replace(" ", "").split(",") if entry)
+    networks = [_network(entry) for entry in entries if entry.partition("/")[2].isdigit()]
+    return entries, tuple(network for network in networks if network and network.version == 4 and network.prefixlen)
 
 
 def _requests(no_proxy, host):
-    entries = [entry for entry in no_proxy.replace(" ", "").split(",") if entry]
+    entries, networks = _requests_entries(no_proxy)
     if host.address is not None and host.address.version == 4:
-        if any(_requests_holds(entry, host) for entry in entries):
+        if host.name in entries or _in_any(networks, host.address):
             return True
-    else:
-        with_port = host.name if host.port is None else "%s:%d" % (host.name, host.port)
-        if any(host.name.endswith(entry) or with_port.endswith(entry) for entry in entries):
-            return True
+    elif host.name.endswith(entries) or (host.port and ("%s:%d" % (host.name, host.port)).endswith(entries)):
+        return True
     return _urllib_matches(no_proxy, host.name)
 
 
-def _requests_holds(entry, host):
-    network = _network(entry)
-    if network is None or network.version != 4 or network.prefixlen == 0 or not entry.split("/")[1].isdigit():
-        return entry == host.name
-    return host.address in network
+# --- curl -------------------------------------------------------------------------------------------
+
+
+@_take_apart
+def _curl_entries(no_proxy):
+    """(entries as they are, names among them without dots at their ends, addresses, networks)."""
+    entries = frozenset(re.split(r"[ \t,]+", no_proxy.lower())) - {""}
+    names = set()
+    for entry in entries:
+        entry = entry[:-1] if entry.endswith(".") else entry
+        names.add(entry[1:] if entry.startswith(".") else entry)
+    networks = [network for network in map(_network, entries) if network is not None]
+    # To curl, a prefix of no bits is no prefix.
+    addresses = {_address(entry.partition("/")[0] if _network(entry) else entry) for entry in entries} - {None}
+    return entries, names - {""}, addresses, tuple(network for network in networks if network.prefixlen)
 
 
 def _curl(no_proxy, host):
     if no_proxy == _ANY:
         return True
-    return any(_curl_matches(entry, host) for entry in re.split(r"[ \t,]+", no_proxy) if entry)
-
-
-def _curl_matches(entry, host):
+    entries, names, addresses, networks = _curl_entries(no_proxy)
     if host.address is None:
-        entry = entry.lower()
-        entry = entry[:-1] if entry.endswith(".") else entry
-        entry = entry[1:] if entry.startswith(".") else entry
-        return bool(entry) and _is_or_ends_with(host.name.rstrip("."), entry)
+        return any(domain in names for domain in _domains_of(host.name.rstrip(".")))
     if host.address.version == 6:
         # Some versions take an address of IPv6 for a name, so that only the same spelling is sure to match.
-        return entry.lower() == host.name
-    network = _network(entry)
-    if network is not None and network.prefixlen:
-        return _holds(network, host.address)
-    # To curl, a prefix of no bits is no prefix.
-    return _address(entry.split("/")[0] if network else entry) == host.address
+        return host.name in entries
+    return host.address in addresses or _in_any(networks, host.address)
 
 
 _RULES = {GO: _go, URLLIB: _urllib, REQUESTS: _requests, CURL: _curl}

@@ -195,8 +195,9 @@ targets:
       description: Where it ended, one of V(name), V(connect), V(proxy), V(tls), V(http).
       type: str
     blame:
-      description: Who has to mend it, one of V(host) (this one), V(network), V(proxy), V(target), V(proxy_or_target); empty if all
-          is well.
+      description:
+        - Who has to mend it, one of V(host) (this one), V(network), V(proxy), V(target), V(proxy_or_target); empty if
+          all is well.
       type: str
     reason:
       description: What was seen, in words. Never holds credentials.

@@ -90,15 +90,16 @@ def reaches(host: Host) -> list[str]:
 
 
 def _bypasses(cluster: Cluster, scope: Collection[str]) -> Iterator[BypassCheck]:
-    masters, agents = cluster.with_role("master"), cluster.with_role("agents")
+    names = {role: [host.name for host in cluster.with_role(role)] for role in ("master", "agents")}
     for host in cluster.hosts:
         if host.name not in scope:
             continue
         for group in reaches(host):
-            others = [other for other in (masters if group == "master" else agents) if other.name != host.name]
-            if others:
-                name = others[0].name if len(others) == 1 else "agents"
-                yield BypassCheck(host.name, group, name)
+            others = len(names[group]) - host.has(group)
+            if others == 1:  # then there are two names at most
+                yield BypassCheck(host.name, group, next(name for name in names[group] if name != host.name))
+            elif others:
+                yield BypassCheck(host.name, group, "agents")
 
 
 def plan(cluster: Cluster, scope: Collection[str]) -> dict[str, Any]:
