@@ -79,20 +79,18 @@ def _insert(lines, place, new):
 
 
 def task_lines(variables):
-    """[(name, value)] -> the lines for master.yaml, as a text to show or to append."""
-    return _block([(name, value) for name, value in variables], 0)
+    """[(name, value)] -> the lines for master.yaml, a list, to show or to append."""
+    return [_DEFAULTS + ":"] + _list_lines(variables, 2)
+
+
+def _list_lines(variables, indent):
+    lead = " " * indent
+    items = ["%s  - %s" % (lead, _item(name, value)) for name, value in variables]
+    return ["%s%s:" % (lead, _LIST)] + items
 
 
 def _item(name, value):
     return quote("%s=%s" % (name, value))
-
-
-def _block(variables, indent, with_top=True):
-    step = "  "
-    lines = [_DEFAULTS + ":"] if with_top else []
-    lead = " " * indent if not with_top else step
-    lines.append("%s%s:" % (lead, _LIST))
-    return lines + ["%s%s- %s" % (lead, step, _item(name, value)) for name, value in variables]
 
 
 def set_task_variables(text, variables):
@@ -104,17 +102,17 @@ def set_task_variables(text, variables):
     entry, found = _find("\n".join(lines))
     if found is None:
         if entry is None:
-            _insert(lines, _end(lines, "\n".join(lines)), _block(variables, 0))
+            _insert(lines, _end(lines, "\n".join(lines)), task_lines(variables))
         elif entry.node.kind == yaml.EMPTY:
-            lines[entry.first : entry.last] = _block(variables, 0)
+            lines[entry.first : entry.last] = task_lines(variables)
         else:
             indent = entry.node.value[0].indent
-            _insert(lines, entry.node.value[-1].last, _block(variables, indent, with_top=False))
+            _insert(lines, entry.node.value[-1].last, _list_lines(variables, indent))
     elif found.node.kind == yaml.SEQUENCE:
         last = found.node.value[-1]
         _insert(lines, last.last, ["%s- %s" % (" " * last.indent, _item(name, value)) for name, value in variables])
     else:
-        lines[found.first : found.last] = _block(variables, found.indent, with_top=False)
+        lines[found.first : found.last] = _list_lines(variables, found.indent)
     return "\n".join(lines)
 
 
