@@ -159,7 +159,18 @@ EFFECTS = COMMANDS | SOCKETS | {"os", "shutil", "fcntl", "select", "signal", "ct
         for name in names(HOST_SIDE)
         if name.startswith("module_utils/_backends/")
         or name.split("/_")[-1]
-        in ("model", "ports", "plan", "proxy", "lockout", "namespaces", "listener_plan", "no_proxy", "stored", "stored_texts")
+        in (
+            "model",
+            "ports",
+            "plan",
+            "proxy",
+            "lockout",
+            "namespaces",
+            "listener_plan",
+            "no_proxy",
+            "stored",
+            "stored_texts",
+        )
     ],
 )
 def test_the_hosts_pure_middle_has_no_effects(name):
