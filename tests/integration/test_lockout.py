@@ -160,6 +160,17 @@ def test_a_policy_that_excludes_the_controller_is_refused(lab, sessions):
     assert all(session.lives() for session in sessions.values())
 
 
+def test_an_interface_of_containers_that_carries_the_connection_is_refused(lab):
+    """All that came through it would pass: nobody would be locked out, and nobody kept out. Insisting does not help."""
+    before = all_rules(lab)
+    found = results(begin(lab, [arguments(GOOD, container_interfaces=["br-+", "eth+"], allow_lockout=True)]))
+    for outcomes in found.values():
+        assert outcomes[0]["msg"].startswith("Refused, nothing was changed"), outcomes
+        for word in ("eth0", f"SSH connection from {lab.controller[0]}", "'eth+'", "firewall_container_interfaces"):
+            assert word in outcomes[0]["msg"], outcomes[0]["msg"]
+    assert all_rules(lab) == before
+
+
 def test_a_forced_policy_is_rolled_back_and_older_sessions_live_on(lab, sessions):
     """In the meantime the hosts really are closed to new connections, and the old session still talks."""
     first = results(begin(lab, [arguments(GOOD)]))
