@@ -17,39 +17,31 @@ from typing import NamedTuple
 from ansible_collections.determined.network.plugins.module_utils._backends import (
     _ipset,
     _iptables_errors,
+    _iptables_facts,
     _iptables_rules,
     _iptables_state,
     _iptables_stored,
     _iptables_text,
+    _iptables_tools,
     _iptables_variant,
 )
 from ansible_collections.determined.network.plugins.module_utils._backends._base import (
     Backend,
     BackendError,
     Command,
-    FindTool,
     ReadFile,
     Reading,
 )
 
-_COMMANDS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 _FAMILY_NAMES = {"ipv4": "IPv4", "ipv6": "IPv6"}
 # The kernel names here the legacy tables that exist; asking for another would create it.
 _LEGACY_TABLES = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_tables_names"}
 
 
-class _Tools(NamedTuple):
-    """``save``, ``restore``: (variant, family) -> path. ``ipset``: path or None."""
-
-    save: dict
-    restore: dict
-    ipset: object
-
-
 class _Details(NamedTuple):
     """``saved``: (variant, family) -> Saved."""
 
-    tools: _Tools
+    tools: _iptables_tools.Tools
     saved: dict
 
 
@@ -69,7 +61,7 @@ class Iptables(Backend):
 
     def _read(self, counters):
         families = ("ipv4", "ipv6") if (yield ReadFile(_iptables_stored.IPV6)) is not None else ("ipv4",)
-        tools, default, missing = yield from _find_tools(families)
+        tools, default, missing = yield from _iptables_tools.find(families)
         warnings = [] if "ipv6" in families else ["this kernel has no IPv6: only IPv4 is handled"]
         for family in families:
             if ("legacy", family) not in tools.save and (yield ReadFile(_LEGACY_TABLES[family])):
@@ -105,7 +97,7 @@ class Iptables(Backend):
         variant, reason, more = _iptables_variant.choose(usable, {key[0] for key in tables}, foreign, default)
         for family in families:
             if variant and (variant, family) not in tools.restore:
-                missing.append(_iptables_errors.missing_tool(_COMMANDS[family]))
+                missing.append(_iptables_errors.missing_tool(_iptables_tools.COMMANDS[family]))
         sets = yield from self._read_sets(tools)
         return Reading(
             state=_iptables_state.State(tables, sets),
@@ -192,7 +184,7 @@ class Iptables(Backend):
                 [_change(reading, desired, variant, family, name) for name in _iptables_state.TABLES]
             )
             if text:
-                tool = _tool(tools.restore.get((variant, family)), "%s-restore" % _COMMANDS[family])
+                tool = _tool(tools.restore.get((variant, family)), "%s-restore" % _iptables_tools.COMMANDS[family])
                 commands.append(
                     Command(
                         (tool, "--noflush", "--wait=%d" % self.lock_timeout),
@@ -233,7 +225,7 @@ class Iptables(Backend):
 
     def inspect(self):
         reading = yield from self._read(counters=True)
-        return reading, _facts(reading)
+        return reading, _iptables_facts.facts(reading)
 
     def dump(self, state):
         return _iptables_state.dump(state)
@@ -283,55 +275,3 @@ def _tool(path, name):
     if path is None:
         raise BackendError(_iptables_errors.missing_tool(name))
     return path
-
-
-def _find_tools(families):
-    """Generator -> (_Tools, what ``iptables`` itself is or None, sentences about what is missing)."""
-    tools = _Tools({}, {}, (yield FindTool("ipset")))
-    for family in families:
-        for variant in _iptables_state.VARIANTS:
-            save = yield FindTool("%s-%s-save" % (_COMMANDS[family], variant))
-            restore = yield FindTool("%s-%s-restore" % (_COMMANDS[family], variant))
-            if save and restore:
-                tools.save[variant, family] = save
-                tools.restore[variant, family] = restore
-    missing = [] if tools.ipset else [_iptables_errors.missing_tool("ipset")]
-    default = None
-    plain = yield FindTool("iptables")
-    if plain:
-        command = Command((plain, "--version"), purpose="ask iptables for its version")
-        output = yield command
-        if output.code != 0:
-            raise BackendError(_iptables_errors.explain(command, output))
-        default = _iptables_variant.of_version(output.stdout)
-        for family in families:
-            if not any(found_family == family for dummy, found_family in tools.save):
-                save = yield FindTool("%s-save" % _COMMANDS[family])
-                restore = yield FindTool("%s-restore" % _COMMANDS[family])
-                if save and restore:
-                    tools.save[default, family] = save
-                    tools.restore[default, family] = restore
-    if not tools.save:
-        missing.append(_iptables_errors.missing_tool("iptables"))
-    return tools, default, missing
-
-
-def _facts(reading):
-    rules, before, weights = [], [], {}
-    for (variant, family), saved in sorted(reading.details.saved.items()):
-        weights[variant] = weights.get(variant, 0) + _iptables_text.foreign_weight(saved)
-        for base in _iptables_state.BASES:
-            table = saved.tables[base.table]
-            place = {"variant": variant, "family": family}
-            for rule, count in zip(table.rules.get(base.ours, ()), table.counters.get(base.ours, ())):
-                packets, octets = count or (0, 0)
-                rules.append(dict(place, chain=base.ours, rule=rule, packets=packets, bytes=octets))
-            for rule in table.rules.get(base.chain, ()) if base.ours in table.chains else ():
-                if _iptables_text.leads_to(rule) == base.ours:
-                    break
-                before.append(dict(place, chain=base.chain, rule=rule))
-    sets = [
-        {"name": name, "type": value.kind, "options": value.options, "entries": len(value.members)}
-        for name, value in sorted(reading.state.sets.items())
-    ]
-    return {"rules": rules, "sets": sets, "foreign_before": before, "foreign_variants": weights}

@@ -42,7 +42,7 @@ done | "$2" --noflush --wait=LOCK_SECONDS
 
 
 def boot(desired, emergency, tools):
-    """Two States (``emergency`` None: the policy drops nothing) and the backend's _Tools -> Boot."""
+    """Two States (``emergency`` None: the policy drops nothing) and the backend's Tools -> Boot."""
     pairs = sorted({key[:2] for key in desired.tables})
     load = [_RESTORE]
     sets = "".join("%s\n" % line for line in _sets(desired.sets))

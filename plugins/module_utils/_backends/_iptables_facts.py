@@ -1,0 +1,36 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``firewall_info`` tells of a host that holds our chains, out of what was read with counters."""
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+from ansible_collections.determined.network.plugins.module_utils._backends import (
+    _iptables_state,
+    _iptables_text,
+)
+
+
+def facts(reading):
+    """A Reading of the backend iptables -> the facts of :meth:`Backend.inspect`."""
+    rules, before, weights = [], [], {}
+    for (variant, family), saved in sorted(reading.details.saved.items()):
+        weights[variant] = weights.get(variant, 0) + _iptables_text.foreign_weight(saved)
+        for base in _iptables_state.BASES:
+            table = saved.tables[base.table]
+            place = {"variant": variant, "family": family}
+            for rule, count in zip(table.rules.get(base.ours, ()), table.counters.get(base.ours, ())):
+                packets, octets = count or (0, 0)
+                rules.append(dict(place, chain=base.ours, rule=rule, packets=packets, bytes=octets))
+            for rule in table.rules.get(base.chain, ()) if base.ours in table.chains else ():
+                if _iptables_text.leads_to(rule) == base.ours:
+                    break
+                before.append(dict(place, chain=base.chain, rule=rule))
+    sets = [
+        {"name": name, "type": value.kind, "options": value.options, "entries": len(value.members)}
+        for name, value in sorted(reading.state.sets.items())
+    ]
+    return {"rules": rules, "sets": sets, "foreign_before": before, "foreign_variants": weights}
