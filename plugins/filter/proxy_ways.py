@@ -10,14 +10,14 @@ author: The determined.network maintainers (@determined-network)
 version_added: 0.2.0
 short_description: The proxies that workloads take, for the module internet
 description:
-  - Turns the variables of the role P(determined.network.proxy#role) into parameters of the module
+  - Turns the variables of the role P(determined.network.proxy#role) into a parameter of the module
     P(determined.network.internet#module).
   - Fails with one message that lists everything that is wrong with them. The message holds no secret.
 options:
   _input:
     description:
-      - The variables, without C(proxy_) before their names. Takes C(http), C(https), C(username), C(password),
-        C(no_proxy) and C(no_proxy_extra), each of which may be null.
+      - The variables, without C(proxy_) before their names. Takes C(http), C(https), C(username) and C(password), each
+        of which may be null.
     type: dict
     required: true
 """
@@ -26,13 +26,14 @@ EXAMPLES = r"""
 - name: Reach a registry as workloads do
   determined.network.internet:
     targets: [{host: registry.example.com, port: 443, purpose: registry}]
-    proxies: "{{ ({'https': proxy_https} | determined.network.proxy_ways).proxies }}"
+    proxies: "{{ {'https': proxy_https} | determined.network.proxy_ways }}"
 """
 
 RETURN = r"""
 _value:
-  description: C(proxies) and C(no_proxy), as the module takes them. It holds credentials, so do not show it.
-  type: dict
+  description: The parameter C(proxies) of the module. It holds credentials, so do not show it.
+  type: list
+  elements: dict
 """
 
 from ansible.errors import AnsibleFilterError

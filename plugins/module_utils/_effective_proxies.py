@@ -155,7 +155,7 @@ def unit_settings(text):
                 if key.lower().endswith("_proxy"):
                     variables[key] = content.replace("%%", "%")
         elif name == "EnvironmentFile":
-            files = files + [value.lstrip("-")] if value else []
+            files = files + [value.lstrip("-").replace("%%", "%")] if value else []
     return variables, files
 
 
@@ -196,6 +196,23 @@ def agent_settings(text):
 def agent_variables(settings):
     """agent.yaml's settings -> what task containers get: uppercase variables only."""
     return {name.upper(): settings[name] for name in ("http_proxy", "https_proxy", "no_proxy") if settings.get(name)}
+
+
+_TASK_VARIABLE = re.compile(r"""\s*-\s+(["']?)([A-Za-z]+_proxy)=(.*)\Z""", re.IGNORECASE)
+
+
+def task_variables(text):
+    """master.yaml -> the proxy variables that its lists set, as ``task_container_defaults.environment_variables`` do."""
+    variables = {}
+    for line in text.splitlines():
+        found = _TASK_VARIABLE.match(line)
+        if found:
+            quote, name, value = found.groups()
+            try:
+                variables[name] = _scalar(quote + value, 0)
+            except ValueError:
+                variables[name] = value
+    return variables
 
 
 def _scalar(text, number):

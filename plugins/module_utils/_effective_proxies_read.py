@@ -19,6 +19,7 @@ MASTER, AGENTS = "master", "agents"
 ENVIRONMENT = "/etc/environment"
 PROFILES = "/etc/profile.d/*.sh"
 AGENT_SETTINGS = "/etc/determined/agent.yaml"
+MASTER_SETTINGS = "/etc/determined/master.yaml"
 DAEMON_SETTINGS = "/etc/docker/daemon.json"
 _UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/system", "/etc/systemd/system")
 # Unit -> the first 15 letters of its program's name, which the kernel keeps (proc(5)), and where it talks to.
@@ -40,11 +41,10 @@ class Host:
 
     def read(self):
         """Read everything -> self."""
-        for path in [ENVIRONMENT] + sorted(glob.glob(PROFILES)):
-            text = self._text(path)
-            if text is not None:
-                self._add(path, _effective_proxies.shell_assignments(text), _no_proxy.CLIENTS, (MASTER, AGENTS))
+        self._read_logins()
         self._read_agent()
+        tasks = _effective_proxies.task_variables(self._text(MASTER_SETTINGS) or "")
+        self._add("%s (task containers)" % MASTER_SETTINGS, tasks, _no_proxy.CLIENTS, (AGENTS,))
         daemon = self._read_daemon()
         running = _running({program: unit for unit, (program, _unused) in _UNITS.items()})
         for unit, (_unused, groups) in _UNITS.items():
@@ -72,6 +72,22 @@ class Host:
         except OSError as problem:
             self.problems.append("%s: %s" % (path, problem.strerror))
             return None
+
+    def _read_logins(self):
+        """What PAM sets for every session, and what login shells set on top of it.
+
+        PAM cuts long values, so a list that holds every agent may only fit into what shells read.
+        """
+        session = _effective_proxies.shell_assignments(self._text(ENVIRONMENT) or "")
+        login, names = dict(session), [ENVIRONMENT]
+        for path in sorted(glob.glob(PROFILES)):
+            found = _effective_proxies.shell_assignments(self._text(path) or "")
+            if found:
+                login.update(found)
+                names.append(path)
+        self._add(ENVIRONMENT, session, _no_proxy.CLIENTS, (MASTER,) if len(names) > 1 else (MASTER, AGENTS))
+        if len(names) > 1:
+            self._add("a login (%s)" % ", ".join(names), login, _no_proxy.CLIENTS, (MASTER, AGENTS))
 
     def _read_agent(self):
         text = self._text(AGENT_SETTINGS)

@@ -11,25 +11,20 @@ from typing import Any
 from ansible_collections.determined.network.plugins.module_utils import _internet, _proxy_description
 
 
-def proxy_ways(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables of the role ``proxy`` without their first word (``http``, ``https``, ``username``, ``password``,
-    ``no_proxy``, ``no_proxy_extra``), each may be None -> ``{"proxies": [...], "no_proxy": "..."}``.
+def proxy_ways(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The variables of the role ``proxy`` without their first word (``http``, ``https``, ``username``, ``password``),
+    each may be None -> the module's ``proxies``.
 
     ValueError names everything that is wrong with them, and shows no secret.
     """
     urls = {protocol: variables.get(protocol) or None for protocol in ("http", "https")}
-    override, extra = variables.get("no_proxy"), variables.get("no_proxy_extra") or []
-    entries = [str(entry) for entry in (override if override is not None else extra)]
     username, password = variables.get("username"), variables.get("password")
     if not any(urls.values()):
         username = password = None  # they may serve proxy_ftp alone
-    described, problems = _proxy_description.describe(urls, username, password, entries, ())
+    described, problems = _proxy_description.describe(urls, username, password, (), ())
     if described is None:
         raise ValueError("; ".join(problems))
-    return {
-        "proxies": [_way(protocol, proxy) for protocol, proxy in described.proxies.items()],
-        "no_proxy": ",".join(entries),
-    }
+    return [_way(protocol, proxy) for protocol, proxy in described.proxies.items()]
 
 
 def _way(protocol: str, proxy: _proxy_description.Proxy) -> dict[str, Any]:

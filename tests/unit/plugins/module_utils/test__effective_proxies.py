@@ -165,6 +165,23 @@ def test_agent_yaml():
     }
 
 
+MASTER_YAML = """
+task_container_defaults:
+  environment_variables:
+    - NCCL_DEBUG=INFO
+    - http_proxy=http://p:1 # why
+    - "no_proxy=a,\\u0062"
+    - 'NO_PROXY=a,b'
+#   - https_proxy=http://commented:1
+"""
+
+
+def test_variables_for_tasks():
+    expected = {"http_proxy": "http://p:1", "no_proxy": "a,b", "NO_PROXY": "a,b"}
+    assert effective.task_variables(MASTER_YAML) == expected
+    assert effective.task_variables("") == {}
+
+
 @pytest.mark.parametrize("value", ["|", ">-", "*other", "&name x", "[a, b]", "{a: b}", '"unfinished', "'unfinished"])
 def test_yaml_beyond_this_reader_is_told_by_its_line(value):
     with pytest.raises(ValueError, match="line 2: "):

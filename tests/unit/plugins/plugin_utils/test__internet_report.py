@@ -361,33 +361,16 @@ def test_the_ways_of_workloads():
         "https": "https://u%40:p%3A@[2001:db8::1]",
         "username": None,
         "password": None,
-        "no_proxy": None,
-        "no_proxy_extra": [".example.org"],
     }
-    assert _proxy_ways.proxy_ways(variables) == {
-        "proxies": [
-            {"serves": "http", "scheme": "http", "host": "proxy.example.com", "port": 3128},
-            {
-                "serves": "https",
-                "scheme": "https",
-                "host": "2001:db8::1",
-                "port": 443,
-                "authorization": "Basic dUA6cDo=",
-            },
-        ],
-        "no_proxy": ".example.org",
-    }
+    assert _proxy_ways.proxy_ways(variables) == [
+        {"serves": "http", "scheme": "http", "host": "proxy.example.com", "port": 3128},
+        {"serves": "https", "scheme": "https", "host": "2001:db8::1", "port": 443, "authorization": "Basic dUA6cDo="},
+    ]
 
 
-def test_no_proxy_at_all():
-    empty = dict.fromkeys(["http", "https", "username", "password", "no_proxy", "no_proxy_extra"])
-    assert _proxy_ways.proxy_ways(empty) == {"proxies": [], "no_proxy": ""}
-    assert _proxy_ways.proxy_ways({"username": "u", "password": "p"})["proxies"] == []
-
-
-def test_the_list_of_the_user_stands_in_place_of_the_extra_one():
-    ways = _proxy_ways.proxy_ways({"no_proxy": ["a.example.com", "b"], "no_proxy_extra": ["c"]})
-    assert ways["no_proxy"] == "a.example.com,b"
+@pytest.mark.parametrize("variables", [{}, {"http": "", "https": None}, {"username": "u", "password": "p"}])
+def test_no_proxy_at_all(variables):
+    assert _proxy_ways.proxy_ways(variables) == []
 
 
 def test_every_problem_is_told_and_no_secret():
