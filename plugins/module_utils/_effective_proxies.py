@@ -202,7 +202,7 @@ _TASK_VARIABLE = re.compile(r"""\s*-\s+(["']?)([A-Za-z]+_proxy)=(.*)\Z""", re.IG
 
 
 def task_variables(text):
-    """master.yaml -> the proxy variables that its lists set, as ``task_container_defaults.environment_variables`` do."""
+    """master.yaml -> the proxy variables in its lists, as ``task_container_defaults.environment_variables`` is one."""
     variables = {}
     for line in text.splitlines():
         found = _TASK_VARIABLE.match(line)
