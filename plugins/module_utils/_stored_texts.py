@@ -48,6 +48,8 @@ DefaultDependencies=no
 Wants=network-pre.target
 {order}
 Conflicts=shutdown.target
+# Loading changes nothing where all is in place, so it may be asked for as often as anybody likes.
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
