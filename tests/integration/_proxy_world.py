@@ -9,7 +9,6 @@ but the gate. Only the gate knows the names of what runs there. Agents run two r
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 import subprocess
@@ -57,6 +56,7 @@ STAND_IN = """[Unit]
 Description=Stands in for %(name)s
 %(more)s
 [Service]
+ExecStartPre=/bin/sleep 2
 ExecStart=/bin/sleep infinity
 [Install]
 WantedBy=multi-user.target
@@ -99,51 +99,14 @@ class World(SystemdLab):
 
     # What was there before the test
 
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
-
     def _certificates(self) -> None:
-        self._openssl(
-            *[
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "2",
-                "-keyout",
-                "ca.key",
-                "-out",
-                "ca.pem",
-                "-subj",
-            ],
-            "/CN=A private authority",
-        )
-        self._openssl(
-            *["req", "-newkey", "rsa:2048", "-nodes", "-keyout", "far.key", "-out", "far.csr", "-subj"],
-            f"/CN={REGISTRY}",
-        )
+        def openssl(words: str, *more: str) -> None:
+            subprocess.run(["openssl", *words.split(), *more], cwd=self.folder, check=True, capture_output=True)
+
         (self.folder / "names").write_text(f"subjectAltName=DNS:{REGISTRY},DNS:{INDEX}")
-        self._openssl(
-            *[
-                "x509",
-                "-req",
-                "-in",
-                "far.csr",
-                "-CA",
-                "ca.pem",
-                "-CAkey",
-                "ca.key",
-                "-CAcreateserial",
-                "-days",
-                "2",
-                "-extfile",
-                "names",
-                "-out",
-                "far.pem",
-            ]
-        )
+        openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj", "/CN=A private authority")
+        openssl("req -newkey rsa:2048 -nodes -keyout far.key -out far.csr -subj", f"/CN={REGISTRY}")
+        openssl("x509 -req -in far.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out far.pem")
 
     def _far(self) -> None:
         four = self.addresses["gate"][0]
@@ -175,7 +138,8 @@ class World(SystemdLab):
         self.write(host, "/srv/registry.yml", yaml.safe_dump(settings))
         self.shell(
             host,
-            "mkdir -p /srv/registry && systemd-run --quiet --unit=test-registry docker-registry serve /srv/registry.yml",
+            "mkdir -p /srv/registry"
+            " && systemd-run --quiet --unit=test-registry docker-registry serve /srv/registry.yml",
         )
 
     def _packages(self) -> None:
@@ -231,7 +195,8 @@ shutdown_lifetime 1 seconds
             "http": {"addr": ":5000"},
         }
         # The same image in a plain registry on the master: what dockerd gets from there must not pass the proxy.
-        copy = f"docker exec {self.container('far')} tar -C /srv -c registry | docker exec -i {self.container('master')} tar -C /srv -x"
+        far, master = self.container("far"), self.container("master")
+        copy = f"docker exec {far} tar -C /srv -c registry | docker exec -i {master} tar -C /srv -x"
         subprocess.run(["sh", "-ec", copy], check=True, capture_output=True)
         self._registry("master", plain)
         self.serve("master", 8080)
@@ -284,14 +249,20 @@ shutdown_lifetime 1 seconds
     def pid(self, host: str, service: str) -> str:
         return self.shell(host, f"systemctl show --property=MainPID --value {service}").strip()
 
+    def starting(self, host: str, service: str) -> tuple[int, int]:
+        """When a service last began to start and when it had started, in microseconds of this machine's clock."""
+        names = ("InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
+        begun, done = (self.shell(host, f"systemctl show --property={name} --value {service}") for name in names)
+        return int(begun), int(done)
+
     def variables_of(self, host: str, service: str) -> dict[str, str]:
         """The environment of a running service."""
         text = self.shell(host, f"tr '\\0' '\\n' </proc/{self.pid(host, service)}/environ")
         return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
-    def as_at_login(self, host: str, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as an administrator would: over SSH, through sudo."""
-        return self.ssh(host, f"sudo sh -c {shlex.quote(command)}")
+    def as_root(self, host: str, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in root's login shell, as an administrator would. (sudo alone drops the proxy's variables.)"""
+        return self.ssh(host, f"sudo -i sh -c {shlex.quote(command)}")
 
 
 def changes(before: dict, after: dict) -> dict[str, list[str]]:
@@ -302,7 +273,3 @@ def changes(before: dict, after: dict) -> dict[str, list[str]]:
         )
         for host in before
     }
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
