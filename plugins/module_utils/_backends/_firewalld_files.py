@@ -11,7 +11,7 @@ __metaclass__ = type
 import re
 from xml.sax.saxutils import quoteattr
 
-from ansible_collections.determined.network.plugins.module_utils._backends import _firewalld_state, _ipset
+from ansible_collections.determined.network.plugins.module_utils._backends import _firewalld_state
 
 FOLDERS = {"policy": "/etc/firewalld/policies", "ipset": "/etc/firewalld/ipsets"}
 _HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
@@ -36,7 +36,7 @@ def is_ours(kind, filename):
     name, dot, ending = filename.rpartition(".")
     if dot + ending != ".xml":
         return False
-    return name in _firewalld_state.POLICIES if kind == "policy" else bool(_ipset.OURS.match(name))
+    return name in _firewalld_state.POLICIES if kind == "policy" else bool(_firewalld_state.OUR_SETS.match(name))
 
 
 def _policy(value):

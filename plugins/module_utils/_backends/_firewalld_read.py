@@ -17,7 +17,6 @@ from ansible_collections.determined.network.plugins.module_utils._backends impor
     _firewalld_files,
     _firewalld_reload,
     _firewalld_state,
-    _ipset,
     _members,
     _nft_listing,
     _nft_table,
@@ -181,7 +180,7 @@ def _read_running(found):
             before += [("", "policy %s" % name, rule) for rule in settings.get("rich_rules", ())]
     for name in sorted(runtime["ipset"]):
         settings = yield from call("read firewalld's ipset %s" % name, "ipset", "getIPSetSettings", name)
-        if _ipset.OURS.match(name):
+        if _firewalld_state.OUR_SETS.match(name):
             sets[name] = _firewalld_state.Set(
                 settings[3], tuple(sorted(settings[4].items())), _members.ordered(settings[5])
             )
@@ -201,7 +200,7 @@ def _read_running(found):
     lost += _firewalld_reload.runtime_only("firewalld's", "direct configuration", direct[0], direct[1])
     before += [(rule[0], rule[2], " ".join(rule[4])) for rule in direct[0]["rules"] if rule[2] == "INPUT"]
     if _firewalld_reload.flushes_iptables(release(found.version), variant, any(direct[0].values())):
-        lost += yield from _read_iptables()
+        lost += yield from _read_iptables(_firewalld_reload.direct_rules(direct[1]))
     return found._replace(variant=variant, policies=policies, sets=sets, lost=tuple(lost), before=before)
 
 
@@ -230,7 +229,7 @@ def _read_direct(call):
     return now, dict(zip(("chains", "rules", "passthroughs"), then))
 
 
-def _read_iptables():
+def _read_iptables(direct):
     """Generator -> sentences about rules of others in iptables, which a reload of this release flushes."""
     lost = []
     for tool, names in sorted(_LEGACY_TABLES.items()):
@@ -244,7 +243,9 @@ def _read_iptables():
             output = yield command
             if output.code != 0:
                 raise BackendError(_firewalld_errors.explain(command, output))
-            lost += ["%s-%s %s" % (tool, variant, rule) for rule in _firewalld_reload.foreign_rules(output.stdout)]
+            lost += [
+                "%s-%s %s" % (tool, variant, rule) for rule in _firewalld_reload.foreign_rules(output.stdout, direct)
+            ]
     return lost
 
 

@@ -15,6 +15,7 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 
 import re
+import shlex
 
 FLUSHES_BEFORE = (2, 0)  # since then iptables is left alone where firewalld has no rules in it
 
@@ -33,6 +34,17 @@ _FIREWALLD_RULES = re.compile(
     r"|-[io] lo -j ACCEPT|-j (REJECT --reject-with icmp6?-[a-z-]+|LOG .*))\Z"
     r"|-A PREROUTING (-p ipv6-icmp -m icmp6 --icmpv6-type 13[45] -j ACCEPT|-m rpfilter --validmark --invert .*)\Z"
 )
+_LONG = {
+    "-I": "-A",
+    "--insert": "-A",
+    "--append": "-A",
+    "--jump": "-j",
+    "--source": "-s",
+    "--destination": "-d",
+    "--protocol": "-p",
+    "--in-interface": "-i",
+    "--out-interface": "-o",
+}
 _JUMP = re.compile(r" -[jg] (\S+)")
 _BUILT_IN = ("INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING")
 
@@ -63,11 +75,15 @@ def flushes_iptables(version, backend, has_direct):
     return version < FLUSHES_BEFORE or backend == "iptables" or has_direct
 
 
-def foreign_rules(saved):
-    """The text of ``iptables-save`` -> its rules that neither firewalld, nor Docker, nor libvirt nor we write again."""
+def foreign_rules(saved, direct=()):
+    """The text of ``iptables-save`` -> its rules that neither firewalld, nor Docker, nor libvirt nor we write again.
+
+    ``direct``: the arguments of iptables that firewalld has in its files, each a list of texts.
+    """
     found = []
+    written = {_meaning(arguments) for arguments in direct}
     for line in saved.splitlines():
-        if not line.startswith("-A "):
+        if not line.startswith("-A ") or _meaning(shlex.split(line)) in written:
             continue
         chain = line.split()[1]
         target = _JUMP.search(line)
@@ -81,6 +97,30 @@ def foreign_rules(saved):
             continue
         found.append(line)
     return found
+
+
+def direct_rules(configuration):
+    """firewalld's direct configuration (chains, rules, passthroughs) -> what iptables was given for it."""
+    found = [
+        ["-A", chain] + list(arguments)
+        for dummy, dummy_table, chain, dummy_priority, arguments in configuration["rules"]
+    ]
+    return found + [list(arguments) for dummy, arguments in configuration["passthroughs"]]
+
+
+def _meaning(arguments):
+    """Arguments of iptables -> the same for a rule as somebody gave it and as iptables-save prints it."""
+    words = []
+    skip = False
+    for word in arguments:
+        if skip or word in ("-m", "-t", "--match", "--table"):
+            skip = not skip  # iptables-save names every match, and the table elsewhere
+            continue
+        word = _LONG.get(word, word)
+        words.append(re.sub(r"/(32|128)\Z", "", word))
+    if "-A" in words:
+        words = [word for index, word in enumerate(words) if not (word.isdigit() and words[index - 2] == "-A")]
+    return tuple(sorted(words))
 
 
 def refusal(lost):

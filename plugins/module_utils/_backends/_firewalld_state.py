@@ -14,12 +14,16 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import re
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils._backends import _ipset, _members, _nft_table
 
 INBOUND, OUTBOUND = "determined", "determined-out"
 POLICIES = (INBOUND, OUTBOUND)
+# Not the names of backend iptables: firewalld also makes kernel ipsets of the same name, and each backend knows
+# its own by their names. At most 30 of the 31 characters.
+OUR_SETS = re.compile(r"determined-[a-z][a-z0-9_]{0,15}-v[46]\Z")
 PRIORITY = -32768  # firewalld.policies(5): the smallest, so nothing stands before
 TARGET = "CONTINUE"
 _BETWEEN = {INBOUND: (("ANY",), ("HOST",)), OUTBOUND: (("HOST",), ("ANY",))}
@@ -94,6 +98,11 @@ def render(policy, families, outbound, container_interfaces):
     return State(policies, sets, table)
 
 
+def set_name(peers, family):
+    """A peers name and a family -> the name of their set in firewalld."""
+    return "determined-%s-v%s" % (peers, family[-1])
+
+
 def _rich_rules(policy, rule, family, side, sets):
     """The rich rules of one rule in one family; the set that they need is added to ``sets``.
 
@@ -102,7 +111,7 @@ def _rich_rules(policy, rule, family, side, sets):
     addresses = policy.peers[rule.peers][family]
     who = ""
     if not _ipset.is_anybody(addresses):
-        name = _ipset.set_name(rule.peers, family)
+        name = set_name(rule.peers, family)
         made = _ipset.make_set((), family)
         words = made.options.split()
         options = dict(zip(words[::2], words[1::2]))

@@ -1,0 +1,108 @@
+"""What nft lists, in our one form. The rules were listed by nft 1.0.6 and 1.1.3."""
+
+import json
+
+import pytest
+from ansible_collections.determined.network.plugins.module_utils._backends import _nft_listing, _nft_table
+
+
+def match(left, right, operator="=="):
+    return {"match": {"op": operator, "left": left, "right": right}}
+
+
+def payload(protocol, field):
+    return {"payload": {"protocol": protocol, "field": field}}
+
+
+COUNTER = {"counter": {"packets": 3, "bytes": 180}}
+FLAGS = payload("tcp", "flags")
+TCP_ACK = "tcp flags & (syn | rst | ack) == ack"
+
+
+@pytest.mark.parametrize(
+    "expressions, text",
+    [
+        ([match({"fib": {"result": "type", "flags": ["daddr"]}}, "local"), {"jump": {"target": "inbound"}}],
+         "fib daddr type local jump inbound"),
+        ([match({"meta": {"key": "iifname"}}, "br-*"), {"return": None}], 'iifname "br-*" return'),
+        ([match({"ct": {"key": "state"}}, ["related", "established"], "in"), {"return": None}],
+         "ct state established,related return"),
+        ([match({"ct": {"key": "status"}}, "dnat", "in"), {"return": None}], "ct status dnat return"),
+        ([match({"&": [FLAGS, ["syn", "rst", "ack"]]}, "ack")], TCP_ACK),
+        ([match({"&": [FLAGS, {"|": ["syn", "rst", "ack"]}]}, "ack")], TCP_ACK),
+        ([match({"&": [FLAGS, {"|": [{"|": ["syn", "rst"]}, "ack"]}]}, "ack")], TCP_ACK),
+        ([match(payload("ip", "saddr"), "@agents_v4"), match(payload("tcp", "dport"), {"range": [1, 65535]})],
+         "ip saddr @agents_v4 tcp dport 1-65535"),
+        ([match(payload("tcp", "dport"), {"set": [22, {"range": [2600, 2900]}]})], "tcp dport { 22, 2600-2900 }"),
+        ([match({"meta": {"key": "nfproto"}}, "ipv6"), match(payload("udp", "sport"), 547)],
+         "meta nfproto ipv6 udp sport 547"),
+        ([match({"meta": {"key": "l4proto"}}, "ipv6-icmp"), COUNTER, {"drop": None}],
+         "meta l4proto ipv6-icmp counter drop"),
+    ],
+)  # fmt: skip
+def test_rules_that_we_write(expressions, text):
+    assert _nft_listing._rule({"expr": expressions})[0] == text
+    assert _nft_listing._rule({"expr": expressions, "comment": "why"})[0] == f'{text} comment "why"'
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        match({"meta": {"key": "iifname"}}, "br-*", "!="),
+        match({"meta": {"key": "iifname"}}, {"set": ["a", "b"]}),
+        match({"&": [FLAGS, ["syn", "rst"]]}, "ack"),
+        match({"&": [FLAGS, ["syn", "rst", "ack"]]}, "syn"),
+        match(payload("tcp", "dport"), {"set": [{"elem": {"val": 22}}]}),
+        match({"ct": {"key": "state", "dir": "original"}}, "new"),
+        {"accept": None},
+        {"limit": {"rate": 1}},
+    ],
+)
+def test_whatever_else_differs_from_all_that_we_write(expression):
+    assert _nft_listing._rule({"expr": [expression]})[0] == json.dumps(expression, sort_keys=True)
+
+
+def listing(*items):
+    return json.dumps({"nftables": [{"metainfo": {"json_schema_version": 1}}] + list(items)})
+
+
+SET = {"set": {"family": "inet", "name": "a_v4", "table": "determined", "type": "ipv4_addr", "flags": ["interval"]}}
+BASE = {"chain": {"name": "input", "type": "filter", "hook": "input", "prio": -150, "policy": "accept"}}
+
+
+def test_a_table():
+    members = ["192.0.2.11", {"prefix": {"addr": "198.51.100.0", "len": 24}}, "192.0.2.2"]
+    text = listing(
+        {"set": dict(SET["set"], elem=members)},
+        BASE,
+        {"chain": {"name": "inbound"}},
+        {"rule": {"chain": "inbound", "expr": [COUNTER, {"drop": None}], "comment": "rest"}},
+    )
+    table, counters = _nft_listing.parse(text)
+    assert table == _nft_table.Table(
+        (("a_v4", "ipv4_addr", "interval", ("192.0.2.2", "192.0.2.11", "198.51.100.0/24")),),
+        (
+            _nft_table.Chain("inbound", "", 0, ('counter drop comment "rest"',)),
+            _nft_table.Chain("input", "input", -150, ()),
+        ),
+    )
+    assert counters == [("inbound", 'counter drop comment "rest"', 3, 180)]
+
+
+def test_a_base_chain_that_drops_is_not_ours():
+    table, _unused = _nft_listing.parse(listing({"chain": dict(BASE["chain"], policy="drop")}))
+    assert table.chains[0].hook != "input"
+
+
+def test_which_tables_there_are():
+    assert _nft_listing.has_table(listing({"table": {"family": "inet", "name": "determined"}}))
+    assert not _nft_listing.has_table(listing({"table": {"family": "ip", "name": "determined"}}))
+    assert not _nft_listing.has_table(listing())
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "table inet determined {", '{"nftables": '])
+def test_anything_else_is_an_error(text):
+    with pytest.raises(ValueError):
+        _nft_listing.has_table(text)
+    with pytest.raises(ValueError):
+        _nft_listing.parse(text)
