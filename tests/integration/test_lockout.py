@@ -47,7 +47,8 @@ class Session:
     """An SSH session that stays open: says back what it is told."""
 
     def __init__(self, lab: SystemdLab, host: str):
-        line = ["ssh", *lab.ssh_options(), "-o", "ControlPath=none", f"{USER}@{lab.addresses[host][0]}", "exec cat"]
+        options = ["-o", "ConnectTimeout=30", *lab.ssh_options(), "-o", "ControlPath=none"]
+        line = ["ssh", *options, f"{USER}@{lab.addresses[host][0]}", "exec cat"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen(line, text=True, **pipes)
         self._number = 0
@@ -55,7 +56,7 @@ class Session:
     def lives(self) -> bool:
         self._number += 1
         word = f"word {self._number}\n"
-        timer = threading.Timer(10, self._process.kill)
+        timer = threading.Timer(30, self._process.kill)
         timer.start()
         try:
             self._process.stdin.write(word)
@@ -77,7 +78,7 @@ def lab():
     with SystemdLab(HOSTS) as made:
         for host in KILLING:
             made.write(host, "/etc/systemd/logind.conf.d/kill.conf", "[Login]\nKillUserProcesses=yes\n")
-            made.shell(host, "systemctl restart systemd-logind")
+            made.shell(host, "systemctl restart systemd-logind; loginctl --no-legend list-sessions")
         made.inventory()
         yield made
 
