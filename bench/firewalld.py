@@ -1,8 +1,9 @@
 """What the firewall task costs on a host with firewalld, beside ansible.posix.firewalld looping over rich rules.
 
-One booted host with a real firewalld and sshd, a policy of 1,000 agents, both address families. Every figure is the
-wall time of one task, as Ansible itself reports it, over the same connection. The module of others takes most of a second
-per rule and run, so its figures are extrapolated from a few. Run as root, with Docker: python bench/firewalld.py [release]
+One booted host with a real firewalld and sshd, a policy of 1,000 agents, both address families. Every
+figure is the wall time of one task, as Ansible itself reports it, over the same connection. The module
+of others takes most of a second per rule and run, so its figures are extrapolated from a few. Run as
+root, with Docker: python bench/firewalld.py [release]
 """
 
 from __future__ import annotations

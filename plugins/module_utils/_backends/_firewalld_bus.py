@@ -136,7 +136,11 @@ class _Reader(object):
             count = int(self.word())
             if signature[1] == "{":
                 key, rest = _first_type(signature[2:-1])
-                return {self.value(key): self.value(rest) for dummy in range(count)}
+                pairs = []
+                for dummy in range(count):  # a comprehension of Python before 3.8 takes the value first
+                    name = self.value(key)
+                    pairs.append((name, self.value(rest)))
+                return dict(pairs)
             return [self.value(signature[1:]) for dummy in range(count)]
         raise ValueError("busctl printed a value of the unknown type %r" % signature)
 
