@@ -31,7 +31,7 @@ _MAKERS = (("google", GCP), ("amazon", AWS))
 
 # The service is in the host's own hypervisor: who answers, answers at once.
 _TIMEOUT = 2.0
-_TIMEOUT_OF_A_GUESS = 0.5
+_TIMEOUT_OF_A_GUESS = 0.5  # for the connection alone
 _MOST_BODY = 1 << 20
 _MOST_INTERFACES = 16
 _MOST_TRIES = 4  # one that answers is enough
@@ -143,6 +143,7 @@ def _ask(method, path, headers, timeout):
     stream = None
     try:
         stream = _probe_streams.connect([(socket.AF_INET, (METADATA, 80))], deadline, "")
+        stream.until(time.monotonic() + _TIMEOUT)
         stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("iso-8859-1"))
         data = b""
         while len(data) < _MOST_BODY:

@@ -60,6 +60,10 @@ class TcpStream:
         """The address at the other end."""
         return self._socket.getpeername()[0]
 
+    def until(self, deadline):
+        """Give it another deadline."""
+        self._deadline = deadline
+
     def close(self):
         """At once, so that nothing lingers."""
         self._socket.close()
@@ -118,8 +122,9 @@ class TlsStream:
                 raise
 
     def _flush(self):
-        if self._outgoing.pending:
-            self._stream.send(self._outgoing.read())
+        data = self._outgoing.read()
+        if data:
+            self._stream.send(data)
 
 
 def look_up(host, port, blame):

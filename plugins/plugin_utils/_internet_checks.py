@@ -97,7 +97,8 @@ def _bypasses(cluster: Cluster, scope: Collection[str]) -> Iterator[BypassCheck]
         for group in reaches(host):
             others = len(names[group]) - host.has(group)
             if others == 1:  # then there are two names at most
-                yield BypassCheck(host.name, group, next(name for name in names[group] if name != host.name))
+                (other,) = [name for name in names[group] if name != host.name]
+                yield BypassCheck(host.name, group, other)
             elif others:
                 yield BypassCheck(host.name, group, "agents")
 

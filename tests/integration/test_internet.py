@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _internet
+from ansible_collections.determined.network.plugins.module_utils import _internet, _no_proxy
 
 from . import _internet_world as internet
 from ._internet_world import FAR, FORBIDDEN, GATE, GHOST, INDEX, PASSWORD, PROXY, REGISTRY, SILENT, USER
@@ -216,6 +218,34 @@ def test_no_proxy_is_the_direct_way(world):
     assert [result["via"] for result in results] == ["", f"{PROXY}:{internet.CLOSED}"]
 
 
+CURL = """
+import json, subprocess, sys
+found = []
+for no_proxy, host in json.load(sys.stdin):
+    url = "http://[%s]:8080/" % host if ":" in host else "http://%s:8080/" % host
+    command = ["curl", "--silent", "--verbose", "--max-time", "0.2", url]
+    if host[-1].isalpha():  # a name; it leads to this host's loopback, where nobody listens
+        command[1:1] = ["--resolve", host + ":8080:127.0.0.1"]
+    environment = {"PATH": "/usr/bin:/bin", "http_proxy": "http://127.0.0.1:9", "no_proxy": no_proxy}
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    found.append("Trying 127.0.0.1:9..." not in done.stderr)
+print(json.dumps(found))
+"""
+
+
+def test_the_rule_for_curl_beside_curl_itself(world):
+    entries = "192.0.2.0/24 192.0.2.10 192.0.2.10:8080 192.0.2.10/0 192.0.2.10/33 0.0.0.0/0 example.com .example.com"
+    entries += " *.example.com m.example.com. ple.com 2001:db8::10 [2001:db8::10] *"
+    lists = [*entries.split(), "*,a", "a, m.example.com", "a m.example.com", ",,192.0.2.10,"]
+    hosts = ["192.0.2.10", "m.example.com", "example.com", "2001:db8::10"]
+    cases = [(no_proxy, host) for no_proxy in lists for host in hosts]
+    command = [*world.lab.enter("agent1"), sys.executable, "-c", CURL]
+    done = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, timeout=120, check=True)
+    found = dict(zip(cases, json.loads(done.stdout), strict=True))
+    assert found == {(no_proxy, host): _no_proxy.bypasses("curl", no_proxy, host, 8080) for no_proxy, host in cases}
+    assert 10 < sum(found.values()) < len(found) - 10
+
+
 # --- clouds -----------------------------------------------------------------------------------------
 
 METADATA_ADDRESS = "169.254.169.254"
@@ -245,17 +275,18 @@ def cloud(world, tmp_path):
     lab.shell("agent1", f"ip address del {METADATA_ADDRESS}/32 dev lo 2>/dev/null || :; umount /sys 2>/dev/null || :")
 
 
-@pytest.mark.parametrize("maker", ["Google", "Amazon EC2", None])
-@pytest.mark.parametrize("kind, provider", [("gcp", "gcp"), ("aws-v2", "aws"), ("aws-v1", "aws")])
+@pytest.mark.parametrize("firmware", [True, False], ids=["firmware tells", "firmware is silent"])
+@pytest.mark.parametrize(
+    "kind, provider, maker",
+    [("gcp", "gcp", "Google"), ("aws-v2", "aws", "Amazon EC2"), ("aws-v1", "aws", "Amazon EC2")],
+)
 @pytest.mark.parametrize("address", ["203.0.113.9", ""])
-def test_instances_of_clouds(world, cloud, kind, provider, address, maker):
-    if maker and (provider == "gcp") != (maker == "Google"):
-        maker = {"gcp": "Google", "aws": "Amazon EC2"}[provider]
-    log = cloud(kind, address, maker)
+def test_instances_of_clouds(world, cloud, kind, provider, maker, address, firmware):
+    log = cloud(kind, address, maker if firmware else None)
     expected = {"provider": provider, "external": [address] if address else [], "known": True, "reason": ""}
     assert world.run("agent1", what="cloud") == expected
     asked = log.read_text().split("\n")
-    assert ("PUT /latest/api/token" in asked) == (provider == "aws" or maker is None and kind != "gcp")
+    assert ("PUT /latest/api/token" in asked) == (provider == "aws")
 
 
 @pytest.mark.parametrize("kind", ["", "gcp"])
