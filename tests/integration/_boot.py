@@ -68,7 +68,9 @@ class BootLab(SystemdLab):
         self.write(HOST, "/etc/systemd/system/own.service", _SERVICE)
         self.shell(HOST, "systemctl daemon-reload && systemctl enable --quiet --now own.service")
         if self.backend == "firewalld":
+            # Open by itself, so that only rules of ours close it.
             self.shell(HOST, "systemctl enable --quiet --now firewalld")
+            self.shell(HOST, "firewall-cmd --quiet --set-default-zone=trusted")
         self.start_docker(HOST)
         self.publish(HOST, PUBLISHED_PORT)
 
