@@ -490,3 +490,31 @@ def test_a_rehearsal_says_that_it_has_no_internet(world):
         "Not verified, since a rehearsal has no Internet, or verify_internet is false: registry_access" in done.stdout
     )
     assert cells(world, *INTERNET_ROWS, "proxy_bypass") == []
+
+
+def test_what_the_role_proxy_writes_passes(world, no_way_out):
+    lab = world.lab
+    for agent in ("agent1", "agent2"):
+        lab.shell(agent, f"mkdir -p /etc/determined; echo master_host: 192.0.2.10 > /etc/determined/agent.yaml; "
+                         f"grep -q {PROXY} /etc/hosts || echo {GATE} {PROXY} >> /etc/hosts")  # fmt: skip
+    url = f"http://{PROXY}:{internet.SQUID}"
+    settings = {"verify_internet": True, "verify_internet_timeout": 5, "determined_services": SERVICES[:1]}
+    settings |= {"proxy_http": url, "proxy_https": url, "proxy_username": USER, "proxy_password": PASSWORD}
+    settings |= {"proxy_targets": ["environment", "profile", "agent_config"]}
+    settings |= {"proxy_ca_certificate": world.authority.pem}
+    try:
+        done = lab.play("site", "--tags", "proxy,verify", **settings)
+        written = lab.shell("agent1", "cat /etc/determined/agent.yaml /etc/environment")
+    finally:
+        undone = lab.play("site", "--tags", "proxy", proxy_state="absent")
+        for agent in ("agent1", "agent2"):
+            lab.shell(
+                agent, f"rm -r /etc/determined; cp /etc/hosts /run/hosts; grep -v {PROXY} /run/hosts > /etc/hosts || :"
+            )
+    assert done.returncode == 0 and undone.returncode == 0, done.stdout + done.stderr + undone.stdout
+    assert "no_proxy" in written and "https_proxy" in written
+    assert {cell["via"] for cell in cells(world, "registry_access")} == {f"{PROXY}:{internet.SQUID}"}
+    bypass = {(cell["source"], cell["destination"]): cell for cell in cells(world, "proxy_bypass")}
+    assert {cell["verdict"] for cell in bypass.values()} == {"correct"}
+    for place in ("/etc/environment", "/etc/profile.d/", "/etc/determined/agent.yaml (task containers)"):
+        assert place in bypass["agent1", "agent2"]["evidence"]
