@@ -2,16 +2,18 @@
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST := .venv/bin/python -m pytest
+RELEASES := bookworm trixie
+SCENARIOS := default firewalld reuse
 # Tests that build network namespaces need root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env "PATH=$$PATH")
 
-.PHONY: demo test setup-test lint unit host-pythons sanity integration bench build clean
+.PHONY: demo test setup-test lint unit host-pythons sanity integration molecule test-hosts bench build clean
 
 demo: ## Rehearse inventories/demo on network namespaces and show the result
 	@scripts/setup demo
 	@.venv/bin/ansible-playbook playbooks/rehearse.yml -i inventories/demo -e verify_report_dir=$(CURDIR)/build/demo
 
-test: lint unit host-pythons sanity integration ## Everything that CI runs
+test: lint unit host-pythons sanity integration molecule ## Everything that CI runs
 
 setup-test:
 	@scripts/setup test
@@ -31,8 +33,16 @@ host-pythons: setup-test ## What runs on managed hosts, on every Python they may
 sanity: setup-test
 	scripts/in-collection ansible-test sanity --venv --requirements --python "$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
-integration: setup-test
+integration: test-hosts
 	$(AS_ROOT) $(PYTEST) tests/integration
+
+# Real hosts: systemd, SSH, firewalld, Docker. See docs/testing.md.
+molecule: test-hosts
+	for scenario in $(SCENARIOS); do $(AS_ROOT) scripts/molecule test $$scenario || exit 1; done
+
+# The images of the test hosts are built when something in their recipe changed.
+test-hosts: setup-test
+	$(AS_ROOT) scripts/test-hosts $(RELEASES)
 
 bench: setup-test
 	$(AS_ROOT) .venv/bin/python -m bench
