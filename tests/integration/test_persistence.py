@@ -187,7 +187,11 @@ HALVES = {
 }
 
 
-@pytest.mark.parametrize("half", list(HALVES))
+@pytest.mark.parametrize(
+    "lab, half",
+    [("iptables", half) for half in HALVES] + [("firewalld", half) for half in ("whole", "after a boot", "staged")],
+    indirect=["lab"],
+)
 def test_removal_leaves_nothing(restricted, half):
     lab = restricted
     if HALVES[half]:
