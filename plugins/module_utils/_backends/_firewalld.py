@@ -102,7 +102,7 @@ class Firewalld(Backend):
         last = _nft_table.emergency(policy, reading.families, self.container_interfaces)
         return Boot(
             load=_loading(nft, desired.table),
-            holds="%s list chain %s %s inbound >/dev/null 2>&1" % (nft, _nft_table.FAMILY, _nft_table.NAME),
+            holds=_holding(nft, desired.table),
             emergency=_loading(nft, last),
             files=files,
         )
@@ -111,6 +111,12 @@ class Firewalld(Backend):
 def _loading(nft, table):
     """The shell's words that put the table in place, whatever was there before."""
     return "%s -f - <<'END OF TABLE'\n%sEND OF TABLE" % (nft, _nft_table.replacing(table))
+
+
+def _holding(nft, table):
+    """The shell's words that end with code 0 exactly when every chain of the table is there."""
+    listing = "%s list chain %s %s %%s >/dev/null 2>&1" % (nft, _nft_table.FAMILY, _nft_table.NAME)
+    return " &&\n".join(listing % chain.name for chain in table.chains)
 
 
 def _names_destinations(found):

@@ -137,7 +137,7 @@ class _Reader(object):
             if signature[1] == "{":
                 key, rest = _first_type(signature[2:-1])
                 pairs = []
-                for dummy in range(count):  # a comprehension of Python before 3.8 takes the value first
+                for _unused in range(count):  # a comprehension of Python before 3.8 takes the value first
                     name = self.value(key)
                     pairs.append((name, self.value(rest)))
                 return dict(pairs)

@@ -104,13 +104,18 @@ def _in_force(found, state, desired):
         _change_set(found, name, state.sets[name].members, value.members, come, go)
     for name, policy in sorted(desired.policies.items()):
         was = state.policies[name].rules
-        for rule in policy.rules:
-            if rule not in was:
-                come.append(_call(found, "add a rule to the policy", "policy", "addRichRule", "ssi", name, rule, "0"))
-        for rule in was:
-            if rule not in policy.rules:
-                go.append(_call(found, "remove a rule from the policy", "policy", "removeRichRule", "ss", name, rule))
+        both = tuple(sorted(set(was) | set(policy.rules)))
+        if both != was:
+            come.append(_rules(found, "add rules to the policy %s" % name, name, both))
+        if both != policy.rules:
+            go.append(_rules(found, "remove rules from the policy %s" % name, name, policy.rules))
     return come + go
+
+
+def _rules(found, purpose, name, rules):
+    """A call that leaves all other settings of the policy as they are."""
+    arguments = (name, "1", "rich_rules", "as") + _firewalld_bus.strings(rules)
+    return _call(found, purpose, "policy", "setPolicySettings", "sa{sv}", *arguments)
 
 
 def _change_set(found, name, was, wanted, come, go):

@@ -173,11 +173,13 @@ class FakeFirewalld:
         return self._change(method, values)
 
     def _change(self, method, values):
-        if method == "addRichRule":
-            assert values[1] not in self.policies[values[0]]["rich_rules"]
-            self.policies[values[0]]["rich_rules"].append(values[1])
-        elif method == "removeRichRule":
-            self.policies[values[0]]["rich_rules"].remove(values[1])
+        if method == "setPolicySettings":
+            name, rules = values[0], values[5:]
+            assert values[1:4] == ["1", "rich_rules", "as"] and int(values[4]) == len(rules)
+            old = self.policies[name]["rich_rules"]
+            # firewalld removes before it adds: whoever wants both in order calls twice.
+            assert set(old) <= set(rules) or set(rules) <= set(old)
+            self.policies[name]["rich_rules"] = rules
         elif method == "addEntry":
             assert values[1] not in self.sets[values[0]][2]
             self.sets[values[0]][2].append(values[1])
@@ -360,8 +362,8 @@ def test_files_lie_there_only_once_the_change_is_confirmed():
         (policy(peers=members("192.0.2.0/28", "198.51.100.0/24")), ["setEntries"]),
         (policy(peers={"agents": {"ipv4": ["192.0.2.11", "192.0.2.12", "198.51.100.0/24"], "ipv6": ["2001:db8::5"]}}),
          ["addEntry"]),
-        (policy(inbound=policy().to_dict()["inbound"] + [rule("tcp", "12350", "master", "ssh")]), ["addRichRule"] * 2),
-        (policy(outbound=[rule("tcp", "8080", "master", "m")]), ["removeRichRule"] * 2),
+        (policy(inbound=policy().to_dict()["inbound"] + [rule("tcp", "12350", "master", "ssh")]), ["setPolicySettings"]),
+        (policy(outbound=[rule("tcp", "8080", "master", "m")]), ["setPolicySettings"]),
         (policy("restrict"), ["nft"]),
     ],
 )  # fmt: skip
@@ -387,7 +389,7 @@ def test_new_rules_come_before_old_ones_go():
     change(host, policy())
     change(host, policy(inbound=[rule("tcp", "5000", "agents", "x")], peers=members("192.0.2.99")))
     ran = change(host, policy(inbound=[rule("tcp", "5001", "agents", "x")], peers=members("192.0.2.98")))
-    assert ran == ["addEntry", "addRichRule", "addRichRule", "removeEntry", "removeRichRule", "removeRichRule"]
+    assert ran == ["addEntry", "setPolicySettings", "removeEntry", "setPolicySettings"]
 
 
 @pytest.mark.parametrize("step", [0, 1])
@@ -407,7 +409,7 @@ def test_tampering_is_undone():
     change(host, policy())
     host.policies["determined"]["rich_rules"].pop()
     host.sets["determined-master-v4"][2].append("203.0.113.66")
-    assert change(host, policy()) == ["addRichRule", "removeEntry"]
+    assert change(host, policy()) == ["setPolicySettings", "removeEntry"]
     host.policies["determined"]["masquerade"] = True
     assert change(host, policy()) == ["reload"]
 
@@ -529,6 +531,7 @@ def test_stored():
     assert restrict.load.startswith("/bin/nft -f - <<'END OF TABLE'\ntable inet determined\n")
     assert "203.0.113.0/24" in restrict.emergency and "@" not in restrict.emergency
     assert restrict.files == permit.files
+    assert [line.split()[5] for line in restrict.holds.splitlines()] == ["forward", "inbound", "input", "prerouting"]
     host.files[SETS + "/determined-gone-v4.xml"] = "<ipset/>"
     host.files[SETS + "/others.xml"] = "<ipset/>"
     reading = read(host)
