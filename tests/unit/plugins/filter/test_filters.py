@@ -10,6 +10,7 @@ import pkgutil
 import ansible_collections.determined.network.plugins.filter as filters
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
 from ansible_collections.determined.network.plugins.plugin_utils import _cluster
 
@@ -37,7 +38,9 @@ def cluster():
 def test_all_filters_are_tested():
     assert sorted(MODULES) == [
         "host_policies",
+        "proxy_ways",
         "verification_again",
+        "verification_internet",
         "verification_listeners",
         "verification_targets",
     ]
@@ -58,6 +61,21 @@ def test_host_policies(cluster):
     for policy in found["policies"].values():
         assert HostPolicy.from_dict(policy).to_dict() == policy
         assert policy["host"] == ""
+
+
+def test_proxy_ways():
+    assert call("proxy_ways", {"https": "http://proxy.example.com:3128", "http": None}) == [
+        {"serves": "https", "scheme": "http", "host": "proxy.example.com", "port": 3128}
+    ]
+    with pytest.raises(AnsibleFilterError, match="The proxy cannot be used: proxy_https: the URL has no scheme"):
+        call("proxy_ways", {"https": "proxy.example.com:3128"})
+
+
+def test_verification_internet(cluster):
+    found = call("verification_internet", cluster, RUN)
+    assert set(found["hosts"]) == set(ADDRESSES)
+    assert {one["port"] for one in found["targets"]} == {443}
+    assert {one["address"] for one in found["cluster"]} == set(ADDRESSES.values())
 
 
 def test_a_verification_from_the_first_listener_to_what_is_asked_again(cluster):
