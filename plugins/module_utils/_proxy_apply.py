@@ -28,44 +28,54 @@ from ansible_collections.determined.network.plugins.module_utils import (
 def change(params, check_mode, runner):
     """The arguments -> the result, after everything was done. Raises Problems and FileProblem."""
     record, folders = read_record()
-    settings, problems = (None, []) if params["state"] == "absent" else wanted_settings(params)
-    wishes, left = [], {}
+    settings, wishes, left, problems = None, [], {}, []
     if params["state"] == "present":
-        own, found = own_daemon_json(record)
-        host = _proxy_host.look(params["roles"], runner, bool(own) and "proxies" in own)
-        # What is wrong with the description must not hide what is wrong with the host's files.
-        probe = settings or wanted_settings(dict(params, **STAND_IN))[0]
-        wishes, left, refused = _proxy_targets.wishes(probe, host)
-        if "docker" in probe.targets and "agents" in host.roles and probe.description.proxies:
-            problems += found
-        problems += refused
+        settings, wishes, left, problems = wanted(params, record, runner)
     states = {path: _proxy_files.read(path) for path in {wish.path for wish in wishes} | set(record)}
     try:
         plan = _proxy_record.plan(wishes, record, states)
-    except _proxy_record.Problems as found:
-        problems += [problem for problem in found.problems if problem not in problems]
+    except _proxy_record.Problems as more:
+        problems += [problem for problem in more.problems if problem not in problems]
     if problems:
         raise _proxy_record.Problems(problems)
-    services = sorted({service for step in plan.steps for service in step.services})
     if not check_mode:
         write(plan, record, folders, runner)
-    kept_services = {service for kept in plan.record.values() for service in kept.services}
-    started = _proxy_host.running(sorted(kept_services | set(services)), runner)
-    restart = set(services) & set(started)
+    result = report(plan, settings, runner)
+    result["left_out"] = left
+    if settings and "master" in params["roles"] and settings.task_environment == "print":
+        lines = _proxy_yaml_edit.task_lines(_proxy_targets.task_variables(settings.description))
+        result["task_environment"] = _proxy_record.masked("\n".join(lines) + "\n", settings.description.secrets())
+    return result
+
+
+def wanted(params, record, runner):
+    """The arguments, path -> Kept, a Runner -> (Settings or None, Wishes, what is left out and why, problems)."""
+    settings, problems = wanted_settings(params)
+    own, broken = own_daemon_json(record)
+    host = _proxy_host.look(params["roles"], runner, "proxies" in own)
+    # What is wrong with the description must not hide what is wrong with the host's files.
+    probe = settings or wanted_settings(dict(params, **STAND_IN))[0]
+    wishes, left, refused = _proxy_targets.wishes(probe, host)
+    if any(wish.target == "docker" for wish in wishes):
+        problems += broken  # also where a drop-in is written: dockerd would not start with it
+    return settings, wishes, left, problems + refused
+
+
+def report(plan, settings, runner):
+    """What was done or would be (a Plan), by which Settings (None: restored) -> what the module returns of it."""
+    touched = {service for step in plan.steps for service in step.services}
+    readers = {service for kept in plan.record.values() for service in kept.services}
+    started = _proxy_host.running(sorted(readers | touched), runner)
+    restart = touched & set(started)
     outdated = restart | _proxy_host.outdated(plan.record, started)
     secrets = settings.description.secrets() if settings else []
-    result = {
+    return {
         "changed": bool(plan.steps),
         "files": [{"path": step.path, "target": step.target, "action": action(step)} for step in plan.steps],
-        "left_out": left,
         "restart": {service: service in restart for service in _proxy_targets.SERVICES},
         "outdated": {service: service in outdated for service in _proxy_targets.SERVICES},
         "diff": [{"prepared": _proxy_record.difference(step, secrets)} for step in plan.steps],
     }
-    if settings and "master" in params["roles"] and settings.task_environment == "print":
-        lines = _proxy_yaml_edit.task_lines(_proxy_targets.task_variables(settings.description))
-        result["task_environment"] = _proxy_record.masked("\n".join(lines) + "\n", secrets)
-    return result
 
 
 # A description that is right, to look at the host's files when the user's is wrong.

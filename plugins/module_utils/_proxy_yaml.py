@@ -117,8 +117,6 @@ class _Reader(object):
                 if "\t" in line:
                     self.fail("a tab; write spaces")
                 return len(line) - len(content)
-            if content.startswith("#") is False and "\t" in content:
-                self.fail("a tab; write spaces")
             self.at += 1
         return -1
 

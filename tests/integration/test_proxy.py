@@ -212,8 +212,18 @@ def test_apt_and_pip_fetch_through_the_proxy(world, agent):
         pip = f"env -i PATH=$PATH pip download --no-cache-dir --dest /tmp/pip --index-url https://{INDEX}/simple tiny"
         lines, _unused = asked(world, lambda: world.shell(agent, pip))
         assert [line for line in lines if f"CONNECT {INDEX}:443 cluster" in line]
+        four, six = world.addresses["master"]
+        for place in (four, f"[{six}]"):
+            fetch = (
+                f"env -i PATH=$PATH /usr/lib/apt/apt-helper download-file http://{place}:8080/index.html /tmp/fetched"
+            )
+            lines, _unused = asked(world, lambda fetch=fetch: world.shell(agent, fetch))
+            assert world.shell(agent, "cat /tmp/fetched") == "master:8080\n"
+            assert lines == [], place
     finally:
-        world.shell(agent, "rm -rf /etc/apt/sources.list.d/test.list /var/lib/apt/lists/*example* /tmp/pip")
+        world.shell(
+            agent, "rm -rf /tmp/fetched /etc/apt/sources.list.d/test.list /var/lib/apt/lists/*example* /tmp/pip"
+        )
 
 
 URLLIB = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode().strip())"
