@@ -1,7 +1,7 @@
-"""Hosts as administrators have them: systemd, sshd, firewalls and a Docker of their own, in containers of this machine.
+"""Hosts as administrators have them: systemd, sshd, firewalls, a Docker of their own, in containers of this machine.
 
-``with SystemdLab({"master": "determined_master", "agent1": "determined_agents"}) as lab`` boots them on a Docker network
-that leads nowhere, with an IPv4 and an IPv6 address each, reached by SSH as an ordinary user. See docs/testing.md.
+``with SystemdLab({"master": "determined_master", "agent1": "determined_agents"}) as lab`` boots them on a Docker
+network that leads nowhere, with an IPv4 and an IPv6 address each, reached by SSH as an ordinary user: docs/testing.md.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 BUILD = ROOT / "extensions/molecule/image/build"
 LABEL = "determined.network.test"
-USER = "admin"
 
-# RFC 5737: /27 networks of the three documentation networks, so that many labs can stand beside each other.
-_NETWORKS = [f"{net}.{start}" for net in ("192.0.2", "198.51.100", "203.0.113") for start in range(0, 256, 32)]
+# How a host is started, said once for Molecule and for this.
+_SETTINGS = yaml.safe_load((ROOT / "extensions/molecule/shared/vars/container.yml").read_text())
+USER = _SETTINGS["test_host_user"]
+_CONTAINER = _SETTINGS["test_host_container"]
+_NETWORKS = [f"{net}.{start}" for net in _SETTINGS["test_host_networks_v4"] for start in range(0, 256, 32)]
 _FIRST_HOST = 10
 
 Result = subprocess.CompletedProcess[str]
@@ -52,17 +54,17 @@ def image(release: str) -> str:
 
 def boot_arguments() -> list[str]:
     """The arguments of ``docker run`` that let systemd boot, and dockerd inside, without ``--privileged``."""
-    arguments = ["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw", "--volume=/var/lib/docker"]
-    arguments += ["--tmpfs=/run", "--tmpfs=/run/lock", "--stop-signal=SIGRTMIN+3", "--env=container=docker"]
-    arguments += [f"--cap-add={name}" for name in ("SYS_ADMIN", "NET_ADMIN", "NET_RAW", "SYS_PTRACE")]
-    return [*arguments, "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"]
+    arguments = [f"--cgroupns={_CONTAINER['cgroupns_mode']}", f"--stop-signal={_CONTAINER['stop_signal']}"]
+    lists = {"cap-add": "capabilities", "security-opt": "security_opts", "volume": "volumes", "tmpfs": "tmpfs"}
+    for option, setting in lists.items():
+        arguments += [f"--{option}={value}" for value in _CONTAINER[setting]]
+    return arguments
 
 
 def init_command() -> list[str]:
-    """What PID 1 is. In a container systemd takes its own arguments for the kernel's command line."""
-    legacy = docker("info", "--format={{.CgroupVersion}}").stdout.strip() == "1"
-    # systemd 256 and newer refuse the first version of control groups unless they are told to bear it.
-    return ["/sbin/init", *(["SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"] if legacy else [])]
+    """What PID 1 is."""
+    version = docker("info", "--format={{.CgroupVersion}}").stdout.strip()
+    return _CONTAINER["command_cgroup_v1" if version == "1" else "command"]
 
 
 class SystemdLab:
@@ -107,7 +109,7 @@ class SystemdLab:
 
     def _make_network(self) -> None:
         """Take the first free one of the documentation networks, beginning anywhere."""
-        wide = f"2001:db8:{random.randrange(1, 0xFFFF):x}"
+        wide = f"{_SETTINGS['test_host_network_v6']}:{random.randrange(1, 0xFFFF):x}"
         problem = ""
         for start in random.sample(_NETWORKS, len(_NETWORKS)):
             prefix, last = start.rsplit(".", 1)

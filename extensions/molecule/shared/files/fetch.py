@@ -13,18 +13,16 @@ COMMAND = ["curl", "--silent", "--noproxy", "*", "--max-time", "4"]
 
 
 def main(ports, addresses):
-    places = ["[{0}]".format(address) if ":" in address else address for address in addresses]
+    places = [f"[{address}]" if ":" in address else address for address in addresses]
     fetching = [
-        subprocess.Popen(
-            COMMAND + ["http://{0}:{1}/".format(place, port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-        )
+        subprocess.Popen(COMMAND + [f"http://{place}:{port}/"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         for place in places
         for port in ports
     ]
     seen = set()
     for curl in fetching:
         page = curl.communicate()[0].decode()
-        seen.add("curl: {0}".format(curl.returncode) if curl.returncode else page.strip())
+        seen.add(f"curl: {curl.returncode}" if curl.returncode else page.strip())
     print(json.dumps(sorted(seen)))
 
 
