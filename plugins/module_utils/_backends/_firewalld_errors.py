@@ -43,8 +43,8 @@ _MEANINGS = (
     ),
     (
         re.compile(r"INVALID_[A-Z_]+|MISSING_\w+|PARSE_ERROR|NOT_OVERLOADABLE"),
-        "firewalld refuses a file below /etc/firewalld. Find it with: firewall-cmd --check-config; correct it, then run "
-        "this again",
+        "firewalld refuses a file below /etc/firewalld. Find it with: firewall-cmd --check-config; correct it, then "
+        "run this again",
     ),
     (
         re.compile(r"COMMAND_FAILED|NOT_RUNNING|python-nftables"),
