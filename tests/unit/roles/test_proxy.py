@@ -1,0 +1,36 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role, the module and its documentation say the same of what they share."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.determined.network.plugins.module_utils import _proxy_targets
+from ansible_collections.determined.network.plugins.modules import proxy
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLE = ROOT / "roles/proxy"
+OPTIONS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+MODULE = yaml.safe_load(proxy.DOCUMENTATION)["options"]
+
+
+def test_defaults_are_what_the_specification_says():
+    assert {name: option["default"] for name, option in OPTIONS.items() if "default" in option} == DEFAULTS
+    assert set(OPTIONS) - set(DEFAULTS) == {"proxy_no_proxy"}
+
+
+def test_targets():
+    targets = [_proxy_targets.ALL, *_proxy_targets.TARGETS]
+    assert OPTIONS["proxy_targets"]["choices"] == MODULE["targets"]["choices"] == targets
+    guide = (ROOT / "docs/proxy.md").read_text()
+    assert [name for name in _proxy_targets.TARGETS if f"`{name}`" not in guide] == []
+
+
+@pytest.mark.parametrize("name", sorted({name[len("proxy_") :] for name in OPTIONS} & set(MODULE)))
+def test_options_that_are_handed_on(name):
+    for key in ("choices", "type"):
+        if name != "no_proxy":  # the role's takes the place of what the module is given
+            assert OPTIONS[f"proxy_{name}"].get(key) == MODULE[name].get(key)
