@@ -24,7 +24,7 @@ REMEDY = "Play the playbook determined.network.site again from the controller: i
 
 # Those of which some releases begin with an empty ruleset. Only the second unit may wait for
 # them: some of them are started after sysinit.target, before which the first one has to end.
-_OTHERS = "firewalld ufw nftables netfilter-persistent iptables ip6tables ipset"
+_OTHERS = ("ufw", "nftables", "netfilter-persistent", "iptables", "ip6tables", "ipset")
 
 _SAY = r"""say() { printf '<%s>determined.network: %s\n' "$1" "$2" >&2; }"""
 
@@ -128,7 +128,7 @@ def unit_text(name, boot):
     order = "Before=network-pre.target sysinit.target shutdown.target\nRequiresMountsFor=%s" % FILE
     description = "Load the stored firewall of determined.network"
     if not first:
-        others = ["%s.service" % other for other in _OTHERS.split()]
+        others = ["%s.service" % other for other in _OTHERS + boot.flushed_by]
         order = "Before=network-pre.target shutdown.target\nAfter=%s" % " ".join([UNITS[0]] + others)
         description = "Check that the firewall of determined.network is in place"
     return _UNIT.format(description=description, order=order, script=_as_input(script), wanted_by=WANTED_BY)

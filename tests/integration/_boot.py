@@ -127,7 +127,7 @@ class BootLab(SystemdLab):
         text = self.shell(
             HOST, f"({save}) 2>/dev/null | grep DETERMINED || true; ipset save | grep determined_ || true"
         )
-        text += self.shell(HOST, "nft list table inet determined 2>/dev/null || true")
+        text += self.shell(HOST, "nft --stateless list table inet determined 2>/dev/null || true")
         return sorted(line.split(" [")[0].split(" hashsize")[0] for line in text.splitlines())
 
     def stored(self) -> str:

@@ -95,12 +95,15 @@ class Boot(NamedTuple):
     "" when the policy drops nothing.
     ``files``: tuple of (path, text) of further files that a boot reads (0644, root); text None:
     must not be there. They are put in place with the rest, once the change is confirmed.
+    ``flushed_by``: names of services that take away at their start what ``load`` has made, besides
+    those that flush everything.
     """
 
     load: str
     holds: str
     emergency: str = ""
     files: tuple = ()
+    flushed_by: tuple = ()
 
 
 class Backend(abc.ABC):

@@ -57,6 +57,7 @@ def boot(desired, emergency, tools):
         load="\n".join(load + ["return 0"]),
         holds="\n".join(_holds(tools, pair, desired) for pair in pairs) + "\nreturn 0",
         emergency="" if emergency is None else "\n".join(closed + ["return 0"]),
+        flushed_by=("firewalld",),
     )
 
 

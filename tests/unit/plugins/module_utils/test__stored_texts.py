@@ -120,7 +120,7 @@ def test_a_load_that_claims_success_is_checked(disk):
 
 
 def test_order_at_boot():
-    made = Boot("true", "true", "true")
+    made = Boot("true", "true", "true", flushed_by=("firewalld",))
     first, second = (_stored_texts.unit_text(unit, made) for unit in _stored_texts.UNITS)
     assert "Before=network-pre.target sysinit.target" in first and "After=" not in first
     assert "Before=network-pre.target shutdown.target" in second and "sysinit.target s" not in second
