@@ -162,19 +162,20 @@ def _read_running(found):
         True,
     )
     policies, sets, lost, before = {}, {}, [], []
-    runtime = {}
-    for kind, interface, method in (
-        ("policy", "policy", "getPolicies"),
-        ("ipset", "ipset", "getIPSets"),
-        ("zone", "zone", "getZones"),
+    runtime, on_disk_too = {}, {}
+    for kind, method, word in (
+        ("policy", "getPolicies", "getPolicyNames"),
+        ("ipset", "getIPSets", "getIPSetNames"),
+        ("zone", "getZones", "getZoneNames"),
     ):
-        runtime[kind] = yield from call("list firewalld's objects", interface, method)
+        runtime[kind] = yield from call("list firewalld's objects", kind, method)
+        on_disk_too[kind] = yield from call("list firewalld's files", "config", word, path=_firewalld_bus.CONFIG)
     for name in sorted(runtime["policy"]):
         settings = yield from call("read firewalld's policy %s" % name, "policy", "getPolicySettings", name)
         if name in _firewalld_state.POLICIES:
             policies[name] = _policy(settings)
             continue
-        on_disk = yield from _on_disk(found, call, "policy", "Policy", name)
+        on_disk = yield from _on_disk(call, on_disk_too, "policy", "Policy", name)
         lost += _firewalld_reload.runtime_only("policy", name, settings, on_disk)
         if settings.get("priority", 0) <= _firewalld_state.PRIORITY:
             before += [("", "policy %s" % name, rule) for rule in settings.get("rich_rules", ())]
@@ -185,7 +186,7 @@ def _read_running(found):
                 settings[3], tuple(sorted(settings[4].items())), _members.ordered(settings[5])
             )
             continue
-        on_disk = yield from _on_disk(found, call, "ipset", "IPSet", name, "getSettings")
+        on_disk = yield from _on_disk(call, on_disk_too, "ipset", "IPSet", name)
         on_disk = on_disk and _set_settings(on_disk)
         lost += _firewalld_reload.runtime_only("ipset", name, _set_settings(settings), on_disk)
         if settings[4].get("timeout", "0") != "0":
@@ -193,7 +194,7 @@ def _read_running(found):
     manager = yield from _ask(_firewalld_bus.has_owner(found.busctl, _NETWORK_MANAGER))
     for name in sorted(runtime["zone"]):
         settings = yield from call("read firewalld's zone %s" % name, "zone", "getZoneSettings2", name)
-        on_disk = yield from _on_disk(found, call, "zone", "Zone", name, "getSettings2")
+        on_disk = yield from _on_disk(call, on_disk_too, "zone", "Zone", name, "getSettings2")
         kept = _firewalld_reload.zone_keeps(name, manager, flush_all == "yes")
         lost += _firewalld_reload.runtime_only("zone", name, settings, on_disk, kept)
     direct = yield from _read_direct(call)
@@ -204,10 +205,9 @@ def _read_running(found):
     return found._replace(variant=variant, policies=policies, sets=sets, lost=tuple(lost), before=before)
 
 
-def _on_disk(found, call, kind, word, name, method="getSettings"):
+def _on_disk(call, names, kind, word, name, method="getSettings"):
     """Generator -> the settings of an object in firewalld's files, None when there is none."""
-    names = yield from call("list firewalld's files", "config", "get%sNames" % word, path=_firewalld_bus.CONFIG)
-    if name not in names:
+    if name not in names[kind]:
         return None
     path = yield from call(
         "find firewalld's %s %s" % (kind, name), "config", "get%sByName" % word, name, path=_firewalld_bus.CONFIG
