@@ -185,10 +185,10 @@ class _Reader(object):
         line = self.lines[self.at][indent:]
         if line.startswith("- ") or line == "-":
             node = Node(SEQUENCE, self.sequence(indent))
-        elif _KEY.match(line):
-            node = Node(MAPPING, self.mapping(indent))
         else:
-            self.fail("neither `key: value` nor `- item`; texts over several lines need | or >")
+            if not _KEY.match(line):
+                self.fail("neither `key: value` nor `- item`; texts over several lines need | or >")
+            node = Node(MAPPING, self.mapping(indent))
         self.depth -= 1
         if self.skip() > indent:
             self.fail("indented further than what it belongs to")
