@@ -51,7 +51,7 @@ def files():
 
 def contents(top):
     found = []
-    for folder, _folders, names in os.walk(top):
+    for folder, _unused, names in os.walk(top):
         for name in names:
             path = os.path.join(folder, name)
             with open(path, errors="replace") as file:
