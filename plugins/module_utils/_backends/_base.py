@@ -180,4 +180,3 @@ class Backend(abc.ABC):
         Pure. ``policy`` is None, and ``desired`` an empty state, where nothing shall be stored.
         """
         del policy, desired, reading
-        return None
