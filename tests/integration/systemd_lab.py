@@ -262,8 +262,9 @@ class SystemdLab:
             self.inventory()
         extra = json.dumps({"verify_report_dir": str(self.folder / "report"), **variables})
         command = [str(TOOLS / "ansible-playbook"), str(book), "-i", str(inventory), "-e", extra, *arguments]
-        options = {"text": True, "capture_output": True, "stdin": subprocess.DEVNULL, "check": False}
-        return subprocess.run(command, cwd=self.folder, env=self.environment(), timeout=timeout, **options)
+        options = {"text": True, "capture_output": True, "stdin": subprocess.DEVNULL}
+        place = {"cwd": self.folder, "env": self.environment()}
+        return subprocess.run(command, check=False, timeout=timeout, **place, **options)
 
     def task(self, host: str, module: str, *arguments: str, **options: object) -> dict:
         """Run one module on one host over SSH -> its result as the module returned it."""
@@ -272,8 +273,8 @@ class SystemdLab:
         command = [str(TOOLS / "ansible"), host, "-i", str(self.folder / "inventory.yml")]
         command += ["-m", module, *(["-a", json.dumps(options)] if options else []), *arguments]
         environment = self.environment(ANSIBLE_STDOUT_CALLBACK="ansible.posix.json", ANSIBLE_LOAD_CALLBACK_PLUGINS="1")
-        settings = {"text": True, "capture_output": True, "stdin": subprocess.DEVNULL, "check": False}
-        done = subprocess.run(command, cwd=self.folder, env=environment, timeout=600, **settings)
+        settings = {"text": True, "capture_output": True, "stdin": subprocess.DEVNULL}
+        done = subprocess.run(command, check=False, cwd=self.folder, env=environment, timeout=600, **settings)
         start = done.stdout.find("{\n")
         assert start >= 0, done.stdout + done.stderr
         report = json.JSONDecoder().raw_decode(done.stdout[start:])[0]

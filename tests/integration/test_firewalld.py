@@ -36,7 +36,7 @@ FILES = "cd /etc/firewalld && find . -type f ! -name 'determined*' | sort | xarg
 @pytest.fixture(
     scope="module",
     params=[("bookworm", "nftables"), ("trixie", "nftables"), ("bookworm", "iptables")],
-    ids=lambda param: "-".join(param),
+    ids="-".join,
 )
 def lab(request):
     release, backend = request.param

@@ -66,7 +66,7 @@ def main():
     for command in COMMANDS + (FIREWALLD if running else []):
         if shutil.which(command.split()[0]) is None:
             sys.exit(f"{command}: no such command here")
-        done = subprocess.run(command.split(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(command.split(), capture_output=True, check=False)
         if done.returncode != 0:
             sys.exit(f"{command}: {done.stderr.decode()}")
         found[command] = named(done.stdout.decode().splitlines())

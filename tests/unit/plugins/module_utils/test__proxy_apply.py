@@ -41,7 +41,7 @@ class Machine:
     def __init__(self, monkeypatch):
         self.files = {_proxy_targets.AGENT_YAML: State(AGENT_YAML, 0o644, 0, 0)}
         self.made_effective = []
-        self.fails = None
+        self.failures = []
         self.running = {"docker": 0.0, "determined-agent": 0.0}
         monkeypatch.setattr(_proxy_files, "read", self.files.get)
         monkeypatch.setattr(_proxy_files, "write", self.write)
@@ -70,8 +70,8 @@ class Machine:
 
     def make_effective(self, steps, runner):
         self.made_effective.append([step.path for step in steps])
-        if self.fails:
-            raise self.fails
+        for problem in self.failures:
+            raise problem
 
     def find_running(self, services, runner):
         return {name: started for name, started in self.running.items() if name in services}
@@ -177,12 +177,12 @@ def test_proxies_of_the_hosts_own_daemon_json_are_taken_over(machine):
 @pytest.mark.parametrize("problem", [_proxy_files.FileProblem("no"), KeyboardInterrupt()])
 def test_what_fails_is_put_back(machine, problem):
     before = dict(machine.files)
-    machine.fails = problem
+    machine.failures = [problem]
     with pytest.raises(type(problem)):
         machine.run()
     assert machine.files == before
     assert machine.made_effective[0] == machine.made_effective[1]
-    machine.fails = None
+    machine.failures = []
     assert machine.run()["changed"]
 
 

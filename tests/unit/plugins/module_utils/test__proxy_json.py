@@ -50,7 +50,8 @@ def test_a_member_is_removed(text, expected):
     [
         ("{", 1),
         ('{\n "a" 1}', 2),
-        ('{\n "a": 1,\n}', 3),
+        # Newer releases of Python name the comma's line, older ones that of what follows it.
+        ('{\n "a": 1,}', 2),
         ('{\n "a": 1 // c\n}', 2),
         ("[1]", 1),
         ("1", 1),

@@ -25,7 +25,9 @@ SERVICES = [
 RUN = {"hosts": list(SMALL), "sweep": "full", "seed": 1, "sample_size": 64, "max_peers": 0}
 
 
-def plan(services=SERVICES, hosts=SMALL, scope=None):
+def plan(services=None, hosts=None, scope=None):
+    services = SERVICES if services is None else services
+    hosts = SMALL if hosts is None else hosts
     return _internet_checks.plan(build(hosts, services=services), frozenset(scope or hosts))
 
 
@@ -77,7 +79,9 @@ def answers(found, **by_port):
     return {"targets": targets, "bypass": {"places": [], "findings": [], "problems": []}}
 
 
-def report(results, hosts=SMALL, services=SERVICES, scope=None):
+def report(results, hosts=None, services=None, scope=None):
+    services = SERVICES if services is None else services
+    hosts = SMALL if hosts is None else hosts
     cluster = build(hosts, services=services)
     run = {**RUN, "hosts": list(scope or hosts), "internet": results}
     return json.loads(json.dumps(_verification.report(cluster.to_dict(), run, {})))

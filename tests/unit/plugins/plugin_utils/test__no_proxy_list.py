@@ -49,7 +49,8 @@ OUTSIDE = [
 EXTRA = [".example.com", "198.51.100.200"]
 
 
-def text_of(extra=EXTRA, override=None):
+def text_of(extra=None, override=None):
+    extra = EXTRA if extra is None else extra
     return ",".join(_no_proxy_list.compose(CLUSTER, NAMES, extra, override).entries)
 
 

@@ -362,7 +362,10 @@ def test_files_lie_there_only_once_the_change_is_confirmed():
         (policy(peers=members("192.0.2.0/28", "198.51.100.0/24")), ["setEntries"]),
         (policy(peers={"agents": {"ipv4": ["192.0.2.11", "192.0.2.12", "198.51.100.0/24"], "ipv6": ["2001:db8::5"]}}),
          ["addEntry"]),
-        (policy(inbound=policy().to_dict()["inbound"] + [rule("tcp", "12350", "master", "ssh")]), ["setPolicySettings"]),
+        (
+            policy(inbound=policy().to_dict()["inbound"] + [rule("tcp", "12350", "master", "ssh")]),
+            ["setPolicySettings"],
+        ),
         (policy(outbound=[rule("tcp", "8080", "master", "m")]), ["setPolicySettings"]),
         (policy("restrict"), ["nft"]),
     ],
@@ -543,7 +546,7 @@ def test_facts():
     host = FakeFirewalld()
     change(host, policy())
     host.policies["first"] = {"priority": -32768, "rich_rules": ["rule drop"], "ingress_zones": ["ANY"]}
-    reading, facts = read(host, BACKEND.inspect())
+    reading, facts = tuple(read(host, BACKEND.inspect()))
     assert reading.variant == "nftables"
     assert {row["chain"] for row in facts["rules"]} == {"policy determined", "policy determined-out"}
     assert [row["rule"] for row in facts["foreign_before"]] == ["rule drop"]
