@@ -56,6 +56,8 @@ Type=oneshot
 # Stopping changes nothing: a host that shuts down is as closed as before.
 RemainAfterExit=yes
 TimeoutStartSec=120
+# bash writes here-documents to temporary files; this early only /run is sure to be there, writable and not full.
+Environment=TMPDIR=/run
 ExecStart=/bin/sh -s
 StandardOutput=journal
 StandardError=journal

@@ -128,6 +128,7 @@ def test_order_at_boot():
     assert after[0] == FIRST and {"nftables.service", "netfilter-persistent.service", "firewalld.service"} < set(after)
     for text in (first, second):
         assert "DefaultDependencies=no" in text and "Wants=network-pre.target" in text
+        assert "\nEnvironment=TMPDIR=/run\n" in text, "bash has here-documents in temporary files"
         assert "RemainAfterExit=yes" in text and "ExecStop" not in text
         assert f"WantedBy={_stored_texts.WANTED_BY}" in text
 
