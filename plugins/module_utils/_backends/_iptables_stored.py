@@ -48,15 +48,16 @@ def boot(desired, emergency, tools):
     sets = "".join("%s\n" % line for line in _sets(desired.sets))
     if sets:
         load.append("%s -exist restore <<'END' || return 1\n%sEND" % (tools.ipset, sets))
-    closed = [_RESTORE]
+    closed = [_RESTORE, "code=0"]
     for pair in pairs:
         load.append(_restore(tools, pair, _text(desired, pair)))
         if emergency is not None:
-            closed.append(_restore(tools, pair, _without_sets(_text(emergency, pair), emergency.sets)))
+            # What one family refuses shall not leave the other one open.
+            closed.append(_restore(tools, pair, _without_sets(_text(emergency, pair), emergency.sets), "code=1"))
     return Boot(
         load="\n".join(load + ["return 0"]),
         holds="\n".join(_holds(tools, pair, desired) for pair in pairs) + "\nreturn 0",
-        emergency="" if emergency is None else "\n".join(closed + ["return 0"]),
+        emergency="" if emergency is None else "\n".join(closed + ["return $code"]),
         flushed_by=("firewalld",),
     )
 
@@ -97,13 +98,14 @@ def _without_sets(text, sets):
     return "\n".join(lines + [""])
 
 
-def _restore(tools, pair, text):
-    return "restore %s %s <<'END'%s\n%sEND" % (tools.save[pair], tools.restore[pair], _unless_absent(pair), text)
+def _restore(tools, pair, text, otherwise="return 1"):
+    rest = _unless_absent(pair, otherwise)
+    return "restore %s %s <<'END'%s\n%sEND" % (tools.save[pair], tools.restore[pair], rest, text)
 
 
-def _unless_absent(pair):
+def _unless_absent(pair, otherwise="return 1"):
     """A kernel that has no IPv6 (any more) needs no rules for it."""
-    return " || [ ! -e %s ] || return 1" % IPV6 if pair[1] == "ipv6" else " || return 1"
+    return " || %s%s" % ("[ ! -e %s ] || " % IPV6 if pair[1] == "ipv6" else "", otherwise)
 
 
 def _holds(tools, pair, desired):

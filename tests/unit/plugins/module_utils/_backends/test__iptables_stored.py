@@ -144,6 +144,14 @@ def test_an_emergency_needs_no_set_and_keeps_management(kernel, tools):
     assert "--sport 67 --dport 68" in four and "--sport 547 --dport 546" in six
 
 
+@pytest.mark.parametrize("refused", ["ipv4", "ipv6"])
+def test_an_emergency_closes_the_other_family_too(kernel, tools, refused):
+    made = boot(kernel, tools)
+    (tools.folder / f"refuse-{refused}").write_text("")
+    assert tools.run(made.emergency) != 0
+    assert re.findall("^== restore (ipv[46])", tools.told(), re.MULTILINE) == ["ipv4", "ipv6"]
+
+
 def test_permit_has_no_emergency_and_no_policy_nothing_to_store(kernel, tools):
     assert boot(kernel, tools, mode="permit").emergency == ""
     backend = Iptables()
