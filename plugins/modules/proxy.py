@@ -207,6 +207,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils import (
     _proxy_apply,
+    _proxy_description,
     _proxy_files,
     _proxy_record,
     _proxy_targets,
@@ -214,6 +215,13 @@ from ansible_collections.determined.network.plugins.module_utils import (
 )
 
 TARGETS = [_proxy_targets.ALL] + list(_proxy_targets.TARGETS)
+
+
+def public(params):
+    """Arguments with no_log that hold no secret, a set: Ansible would mask them wherever they stand in the result, in
+    lines that somebody is to copy, too."""
+    found = {params[name] for name in _proxy_description.PROTOCOLS if "@" not in (params[name] or "@")}
+    return (found | {params["username"]}) - {params["password"], None}
 
 
 def main():
@@ -238,10 +246,13 @@ def main():
         },
         supports_check_mode=True,
     )
+    params = dict(module.params)
+    module.no_log_values -= public(params)
+    module.params["username"] = params["username"] and "********"  # as `invocation` shows it
     try:
         if os.geteuid() != 0:
             raise _proxy_record.Problems(["only root may do this: run the task with become"])
-        module.exit_json(**_proxy_apply.change(module.params, module.check_mode, _runner.Runner()))
+        module.exit_json(**_proxy_apply.change(params, module.check_mode, _runner.Runner()))
     except _proxy_record.Problems as found:
         count = len(found.problems)
         lines = "".join("\n  %d. %s." % (number, text.rstrip(".")) for number, text in enumerate(found.problems, 1))

@@ -34,3 +34,13 @@ def test_options_that_are_handed_on(name):
     for key in ("choices", "type"):
         if name != "no_proxy":  # the role's takes the place of what the module is given
             assert OPTIONS[f"proxy_{name}"].get(key) == MODULE[name].get(key)
+
+
+def test_what_is_no_secret_is_shown():
+    def params(**given):
+        return {**dict.fromkeys(("http", "https", "ftp", "username", "password")), **given}
+
+    bare, full = "http://proxy.example.com:3128", "http://me:secret@proxy.example.com:3128"
+    assert proxy.public(params()) == set()
+    assert proxy.public(params(http=bare, https=full, username="al", password="secret")) == {bare, "al"}
+    assert proxy.public(params(http=bare, username="same", password="same")) == {bare}
