@@ -90,5 +90,8 @@ class LookupModule(LookupBase):
             ]
             for host, values in found.items()
         }
-        composed = _no_proxy_list.compose(cluster, names, self.get_option("extra"), self.get_option("override"))
+        override = self.get_option("override")
+        if override == [""]:  # a survey's question without an answer
+            override = None
+        composed = _no_proxy_list.compose(cluster, names, self.get_option("extra"), override)
         return [{"no_proxy": list(composed.entries), "stable": list(composed.stable)}]

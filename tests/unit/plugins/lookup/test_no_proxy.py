@@ -51,6 +51,12 @@ def test_variables_of_the_role_count():
     assert look_up(override=["a"])["no_proxy"] == ["a"]
 
 
+def test_empty_answers_of_a_survey_mean_the_default():
+    assert look_up(variables={"proxy_no_proxy": "", "proxy_no_proxy_extra": ""}) == look_up()
+    assert look_up(variables={"proxy_no_proxy": "a, b"})["no_proxy"] == ["a", "b"]
+    assert look_up(variables={"proxy_no_proxy": []})["no_proxy"] == []
+
+
 def test_terms_are_refused():
     with pytest.raises(AnsibleError):
         look_up(terms=["x"])
