@@ -17,8 +17,10 @@ def proxy_ways(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     ValueError names everything that is wrong with them, and shows no secret.
     """
-    urls = {protocol: variables.get(protocol) or None for protocol in ("http", "https")}
-    username, password = variables.get("username"), variables.get("password")
+    # A password of digits is a number in an inventory.
+    texts = {name: None if value is None else str(value) for name, value in variables.items()}
+    urls = {protocol: texts.get(protocol) or None for protocol in ("http", "https")}
+    username, password = texts.get("username"), texts.get("password")
     if not any(urls.values()):
         username = password = None  # they may serve proxy_ftp alone
     described, problems = _proxy_description.describe(urls, username, password, (), ())

@@ -372,6 +372,11 @@ def test_the_ways_of_workloads():
     ]
 
 
+def test_credentials_that_an_inventory_takes_for_numbers():
+    (way,) = _proxy_ways.proxy_ways({"http": "http://proxy:3128", "username": 7, "password": 123})
+    assert way["authorization"] == "Basic NzoxMjM="
+
+
 @pytest.mark.parametrize("variables", [{}, {"http": "", "https": None}, {"username": "u", "password": "p"}])
 def test_no_proxy_at_all(variables):
     assert _proxy_ways.proxy_ways(variables) == []
