@@ -66,6 +66,8 @@ def ways(routes_ipv4, routes_ipv6, carrier):
     found = {(name, "carries this host's default route") for network, name in routes if network.prefixlen == 0}
     if carrier is not None:
         client = ipaddress.ip_address(carrier.client)
+        if client.version == 6 and client.is_link_local:
+            routes = []  # every interface has a route to such addresses, so none tells which one it is
         to_client = [(network.prefixlen, name) for network, name in routes if client in network]
         longest = max(to_client)[0] if to_client else None
         for length, name in to_client:

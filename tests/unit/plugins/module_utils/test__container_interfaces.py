@@ -74,6 +74,7 @@ IPV6 = "".join(
         (ZERO, "00", "00450003", "br-ex"),
         (ZERO, "00", "00200200", "lo"),
         ("fe800000000000000000000000000000", "40", "00000001", "eth0"),
+        ("fe800000000000000000000000000000", "40", "00000001", "docker0"),
     )
 )
 
@@ -91,6 +92,7 @@ def carrier(client):
         ("2001:db8::9", ["br-v6 2001:db8::9"]),
         ("2001:db8:1::9", ["br-ex 2001:db8:1::9"]),
         ("203.0.113.5", ["eth0 203.0.113.5"]),  # the nearer route rejects
+        ("fe80::9", []),  # any interface, that of containers too, has a route to it
     ],
 )
 def test_ways(client, found):
