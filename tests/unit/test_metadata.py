@@ -81,3 +81,10 @@ PLAYED = sorted(path for place in ("playbooks", "roles") for path in (ROOT / pla
 def test_nothing_asks_or_waits_for_somebody(path):
     """A job has nobody who could answer."""
     assert not re.search(r"\bvars_prompt:|\bpause:", path.read_text(encoding="utf-8"))
+
+
+def test_site_refuses_bad_settings_of_the_verification_before_it_configures():
+    plays = [play for play in yaml.safe_load(text("playbooks/site.yml")) if "hosts" in play]
+    assert [play for play in plays if "roles" in play] == plays[1:]
+    (task,) = plays[0]["tasks"]
+    assert task["ansible.builtin.import_role"] == {"name": "determined.network.verify", "tasks_from": "settings"}
