@@ -63,7 +63,8 @@ options:
     description:
       - Services outside the cluster that workloads need. A list of dictionaries with C(host) (a name, an address or
         a network), C(ports), C(purpose), which is V(registry) or V(resource), and, for the verification, C(scheme)
-        (V(https), V(http) or V(tcp); by default what is usual at each port) and C(path) (what to ask for).
+        (V(https), V(http) or V(tcp); by default what is usual at each port, and for a registry else V(https)) and
+        C(path) (what to ask for).
       - By default Docker Hub, as the requirements table has it. An empty list stands for none.
     type: raw
     vars:

@@ -53,9 +53,11 @@ REGISTRY_PATH = "/v2/"
 REGISTRY_STATUS = (200, 401)
 
 
-def scheme_of(port):
-    """What is spoken at a port, as far as anybody can tell."""
-    return {number: scheme for scheme, number in _DEFAULT_PORTS.items()}.get(port, TCP)
+def scheme_of(port, purpose):
+    """What is spoken at a port, as far as anybody can tell. A registry's is HTTPS wherever it listens, and so is pulled
+    from through the proxy."""
+    usual = HTTPS if purpose == REGISTRY else TCP
+    return {number: scheme for scheme, number in _DEFAULT_PORTS.items()}.get(port, usual)
 
 
 class Target(NamedTuple):

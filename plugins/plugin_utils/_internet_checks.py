@@ -126,7 +126,7 @@ def targets_of(check: ServiceCheck) -> list[dict[str, Any]]:
         {
             "host": service.host,
             "port": port,
-            "scheme": service.scheme or _internet.scheme_of(port),
+            "scheme": service.scheme or _internet.scheme_of(port, service.purpose),
             "purpose": service.purpose,
             "path": service.path,
         }

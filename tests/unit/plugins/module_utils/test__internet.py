@@ -102,9 +102,13 @@ def test_credentials_as_rfc_7617_has_them():
     assert _internet.basic_authorization("test", "123\u00a3") == "Basic dGVzdDoxMjPCow=="
 
 
-@pytest.mark.parametrize("port, scheme", [(443, "https"), (80, "http"), (5000, "tcp"), (22, "tcp")])
-def test_what_is_spoken_at_a_port(port, scheme):
-    assert _internet.scheme_of(port) == scheme
+@pytest.mark.parametrize(
+    "port, resource, registry",
+    [(443, "https", "https"), (80, "http", "http"), (5000, "tcp", "https"), (22, "tcp", "https")],
+)
+def test_what_is_spoken_at_a_port(port, resource, registry):
+    assert _internet.scheme_of(port, _internet.RESOURCE) == resource
+    assert _internet.scheme_of(port, _internet.REGISTRY) == registry
 
 
 @pytest.mark.parametrize(
