@@ -32,9 +32,12 @@ def path_of(kind, name):
 
 
 def is_ours(kind, filename):
-    """Whether a file's name in one of the folders is that of an object of ours."""
-    name, dot, ending = filename.rpartition(".")
-    if dot + ending != ".xml":
+    """Whether a file's name in one of the folders is that of an object of ours, or of firewalld's copy of one.
+
+    Where firewalld itself writes (firewall-cmd --runtime-to-permanent), it keeps what was there as ``.xml.old``.
+    """
+    name, dot, ending = filename.partition(".")
+    if dot + ending not in (".xml", ".xml.old"):
         return False
     return name in _firewalld_state.POLICIES if kind == "policy" else bool(_firewalld_state.OUR_SETS.match(name))
 

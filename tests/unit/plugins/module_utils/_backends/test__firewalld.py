@@ -536,10 +536,13 @@ def test_stored():
     assert restrict.files == permit.files
     assert [line.split()[5] for line in restrict.holds.splitlines()] == ["forward", "inbound", "input", "prerouting"]
     host.files[SETS + "/determined-gone-v4.xml"] = "<ipset/>"
+    host.files[SETS + "/determined-gone-v4.xml.old"] = "<ipset/>"  # as firewall-cmd --runtime-to-permanent leaves it
     host.files[SETS + "/others.xml"] = "<ipset/>"
+    host.files[SETS + "/determined-gone-v4.xml.bak"] = "<ipset/>"
     reading = read(host)
     files = dict(BACKEND.stored(policy(), BACKEND.render(policy(), reading), reading).files)
-    assert files[SETS + "/determined-gone-v4.xml"] is None and SETS + "/others.xml" not in files
+    assert files[SETS + "/determined-gone-v4.xml"] is None and files[SETS + "/determined-gone-v4.xml.old"] is None
+    assert SETS + "/others.xml" not in files and SETS + "/determined-gone-v4.xml.bak" not in files
 
 
 def test_facts():
