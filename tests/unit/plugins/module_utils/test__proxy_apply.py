@@ -128,6 +128,15 @@ def test_there_again_and_back(machine):
     assert not _proxy_apply.change(ABSENT, False, None)["changed"]
 
 
+def test_removal_forgets_what_somebody_removed_by_hand(machine):
+    machine.run(targets=["docker"])
+    for path in [path for path in machine.files if path.startswith(_proxy_targets.UNITS)]:
+        del machine.files[path]
+    assert _proxy_files.RECORD in machine.files
+    assert machine.run(**ABSENT)["files"] == []
+    assert _proxy_files.RECORD not in machine.files
+
+
 def test_everything_wrong_is_told_at_once(machine):
     machine.files["/etc/determined/agent.yaml"] = State(b"a: [\n", 0o644, 0, 0)
     machine.files["/etc/docker/daemon.json"] = State(b"{\n", 0o644, 0, 0)
