@@ -71,7 +71,7 @@ _IN_USE = (
     "iptables-save | grep match-set; ip6tables-save | grep match-set"
 )
 _NATIVE = (
-    "the table holds native nftables chains that iptables cannot use. Move them to a table of their own: "
+    "a table holds native nftables chains or rules that iptables cannot use. Move them to a table of their own: "
     "iptables and nft must not share one (see: nft list ruleset)"
 )
 _FULL = "a set is full or memory ran out: see dmesg, and ipset list -t"
@@ -85,7 +85,7 @@ _MEANINGS = (
     (re.compile(r"Cannot open session to kernel|protocol versions? .*not|Kernel support protocol"), _kernel),
     (re.compile(r"Permission denied|you must be root|Operation not permitted"), _DENIED),
     (re.compile(r"in use by a kernel component"), _IN_USE),
-    (re.compile(r"CHAIN_\w+ failed \(Operation not supported\)"), _NATIVE),
+    (re.compile(r"CHAIN_\w+ failed \(Operation not supported\)|Parsing nftables rule failed"), _NATIVE),
     (re.compile(r"is full|Cannot allocate memory|No space left"), _FULL),
     (
         re.compile(

@@ -58,6 +58,7 @@ def test_of_version(text, variant):
         ("Set cannot be destroyed: it is in use by a kernel component", ["match-set"]),
         ("Hash is full, cannot add more elements", ["dmesg"]),
         ("CHAIN_ADD failed (Operation not supported): chain INPUT", ["native nftables"]),
+        ("Error: meta sreg key not supported\nParsing nftables rule failed", ["native nftables", "nft list ruleset"]),
         ("iptables: No chain/target/match by that name.", ["kernel"]),
         ("", ["nothing"]),
     ],
