@@ -176,7 +176,7 @@ def daemon_proxies(text):
     return {names[key]: str(value) for key, value in proxies.items() if key in names}
 
 
-_SETTING = re.compile(r"([a-z_]+)\s*:(?:\s+(.*))?\Z")
+_SETTING = re.compile(r"""(["']?)([a-z_]+)\1\s*:(?:\s+(.*))?\Z""")
 
 
 def agent_settings(text):
@@ -188,8 +188,10 @@ def agent_settings(text):
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _SETTING.match(line.rstrip())
-        if match and match.group(1) in wanted:
-            found[match.group(1)] = _scalar(match.group(2) or "", number)
+        if match and match.group(2) in wanted:
+            found[match.group(2)] = _scalar(match.group(3) or "", number)
+        elif line.startswith("{") and "_proxy" in text:  # it stands somewhere between the brackets
+            _puzzled(number)
     return found
 
 

@@ -144,6 +144,17 @@ fluent:
 """
 
 
+def test_agent_yaml_with_quoted_keys():
+    text = """"http_proxy": http://p:1\n'no_proxy' : a\n"""
+    assert effective.agent_settings(text) == {"http_proxy": "http://p:1", "no_proxy": "a"}
+
+
+def test_agent_yaml_between_brackets():
+    assert effective.agent_settings("{master_host: head}\n") == {}
+    with pytest.raises(ValueError, match="line 2"):
+        effective.agent_settings("# all at once\n{master_host: head, http_proxy: 'http://p:1'}\n")
+
+
 def test_agent_yaml():
     settings = effective.agent_settings(AGENT)
     assert settings == {
