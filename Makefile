@@ -33,8 +33,9 @@ host-pythons: setup-test ## What runs on managed hosts, on every Python they may
 sanity: setup-test
 	scripts/in-collection ansible-test sanity --venv --requirements --python "$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
+# Two files at a time: while one waits for hosts to boot, the other works.
 integration: test-hosts
-	$(AS_ROOT) $(PYTEST) tests/integration
+	$(AS_ROOT) $(PYTEST) tests/integration --numprocesses 2 --dist loadfile
 
 # Real hosts: systemd, SSH, firewalld, Docker. See docs/testing.md.
 molecule: test-hosts
