@@ -152,7 +152,10 @@ def read_record():
 def write_record(text):
     """Keep the record's text, which may hold old credentials: root's alone. "" removes it."""
     if text:
-        make_folders(os.path.dirname(RECORD), 0o700)
+        try:
+            make_folders(os.path.dirname(RECORD), 0o700)
+        except OSError as problem:
+            raise FileProblem("%s cannot be made: %s" % (os.path.dirname(RECORD), problem.strerror)) from problem
         write(RECORD, State(text.encode("utf-8"), 0o600, 0, 0))
         return
     write(RECORD, None)
