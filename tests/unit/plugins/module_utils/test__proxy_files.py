@@ -110,5 +110,5 @@ def test_the_record_is_roots_alone(tmp_path, monkeypatch):
 def test_a_record_that_has_no_place_is_a_problem_in_words(tmp_path, monkeypatch):
     (tmp_path / "lib").write_text("")
     monkeypatch.setattr(files, "RECORD", str(tmp_path / "lib/determined-network/proxy.json"))
-    with pytest.raises(files.FileProblem, match="determined-network cannot be made: Not a directory"):
+    with pytest.raises(files.FileProblem, match="determined-network cannot be made: File exists"):
         files.write_record("x")
