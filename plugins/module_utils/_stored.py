@@ -133,17 +133,22 @@ def after(current, desired):
     return dict(desired, **{path: entry for path, entry in kept.items() if desired.get(path) is None})
 
 
+def _printable(text):
+    """A damaged file may hold octets that are no UTF-8, which Ansible takes from no module."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def describe(entries, leftovers=()):
     """Path -> Entry or None -> text for people, the same for equal entries."""
     lines = []
     for path in sorted(path for path, entry in entries.items() if entry is not None):
         entry = entries[path]
         if entry.kind == "link":
-            lines.append("# %s -> %s" % (path, entry.text))
+            lines.append("# %s -> %s" % (path, _printable(entry.text)))
         else:
             lines.append("# %s %s, mode %04o, owner %d" % (entry.kind, path, entry.mode, entry.owner))
         if entry.kind == "file":
-            lines += entry.text.splitlines()
+            lines += _printable(entry.text).splitlines()
         lines.append("")
     for path in leftovers:
         lines += ["# file %s, of a change that was never confirmed" % path, ""]
