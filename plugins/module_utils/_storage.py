@@ -21,6 +21,7 @@ from ansible_collections.determined.network.plugins.module_utils import _stored,
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
 
 _OTHER_KINDS = ((stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+_PERSIST_FALSE = ", or give up storing with persist: false"
 
 
 def read(paths):
@@ -82,7 +83,7 @@ def refuse(steps):
         while not os.path.lexists(folder):
             folder = os.path.dirname(folder)
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise _unstorable(folder, OSError(errno.EROFS, os.strerror(errno.EROFS)))
+            raise _unstorable(folder, OSError(errno.EROFS, os.strerror(errno.EROFS)), steps)
 
 
 def stage(steps):
@@ -96,7 +97,7 @@ def stage(steps):
                 _stage_one(step)
     except OSError as problem:
         discard(steps)
-        raise _unstorable(path, problem) from problem
+        raise _unstorable(path, problem, steps) from problem
 
 
 def _refuse_folder(step):
@@ -194,14 +195,14 @@ def _sync(folder):
             os.close(fd)
 
 
-def _unstorable(path, problem):
+def _unstorable(path, problem, steps):
     remedies = {
         errno.EROFS: "Mount its file system so that it can be written (mount -o remount,rw)",
         errno.ENOSPC: "Free some space there (df -h %s, df -i %s)" % (os.path.dirname(path), os.path.dirname(path)),
         errno.EDQUOT: "Free some space there, or raise the quota",
     }
-    return BackendError(
-        "The firewall cannot be stored for the next boot: %s: %s. %s, or give up storing with persist: false. "
-        "Nothing was changed"
-        % (path, problem.strerror or problem, remedies.get(problem.errno, "Make it possible to write there"))
-    )
+    remedy = remedies.get(problem.errno, "Make it possible to write there")
+    what = "What is stored for the next boot cannot be removed"
+    if any(step.action == "put" for step in steps):
+        what, remedy = "The firewall cannot be stored for the next boot", remedy + _PERSIST_FALSE
+    return BackendError("%s: %s: %s. %s. Nothing was changed" % (what, path, problem.strerror or problem, remedy))

@@ -129,6 +129,27 @@ def test_what_cannot_be_written_is_seen_without_writing(etc, monkeypatch):
     _storage.refuse([])
 
 
+def test_what_cannot_be_removed_is_not_said_to_be_stored(etc, monkeypatch):
+    steps = steps_to(BOOT)
+    _storage.stage(steps)
+    _storage.promote(steps, NoTools())
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    with pytest.raises(_base.BackendError) as caught:
+        _storage.refuse(steps_to(None))
+    assert "cannot be removed" in str(caught.value) and "persist" not in str(caught.value)
+
+
+def test_what_is_no_text_is_still_shown(etc):
+    steps = steps_to(BOOT)
+    _storage.stage(steps)
+    _storage.promote(steps, NoTools())
+    with open(_stored_texts.FILE, "ab") as handle:
+        handle.write(b"\xff\n")
+    shown = _stored.describe(_storage.read([_stored_texts.FILE]))
+    assert "\\xff" in shown and shown.encode("utf-8")
+    assert [step.path for step in steps_to(BOOT)] == [_stored_texts.FILE]
+
+
 @pytest.mark.parametrize("place", ["file", "folder", "unit"])
 def test_what_is_not_ours_is_not_replaced(etc, place):
     if place == "folder":
