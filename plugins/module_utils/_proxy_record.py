@@ -56,6 +56,19 @@ class Step(NamedTuple):
     program: str
 
 
+_LIST = re.compile(rb"no[_-]proxy", re.IGNORECASE)
+
+
+def only_lists_differ(step):
+    """Whether a Step changes nothing but lines that hold a list of what is reached without a proxy."""
+    if step.before is None or step.after is None:
+        return False
+    before, after = (
+        [line for line in state.data.splitlines() if not _LIST.search(line)] for state in (step.before, step.after)
+    )
+    return before == after
+
+
 class Plan(NamedTuple):
     """``steps``: those that change something. ``record``: path -> Kept, as it is to be afterwards."""
 

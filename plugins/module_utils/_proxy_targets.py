@@ -149,7 +149,8 @@ def _unit(name, service, description, stable):
 
 def _agent_unit(name, settings, host):
     _need(AGENT_SERVICE in host.services, "there is no unit %s.service" % AGENT_SERVICE)
-    return _unit(name, AGENT_SERVICE, settings.description, stable=False)
+    # The agent itself talks to the master; the agents' names are for its tasks, and stand in agent.yaml.
+    return _unit(name, AGENT_SERVICE, settings.description, stable=True)
 
 
 def _master_unit(name, settings, host):

@@ -187,6 +187,7 @@ restart:
   description:
     - Which running services read at their start what has changed now, C(docker), C(containerd), C(determined-agent)
       and C(determined-master), each true or false.
+    - A longer list in C(agent.yaml), and nothing else, is no reason to restart C(determined-agent).
   returned: success
   type: dict
   sample: {docker: true, containerd: false, determined-agent: true, determined-master: false}

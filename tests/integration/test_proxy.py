@@ -265,7 +265,8 @@ def test_a_new_agent_changes_no_dockerd(world):
     docker = "find /etc/docker /etc/systemd/system/docker.service.d /etc/systemd/system/containerd.service.d -type f"
     script = f"{docker} | sort | xargs stat -c '%n %Y %i' && {docker} | sort | xargs sha256sum"
     before = {agent: world.shell(agent, script) for agent in AGENTS}
-    pids = {agent: world.pid(agent, "docker") for agent in AGENTS}
+    pids = {(agent, unit): world.pid(agent, unit) for agent in AGENTS for unit in ("docker", "determined-agent")}
+    master = world.pid("master", "determined-master")
     world.describe(
         {"agent2": {"proxy_docker_method": "daemon_json"}, "agent9": {"determined_address": "192.0.2.99"}},
     )
@@ -273,10 +274,15 @@ def test_a_new_agent_changes_no_dockerd(world):
     succeed(done)
     for agent in AGENTS:
         assert "192.0.2.99" in world.shell(agent, "cat /etc/determined/agent.yaml")
-        assert world.variables_of(agent, "determined-agent")["no_proxy"].endswith("agent9,192.0.2.99")
+        assert "192.0.2.99" not in world.variables_of(agent, "determined-agent")["no_proxy"]
         assert world.shell(agent, script) == before[agent]
-        assert world.pid(agent, "docker") == pids[agent]
+        for unit in ("docker", "determined-agent"):
+            assert world.pid(agent, unit) == pids[agent, unit]
         assert "docker" not in done.stdout.split("still")[0].split("RUNNING HANDLER")[-1]
+        assert f"determined-agent on {agent}" in " ".join(done.stdout.split())
+    # The master learns that it reaches the new one without the proxy.
+    assert world.pid("master", "determined-master") != master
+    assert world.variables_of("master", "determined-master")["no_proxy"].endswith("agent9,192.0.2.99")
 
 
 def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host_at_a_time(world):

@@ -230,3 +230,13 @@ def test_registries(services, expected):
 def test_registries_that_are_refused(service):
     settings, problems = _proxy_apply.wanted_settings(dict(PARAMETERS, registries=[service]))
     assert settings is None and len(problems) == 1 and problems[0].startswith("registries: ")
+
+
+def test_a_longer_list_alone_restarts_nothing(machine):
+    machine.run()
+    longer = machine.run(no_proxy=["a", "agent1", "agent2"])
+    assert ("/etc/determined/agent.yaml", "changed") in paths(longer)
+    assert not any(longer["restart"].values())
+    assert longer["outdated"]["determined-agent"] and not longer["outdated"]["docker"]
+    # With anything else it is a reason.
+    assert machine.run(no_proxy=["a"], password="other")["restart"]["determined-agent"]
