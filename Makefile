@@ -37,9 +37,12 @@ sanity: setup-test
 integration: test-hosts
 	$(AS_ROOT) $(PYTEST) tests/integration --numprocesses 2 --dist loadfile
 
-# Real hosts: systemd, SSH, firewalld, Docker. See docs/testing.md.
+# Real hosts: systemd, SSH, firewalld, Docker. Two scenarios at a time. See docs/testing.md.
 molecule: test-hosts
-	for scenario in $(SCENARIOS); do $(AS_ROOT) scripts/molecule test $$scenario || exit 1; done
+	mkdir -p build
+	printf '%s\n' $(SCENARIOS) | xargs -P 2 -I SCENARIO $(AS_ROOT) sh -c 'echo "SCENARIO: began"; \
+	    if scripts/molecule test SCENARIO >build/molecule-SCENARIO.log 2>&1; then echo "SCENARIO: passed"; \
+	    else cat build/molecule-SCENARIO.log; echo "SCENARIO: FAILED"; exit 1; fi'
 
 # The images of the test hosts are built when something in their recipe changed.
 test-hosts: setup-test
