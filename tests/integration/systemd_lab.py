@@ -28,7 +28,7 @@ BUILD = ROOT / "extensions/molecule/image/build"
 LABEL = "determined.network.test"
 
 # How a host is started, said once for Molecule and for this.
-_SETTINGS = yaml.safe_load((ROOT / "extensions/molecule/shared/vars/container.yml").read_text())
+_SETTINGS = yaml.safe_load((ROOT / "extensions/molecule/common/vars/container.yml").read_text())
 USER = _SETTINGS["test_host_user"]
 _CONTAINER = _SETTINGS["test_host_container"]
 _NETWORKS = [f"{net}.{start}" for net in _SETTINGS["test_host_networks_v4"] for start in range(0, 256, 32)]
