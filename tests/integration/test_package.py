@@ -69,7 +69,9 @@ def test_the_manifest_says_what_galaxy_yml_says(tarball):
 
 
 def test_it_installs_into_an_empty_path_and_rehearses_from_there(tarball, tmp_path):
-    done = run(tmp_path, "ansible-galaxy", "collection", "install", str(tarball), "-p", "collections")
+    # Nor is it found elsewhere, where somebody on this machine has installed it.
+    place = {"ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "collections")}
+    done = run(tmp_path, "ansible-galaxy", "collection", "install", str(tarball), "-p", "collections", **place)
     assert done.returncode == 0, done.stderr
     inventory = tmp_path / "inventory.ini"
     inventory.write_text(
@@ -84,7 +86,7 @@ def test_it_installs_into_an_empty_path_and_rehearses_from_there(tarball, tmp_pa
         str(inventory),
         "-e",
         '{"rehearse_sweep": "sample", "rehearse_name": "package"}',
-        ANSIBLE_COLLECTIONS_PATH=str(tmp_path / "collections"),
+        **place,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "determined-network-report/report.json").read_text())["summary"]

@@ -153,12 +153,16 @@ def test_imitated_resets_in_the_ephemeral_range_are_found_exactly(lab):
 
 
 def test_one_port_too_many_turns_a_negative_check_red(lab):
-    rule = "iptables -w {} INPUT -s 203.0.113.66 -p tcp --dport 4567 -j ACCEPT"
-    lab.shell("agent1", rule.format("-I"))
+    # Past both of our chains that drop: before a port is translated, and where it is delivered.
+    rules = "; ".join(
+        f"iptables -w -t {place} -s 203.0.113.66 -p tcp --dport 4567 -j ACCEPT"
+        for place in ("mangle {0} PREROUTING", "filter {0} INPUT")
+    )
+    lab.shell("agent1", rules.format("-I"))
     try:
         done = lab.play("verify", "--limit", "agent1,stranger", verify_sweep="full", verify_timeout=1)
     finally:
-        lab.shell("agent1", rule.format("-D"))
+        lab.shell("agent1", rules.format("-D"))
     assert done.returncode != 0
     assert wrong_cells(lab.report()) == {("restrict", "stranger", "agent1", "ipv4"): "4567"}
 
