@@ -170,7 +170,9 @@ def tower(tmp_path_factory):
     (tarball,) = folder.glob("*.tar.gz")
     place = folder / "collections"
     install = [str(TOOLS / "ansible-galaxy"), "collection", "install", str(tarball), "-p", str(place)]
-    subprocess.run(install, cwd=folder, check=True, capture_output=True, timeout=120)
+    # Also where somebody on this machine has installed it elsewhere.
+    environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(place))
+    subprocess.run(install, cwd=folder, env=environment, check=True, capture_output=True, timeout=120)
     lab = Lab(folder, f"tower-{os.getpid()}", HOSTS, determined_mode="restrict")
     with lab:
         made = Tower(lab, place)
