@@ -46,6 +46,27 @@ class Output(NamedTuple):
     stderr: str
 
 
+def explanation(command, output, meanings):
+    """A Command that failed, its Output, and what its errors mean -> what went wrong, where, and what to do.
+
+    ``meanings``: pairs of a pattern and a sentence, or a function that makes one of the match. The first pattern that
+    matches what the program wrote decides.
+    """
+    said = " ".join(line.strip() for line in output.stderr.splitlines() if line.strip())
+    program = command.argv[0].rsplit("/", 1)[-1]
+    if output.code < 0:
+        meaning = "it was ended by signal %d (it may take %g s)" % (-output.code, command.timeout)
+    else:
+        meaning = ""
+        for pattern, sentence in meanings:
+            found = pattern.search(output.stderr)
+            if found:
+                meaning = sentence(found) if callable(sentence) else sentence
+                break
+    text = "Could not %s: %s" % (command.purpose, meaning) if meaning else "Could not %s" % command.purpose
+    return "%s. %s (exit code %d) said: %s" % (text.rstrip("."), program, output.code, said or "nothing")
+
+
 class ReadFile(NamedTuple):
     """A text file to read, mostly below /proc. The answer is its text; None when it is missing."""
 

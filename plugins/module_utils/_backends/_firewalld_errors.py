@@ -10,6 +10,8 @@ __metaclass__ = type
 
 import re
 
+from ansible_collections.determined.network.plugins.module_utils._backends._base import explanation
+
 _PACKAGES = {
     "firewall-cmd": "package firewalld",
     "busctl": "package systemd",
@@ -22,7 +24,7 @@ def missing_tool(name):
     return "%s is not installed (%s)" % (name, _PACKAGES[name])
 
 
-# The first that matches what the program wrote decides.
+# See explanation: the first that matches decides.
 _MEANINGS = (
     (
         re.compile(r"ACCESS_DENIED|lockdown"),
@@ -71,11 +73,4 @@ _MEANINGS = (
 
 def explain(command, output):
     """A Command that failed and its Output -> what went wrong, where, and what to do."""
-    said = " ".join(line.strip() for line in output.stderr.splitlines() if line.strip())
-    program = command.argv[0].rsplit("/", 1)[-1]
-    if output.code < 0:
-        meaning = "it was ended by signal %d (it may take %g s)" % (-output.code, command.timeout)
-    else:
-        meaning = next((sentence for pattern, sentence in _MEANINGS if pattern.search(output.stderr)), "")
-    text = "Could not %s: %s" % (command.purpose, meaning) if meaning else "Could not %s" % command.purpose
-    return "%s. %s (exit code %d) said: %s" % (text.rstrip("."), program, output.code, said or "nothing")
+    return explanation(command, output, _MEANINGS)

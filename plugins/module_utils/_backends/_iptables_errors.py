@@ -10,6 +10,8 @@ __metaclass__ = type
 
 import re
 
+from ansible_collections.determined.network.plugins.module_utils._backends._base import explanation
+
 _KERNEL_PACKAGES = (
     "install the kernel's modules (Debian and Ubuntu: linux-image or linux-modules-extra of the running "
     "kernel; Enterprise Linux: kernel-modules and kernel-modules-extra), or reboot when the running kernel "
@@ -76,7 +78,7 @@ _NATIVE = (
 )
 _FULL = "a set is full or memory ran out: see dmesg, and ipset list -t"
 
-# The first that matches what the program wrote decides.
+# See explanation: the first that matches decides.
 _MEANINGS = (
     (re.compile(r"xtables lock"), _LOCKED),
     (re.compile(r"Couldn't load match .([a-z0-9_]+)"), _missing_match),
@@ -101,16 +103,4 @@ _MEANINGS = (
 
 def explain(command, output):
     """A Command that failed and its Output -> what went wrong, where, and what to do."""
-    said = " ".join(line.strip() for line in output.stderr.splitlines() if line.strip())
-    program = command.argv[0].rsplit("/", 1)[-1]
-    if output.code < 0:
-        meaning = "it was ended by signal %d (it may take %g s)" % (-output.code, command.timeout)
-    else:
-        meaning = ""
-        for pattern, sentence in _MEANINGS:
-            found = pattern.search(output.stderr)
-            if found:
-                meaning = sentence(found) if callable(sentence) else sentence
-                break
-    text = "Could not %s: %s" % (command.purpose, meaning) if meaning else "Could not %s" % command.purpose
-    return "%s. %s (exit code %d) said: %s" % (text.rstrip("."), program, output.code, said or "nothing")
+    return explanation(command, output, _MEANINGS)
