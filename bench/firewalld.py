@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.firewall import AGENTS, agents_policy
+from bench.firewall import AGENTS, agents_policy, task_seconds
 from tests.integration.systemd_lab import SystemdLab
 
 LOOPED = 30
@@ -37,13 +36,7 @@ def timed(lab: SystemdLab, tasks: list[dict]) -> list[float]:
     finally:
         lab.environment = original
     assert done.returncode == 0, done.stdout + done.stderr
-    report = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{\n") :])[0]
-    taken = []
-    for item in report["plays"][0]["tasks"]:
-        duration = item["task"]["duration"]
-        start, end = (datetime.fromisoformat(duration[key].rstrip("Z")) for key in ("start", "end"))
-        taken.append((end - start).total_seconds())
-    return taken
+    return task_seconds(done.stdout)
 
 
 def main() -> int:
