@@ -22,18 +22,11 @@ description:
   - It needs nothing on the host but Python.
 author:
   - The determined.network maintainers (@determined-network)
+extends_documentation_fragment: [determined.network.asks]
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and return changed status prediction without modifying target.
     details: It changes nothing on the host, so it asks in check mode too.
-  diff_mode:
-    support: none
-    description: Will return details on what has changed when in diff mode.
-  platform:
-    support: full
-    platforms: linux
-    description: Target operating systems that the module runs on.
 options:
   targets:
     description: What to reach.

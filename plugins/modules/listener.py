@@ -24,18 +24,11 @@ description:
     report can attest what a probe saw from outside.
 author:
   - The determined.network maintainers (@determined-network)
+extends_documentation_fragment: [determined.network.asks]
 attributes:
   check_mode:
     support: partial
-    description: Can run in check mode and return changed status prediction without modifying target.
     details: In check mode nothing is started or stopped, and RV(listening) is empty for O(state=started).
-  diff_mode:
-    support: none
-    description: Will return details on what has changed when in diff mode.
-  platform:
-    support: full
-    platforms: linux
-    description: Target operating systems that the module runs on.
 options:
   state:
     description:

@@ -42,18 +42,11 @@ description:
     elsewhere in one batch, at most ten ports are tested for it.
 author:
   - The determined.network maintainers (@determined-network)
+extends_documentation_fragment: [determined.network.asks]
 attributes:
   check_mode:
     support: full
-    description: Can run in check mode and return changed status prediction without modifying target.
     details: Probing changes nothing on the host, so it is done in check mode too.
-  diff_mode:
-    support: none
-    description: Will return details on what has changed when in diff mode.
-  platform:
-    support: full
-    platforms: linux
-    description: Target operating systems that the module runs on.
 options:
   targets:
     description: What to probe. All targets are probed at the same time.
