@@ -30,16 +30,15 @@ class Lab:
 
     def __init__(self, folder: Path, name: str, hosts: dict[str, tuple[str, list[str]]], **variables: object):
         self.folder, self.name, self.hosts = folder, name, hosts
-        settings = {
+        self._settings = {
             "ansible_connection": "determined.network.namespace",
             "ansible_become": False,
             "ansible_python_interpreter": sys.executable,
             "ansible_remote_tmp": "/run/ansible",
-            "determined_rehearsal": name,
             **variables,
         }
         self.inventory = folder / "inventory.yml"
-        self.inventory.write_text(yaml.safe_dump(inventory(hosts, **settings)))
+        self.inventory.write_text(yaml.safe_dump(inventory(hosts, determined_rehearsal=name, **self._settings)))
         self.namespaces: dict[str, dict] = {}
 
     def __enter__(self) -> Lab:
@@ -80,10 +79,23 @@ class Lab:
                 raise
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
-    def play(self, playbook: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    def inventory_without_rehearsal(self) -> Path:
+        """Write an inventory of the same hosts that does not call them rehearsed: what a rehearsal leaves out is done."""
+        data = inventory(self.hosts, **self._settings)
+        for group in data["all"]["children"].values():
+            for name, variables in group["hosts"].items():
+                variables["determined_namespace"] = self.namespaces[name]
+        path = self.folder / "without_rehearsal.yml"
+        path.write_text(yaml.safe_dump(data))
+        return path
+
+    def play(
+        self, playbook: str, *arguments: str, inventory: Path | None = None, **variables: object
+    ) -> subprocess.CompletedProcess[str]:
         """Play a playbook of the collection against the namespaces."""
         extra = json.dumps({"verify_report_dir": str(self.folder), **variables})
-        command = ["ansible-playbook", f"determined.network.{playbook}", "-i", str(self.inventory), "-e", extra]
+        hosts = str(inventory or self.inventory)
+        command = ["ansible-playbook", f"determined.network.{playbook}", "-i", hosts, "-e", extra]
         return self._run([*command, *arguments])
 
     def report(self) -> dict:

@@ -502,11 +502,12 @@ def test_what_the_role_proxy_writes_passes(world, no_way_out):
     settings |= {"proxy_http": url, "proxy_https": url, "proxy_username": USER, "proxy_password": PASSWORD}
     settings |= {"proxy_targets": ["environment", "profile", "agent_config"]}
     settings |= {"proxy_ca_certificate": world.authority.pem}
+    hosts = lab.inventory_without_rehearsal()  # a rehearsal writes no proxy
     try:
-        done = lab.play("site", "--tags", "proxy,verify", **settings)
+        done = lab.play("site", "--tags", "proxy,verify", inventory=hosts, **settings)
         written = lab.shell("agent1", "cat /etc/determined/agent.yaml /etc/environment")
     finally:
-        undone = lab.play("site", "--tags", "proxy", proxy_state="absent")
+        undone = lab.play("site", "--tags", "proxy", inventory=hosts, proxy_state="absent")
         for agent in ("agent1", "agent2"):
             lab.shell(
                 agent, f"rm -r /etc/determined; cp /etc/hosts /run/hosts; grep -v {PROXY} /run/hosts > /etc/hosts || :"
