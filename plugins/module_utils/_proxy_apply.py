@@ -66,12 +66,12 @@ def report(plan, settings, runner):
     touched = {service for step in plan.steps for service in step.services}
     readers = {service for kept in plan.record.values() for service in kept.services}
     started = _proxy_host.running(sorted(readers | touched), runner)
-    # A longer list in agent.yaml is for tasks to come: no agent ends its work for a new neighbour.
+    # A longer list for tasks to come: neither agent nor master ends its work for a new neighbour.
     at_once = {
         service
         for step in plan.steps
         for service in step.services
-        if service != _proxy_targets.AGENT_SERVICE or not _proxy_record.only_lists_differ(step)
+        if step.path not in _proxy_targets.FOR_TASKS or not _proxy_record.only_lists_differ(step)
     }
     restart = at_once & set(started)
     outdated = touched & set(started) | _proxy_host.outdated(plan.record, started)

@@ -12,6 +12,7 @@ import os
 import re
 import time
 
+from ansible_collections.determined.network.plugins.module_utils import _proxy_attached
 from ansible_collections.determined.network.plugins.module_utils import _proxy_targets as targets
 from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError, Command
 from ansible_collections.determined.network.plugins.module_utils._proxy_files import FileProblem
@@ -43,8 +44,19 @@ def look(roles, runner, docker_has_proxies):
     }
     docker = _docker_release(runner) if "dockerd" in programs else None
     return targets.Host(
-        tuple(roles), frozenset(paths), frozenset(programs), frozenset(services), docker, docker_has_proxies
+        roles=tuple(roles),
+        paths=frozenset(paths),
+        programs=frozenset(programs),
+        services=frozenset(services),
+        docker=docker,
+        docker_has_proxies=docker_has_proxies,
+        networks=_networks(runner) if targets.MASTER_SERVICE in services else (),
     )
+
+
+def _networks(runner):
+    """Without iproute2, none: every agent is then named."""
+    return _proxy_attached.networks(_run(runner, "ip", "-oneline", "address", "show")) if runner.find("ip") else ()
 
 
 def _run(runner, *argv):

@@ -11,6 +11,7 @@ __metaclass__ = type
 import json
 from typing import NamedTuple
 
+from ansible_collections.determined.network.plugins.module_utils import _proxy_attached
 from ansible_collections.determined.network.plugins.module_utils import _proxy_edits as edits
 from ansible_collections.determined.network.plugins.module_utils import _proxy_formats as formats
 from ansible_collections.determined.network.plugins.module_utils._proxy_description import (
@@ -29,6 +30,7 @@ SERVICES = (DOCKER, CONTAINERD, AGENT_SERVICE, MASTER_SERVICE)
 _NAME = "zz-determined-network-proxy"
 UNITS = "/etc/systemd/system"
 AGENT_YAML, MASTER_YAML = "/etc/determined/agent.yaml", "/etc/determined/master.yaml"
+FOR_TASKS = (AGENT_YAML, MASTER_YAML)  # their lists are for the tasks that a service starts, not for itself
 DAEMON_JSON, DOCKER_CERTIFICATES = "/etc/docker/daemon.json", "/etc/docker/certs.d"
 LOGIN_ENVIRONMENT, PROFILES, APT = "/etc/environment", "/etc/profile.d", "/etc/apt/apt.conf.d"
 DNF, YUM, ZYPPER = "/etc/dnf/dnf.conf", "/etc/yum.conf", "/etc/sysconfig/proxy"
@@ -51,7 +53,8 @@ _LONGEST_LOGIN_LINE = 1022
 class Host(NamedTuple):
     """What a host has. ``paths``, ``programs``, ``services``: frozensets, those of PATHS, PROGRAMS and SERVICES that
     are there. ``docker``: its release as a tuple of two numbers, None without Docker. ``docker_has_proxies``:
-    whether the host's own daemon.json sets ``proxies``."""
+    whether the host's own daemon.json sets ``proxies``. ``networks``: those it is attached to, as _proxy_attached
+    gives them; only a master's are asked for."""
 
     roles: tuple
     paths: frozenset
@@ -59,6 +62,7 @@ class Host(NamedTuple):
     services: frozenset
     docker: tuple
     docker_has_proxies: bool
+    networks: tuple = ()
 
 
 class Settings(NamedTuple):
@@ -155,7 +159,9 @@ def _agent_unit(name, settings, host):
 
 def _master_unit(name, settings, host):
     _need(MASTER_SERVICE in host.services, "there is no unit %s.service" % MASTER_SERVICE)
-    return _unit(name, MASTER_SERVICE, settings.description, stable=False)
+    description = settings.description
+    no_proxy = _proxy_attached.entries(description.no_proxy, description.stable_no_proxy, host.networks)
+    return _unit(name, MASTER_SERVICE, description._replace(no_proxy=no_proxy), stable=False)
 
 
 def _containerd(name, settings, host):

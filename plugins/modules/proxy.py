@@ -72,8 +72,10 @@ options:
     default: []
   stable_no_proxy:
     description:
-      - The same for dockerd and containerd, without what changes when an agent joins the cluster. Without it they get
-        O(no_proxy).
+      - The same without the agents, for what an agent that joins the cluster must not restart, dockerd, containerd and
+        determined-agent. Without it they get O(no_proxy).
+      - C(determined-master) gets this and the networks that the host is attached to and that agents are in, since it
+        understands networks; agents elsewhere by their addresses.
     type: list
     elements: str
   ca_certificate:
@@ -150,7 +152,7 @@ EXAMPLES = r"""
     no_proxy: "{{ computed.no_proxy }}"
     stable_no_proxy: "{{ computed.stable }}"
   vars:
-    computed: "{{ lookup('determined.network.no_proxy') }}"
+    computed: "{{ lookup('determined.network.no_proxy', cluster=lookup('determined.network.cluster')) }}"
   become: true
 
 - name: Give every file back as it was
@@ -187,7 +189,7 @@ restart:
   description:
     - Which running services read at their start what has changed now, C(docker), C(containerd), C(determined-agent)
       and C(determined-master), each true or false.
-    - A longer list in C(agent.yaml), and nothing else, is no reason to restart C(determined-agent).
+    - A longer list in C(agent.yaml) or C(master.yaml), and nothing else, is no reason, since it is for tasks to come.
   returned: success
   type: dict
   sample: {docker: true, containerd: false, determined-agent: true, determined-master: false}

@@ -80,7 +80,7 @@ class Lab:
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def inventory_without_rehearsal(self) -> Path:
-        """Write an inventory of the same hosts that does not call them rehearsed: what a rehearsal leaves out is done."""
+        """Write an inventory of the same hosts that does not call them rehearsed, so that nothing is left out."""
         data = inventory(self.hosts, **self._settings)
         for group in data["all"]["children"].values():
             for name, variables in group["hosts"].items():

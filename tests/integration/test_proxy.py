@@ -8,11 +8,13 @@ The tests run in their order: nothing, bad input, the first change, what works b
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 
 import pytest
 import yaml
+from ansible_collections.determined.network.plugins.module_utils import _no_proxy
 
 from ._proxy_world import AGENT_YAML, CLUSTER, IMAGE, INDEX, MASTER_YAML, REGISTRY, USERS, World, changes
 
@@ -261,28 +263,32 @@ def test_clients_reach_the_cluster_past_the_proxy_and_the_rest_through_it(world,
         world.run("agent1", "sh", "-c", "cat >/etc/hosts", text=hosts)
 
 
-def test_a_new_agent_changes_no_dockerd(world):
-    docker = "find /etc/docker /etc/systemd/system/docker.service.d /etc/systemd/system/containerd.service.d -type f"
-    script = f"{docker} | sort | xargs stat -c '%n %Y %i' && {docker} | sort | xargs sha256sum"
-    before = {agent: world.shell(agent, script) for agent in AGENTS}
-    pids = {(agent, unit): world.pid(agent, unit) for agent in AGENTS for unit in ("docker", "determined-agent")}
-    master = world.pid("master", "determined-master")
-    world.describe(
-        {"agent2": {"proxy_docker_method": "daemon_json"}, "agent9": {"determined_address": "192.0.2.99"}},
-    )
+def test_a_new_agent_restarts_nothing(world):
+    units = {"master": ("determined-master", "containerd"), **dict.fromkeys(AGENTS, ("docker", "determined-agent"))}
+    folders = " ".join(f"/etc/systemd/system/{unit}.service.d" for names in units.values() for unit in names)
+    files = f"find /etc/docker {folders} -type f 2>/dev/null | sort"
+    script = f"{files} | xargs stat -c '%n %Y %i' && {files} | xargs sha256sum"
+    before = {host: world.shell(host, script) for host in units}
+    pids = {(host, unit): world.pid(host, unit) for host, names in units.items() for unit in names}
+    neighbour = str(ipaddress.ip_address(world.addresses["far"][0]) + 1)
+    new = {"agent2": {"proxy_docker_method": "daemon_json"}, "agent9": {"determined_address": neighbour}}
+    world.describe(new)
     done = world.configure(proxy_restart_docker=True)
-    succeed(done)
-    for agent in AGENTS:
-        assert "192.0.2.99" in world.shell(agent, "cat /etc/determined/agent.yaml")
-        assert "192.0.2.99" not in world.variables_of(agent, "determined-agent")["no_proxy"]
-        assert world.shell(agent, script) == before[agent]
-        for unit in ("docker", "determined-agent"):
-            assert world.pid(agent, unit) == pids[agent, unit]
-        assert "docker" not in done.stdout.split("still")[0].split("RUNNING HANDLER")[-1]
-        assert f"determined-agent on {agent}" in " ".join(done.stdout.split())
-    # The master learns that it reaches the new one without the proxy.
-    assert world.pid("master", "determined-master") != master
-    assert world.variables_of("master", "determined-master")["no_proxy"].endswith("agent9,192.0.2.99")
+    assert "RUNNING HANDLER" not in succeed(done)
+    for (host, unit), pid in pids.items():
+        assert world.pid(host, unit) == pid and world.shell(host, script) == before[host]
+    said = " ".join(done.stdout.split())
+    for host, path in [("master", "master.yaml"), *((agent, "agent.yaml") for agent in AGENTS)]:
+        assert neighbour in world.shell(host, f"cat /etc/determined/{path}")
+        assert f"determined-{path.partition('.')[0]} on {host} still run" in said
+    # It is the master's neighbour; another one, it has to be told of.
+    reached = world.variables_of("master", "determined-master")["no_proxy"]
+    assert _no_proxy.bypasses("go", reached, neighbour) and not _no_proxy.bypasses("go", reached, "203.0.113.9")
+    new["agent9"]["determined_address"] = [neighbour, "203.0.113.9"]
+    world.describe(new)
+    done = world.configure(proxy_restart_docker=True)
+    assert RESTARTED.findall(succeed(done).split("RUNNING HANDLER")[1].split("TASK")[0]) == ["master"]
+    assert world.variables_of("master", "determined-master")["no_proxy"] == f"{reached},203.0.113.9"
 
 
 def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host_at_a_time(world):

@@ -8,6 +8,7 @@ import json
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import (
     _proxy_apply,
+    _proxy_attached,
     _proxy_files,
     _proxy_host,
     _proxy_targets,
@@ -42,6 +43,7 @@ class Machine:
         self.files = {_proxy_targets.AGENT_YAML: State(AGENT_YAML, 0o644, 0, 0)}
         self.made_effective = []
         self.failures = []
+        self.networks = ()
         self.running = {"docker": 0.0, "determined-agent": 0.0}
         monkeypatch.setattr(_proxy_files, "read", self.files.get)
         monkeypatch.setattr(_proxy_files, "write", self.write)
@@ -61,11 +63,12 @@ class Machine:
     def look(self, roles, runner, docker_has_proxies):
         return _proxy_targets.Host(
             tuple(roles),
-            frozenset([_proxy_targets.AGENT_YAML]),
+            frozenset([_proxy_targets.AGENT_YAML, _proxy_targets.MASTER_YAML]),
             frozenset(["dockerd"]),
-            frozenset(["docker", "determined-agent"]),
+            frozenset(["docker", "determined-agent", "determined-master"]),
             (26, 1),
             docker_has_proxies,
+            self.networks,
         )
 
     def make_effective(self, steps, runner):
@@ -240,3 +243,15 @@ def test_a_longer_list_alone_restarts_nothing(machine):
     assert longer["outdated"]["determined-agent"] and not longer["outdated"]["docker"]
     # With anything else it is a reason.
     assert machine.run(no_proxy=["a"], password="other")["restart"]["determined-agent"]
+
+
+def test_a_new_neighbour_restarts_no_master(machine):
+    machine.networks = _proxy_attached.networks("2: eth0 inet 192.0.2.10/24 scope global eth0")
+    machine.files[_proxy_targets.MASTER_YAML] = State(b"a: 1\n", 0o644, 0, 0)
+    machine.running = {"determined-master": 0.0}
+    asked = {"roles": ["master"], "targets": ["master_unit", "task_environment"]}
+    assert machine.run(**asked, no_proxy=["a", "192.0.2.21"])["restart"]["determined-master"]
+    longer = machine.run(**asked, no_proxy=["a", "192.0.2.21", "agent2", "192.0.2.22"])
+    assert paths(longer) == [("/etc/determined/master.yaml", "changed")]
+    assert not any(longer["restart"].values()) and longer["outdated"]["determined-master"]
+    assert machine.run(**asked, no_proxy=["a", "192.0.2.21", "198.51.100.1"])["restart"]["determined-master"]
