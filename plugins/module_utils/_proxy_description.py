@@ -46,9 +46,18 @@ class Proxy(NamedTuple):
     def url(self):
         """The URL as every client reads it: what is not unreserved (RFC 3986, 2.3) in credentials is
         percent-encoded UTF-8, and the port is always there, since curl's default is not that of others."""
+        return self._with_userinfo(encode)
+
+    @property
+    def url_for_latin_1(self):
+        """The URL for a client that decodes the credentials and sends them as Latin-1, as Python's requests does: so
+        written that UTF-8 leaves it all the same."""
+        return self._with_userinfo(_encode_for_latin_1)
+
+    def _with_userinfo(self, encoded):
         if not self.username:
             return self.bare
-        userinfo = encode(self.username) + (":" + encode(self.password) if self.password else "")
+        userinfo = encoded(self.username) + (":" + encoded(self.password) if self.password else "")
         return "%s://%s@%s:%d" % (self.scheme, userinfo, self.host, self.port)
 
 
@@ -66,8 +75,9 @@ class Description(NamedTuple):
 
     def secrets(self):
         """Texts that must not be shown, longest first: passwords as they are and encoded."""
-        found = {text for proxy in self.proxies.values() for text in (proxy.password, encode(proxy.password)) if text}
-        return sorted(found, key=len, reverse=True)
+        passwords = {proxy.password for proxy in self.proxies.values() if proxy.password}
+        forms = (str, encode, _encode_for_latin_1)
+        return sorted({form(text) for form in forms for text in passwords}, key=len, reverse=True)
 
     def without_credentials(self):
         bare = {protocol: proxy._replace(username="", password="") for protocol, proxy in self.proxies.items()}
@@ -77,6 +87,10 @@ class Description(NamedTuple):
 def encode(text):
     """A text -> percent-encoded UTF-8 (RFC 3986, 2.1), nothing but unreserved characters left."""
     return "".join(chr(byte) if byte in _UNRESERVED else "%%%02X" % byte for byte in text.encode("utf-8"))
+
+
+def _encode_for_latin_1(text):
+    return encode(text.encode("utf-8").decode("latin-1"))
 
 
 def decode(text):

@@ -285,7 +285,7 @@ def _pip(name, settings, host):
     _need({"pip", "pip3"} & host.programs or PIP in host.paths, "pip is not installed")
     proxies = settings.description.proxies
     proxy = proxies.get("https") or proxies.get("http")
-    values = {"proxy": proxy.url} if proxy else {}
+    values = {"proxy": proxy.url_for_latin_1} if proxy else {}  # pip is made with requests
     if settings.certificates and _store(host):
         values["cert"] = _store(host)[2]
     _need(values, "it has one proxy, for HTTP or HTTPS")

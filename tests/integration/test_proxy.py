@@ -20,6 +20,7 @@ from ._proxy_world import AGENT_YAML, CLUSTER, IMAGE, INDEX, MASTER_YAML, REGIST
 
 AGENTS = ("agent1", "agent2")
 OUTSIDE = f"{REGISTRY}:5000/{IMAGE}"
+PIP = f"env -i PATH=$PATH pip download --no-cache-dir --dest /tmp/pip --index-url https://{INDEX}/simple tiny"
 RESTARTED = re.compile(r"^changed: \[(\w+)\]", re.MULTILINE)
 
 
@@ -211,8 +212,7 @@ def test_apt_and_pip_fetch_through_the_proxy(world, agent):
         )
         assert [line for line in lines if f"GET http://{INDEX}/apt/" in line and "tiny.deb cluster" in line]
         world.shell(agent, "dpkg -s tiny && dpkg -P tiny")
-        pip = f"env -i PATH=$PATH pip download --no-cache-dir --dest /tmp/pip --index-url https://{INDEX}/simple tiny"
-        lines, _unused = asked(world, lambda: world.shell(agent, pip))
+        lines, _unused = asked(world, lambda: world.shell(agent, PIP))
         assert [line for line in lines if f"CONNECT {INDEX}:443 cluster" in line]
         four, six = world.addresses["master"]
         for place in (four, f"[{six}]"):
@@ -315,6 +315,8 @@ def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host
     for client in ("curl", "urllib"):
         command = CLIENTS[client].format(url=f"http://{INDEX}/apt/Packages")
         assert "Package: tiny" in succeed(world.ssh("agent1", command))
+    for agent in AGENTS:
+        world.shell(agent, f"{PIP} && rm -r /tmp/pip")
 
 
 def test_a_failing_change_puts_everything_back(world):

@@ -27,6 +27,10 @@ def test_credentials_come_back(username, password):
     assert (parsed.hostname, parsed.port) == ("p", 1)
     assert urllib.parse.unquote(parsed.username) == username
     assert urllib.parse.unquote(parsed.password or "") == password
+    # What requests decodes and sends as Latin-1 is UTF-8.
+    other = urllib.parse.urlsplit(found.proxies["http"].url_for_latin_1)
+    for sent, meant in ((other.username, username), (other.password or "", password)):
+        assert urllib.parse.unquote(sent).encode("latin-1") == meant.encode("utf-8")
 
 
 @checked
