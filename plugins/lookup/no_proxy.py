@@ -13,6 +13,8 @@ description:
   - Every name and address of the master and the agents, the host itself, the metadata address of clouds, and what
     users add; each in every form that some client needs, so that Go, Python, curl and apt agree.
   - Names are those of the inventory, and those written in C(determined_address) and C(ansible_host).
+  - What users add or set may stand on any hosts of the cluster, and is one list for all; two different ones are
+    refused.
 options:
   cluster:
     description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
@@ -67,19 +69,38 @@ _raw:
 
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _inventory, _no_proxy_list
+from ansible_collections.determined.network.plugins.plugin_utils import (
+    _cluster,
+    _inventory,
+    _no_proxy_list,
+    _problems,
+)
+
+# Option, variable, and what the role proxy has where nobody sets it.
+_VARIABLES = (("extra", "proxy_no_proxy_extra", []), ("override", "proxy_no_proxy", None))
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         if terms:
             raise AnsibleLookupError("determined.network.no_proxy takes no terms, only named options")
-        self.set_options(var_options=variables, direct=kwargs)
+        # The variables are read below, from all hosts, so that the result does not depend on who asks.
+        self.set_options(direct=kwargs)
         cluster = _cluster.Cluster.from_dict(self.get_option("cluster"))
         hosts = [host.name for role in _cluster.CONFIGURED_ROLES for host in cluster.with_role(role)]
-        found, unreadable = _inventory.Inventory(variables, self._templar).host_variables(hosts)
-        if unreadable:
-            raise AnsibleError("; ".join(map(str, unreadable)))
+        inventory = _inventory.Inventory(variables, self._templar)
+        found, problems = inventory.host_variables(hosts)
+        options = {}
+        for option, variable, role_default in _VARIABLES:
+            if option in kwargs:
+                options[option] = self.get_option(option)
+                continue
+            values, more = inventory.one_for_all(hosts, variable, role_default)
+            # An empty text is a survey's question without an answer.
+            options[option] = values[0] if values and values[0] not in ("", [""]) else self.get_option(option)
+            problems += more
+        if problems:
+            raise AnsibleError(str(_problems.InventoryProblems(problems)))
         names = {
             host: [
                 str(text).strip()
@@ -90,8 +111,5 @@ class LookupModule(LookupBase):
             ]
             for host, values in found.items()
         }
-        override = self.get_option("override")
-        if override == [""]:  # a survey's question without an answer
-            override = None
-        composed = _no_proxy_list.compose(cluster, names, self.get_option("extra"), override)
+        composed = _no_proxy_list.compose(cluster, names, **options)
         return [{"no_proxy": list(composed.entries), "stable": list(composed.stable)}]

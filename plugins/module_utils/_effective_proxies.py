@@ -110,22 +110,44 @@ def _first(spellings, variables):
 
 # --- files ------------------------------------------------------------------------------------------
 
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_]*_proxy)=(.*)\Z", re.IGNORECASE)
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_]*_proxy)=(.*)\Z", re.IGNORECASE | re.DOTALL)
+_ANY_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+# Words of a shell after which a command, and so an assignment, may begin.
+_BEFORE_COMMANDS = ("export", "declare", "-x", "then", "else", "do", "{", "&&", "||", ";")
 
 
 def shell_assignments(text):
-    """/etc/environment, a file of /etc/profile.d, or an EnvironmentFile -> its proxy variables."""
+    """/etc/environment, a file of /etc/profile.d, or an EnvironmentFile -> its proxy variables.
+
+    ValueError where a list is put together from other variables, whose values only the shell knows.
+    """
     variables = {}
-    for line in text.splitlines():
-        found = _ASSIGNMENT.match(line)
-        if not found:
-            continue
-        try:
-            words = shlex.split(found.group(2), comments=True)
-        except ValueError:  # a quote that does not end; pam_env takes the line as it is
-            words = [found.group(2)]
-        variables[found.group(1)] = words[0].rstrip(";") if words else ""
+    for number, line in enumerate(text.splitlines(), 1):
+        for name, value in _assignments_of(line):
+            if "$" in value and name.lower() == "no_proxy":
+                raise ValueError("line %d: %s is put together from other variables; write it out" % (number, name))
+            variables[name] = value
     return variables
+
+
+def _assignments_of(line):
+    """A line -> the proxy variables that it sets, [(name, value)]."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:  # a quote that does not end; pam_env takes the line as it is
+        found = _ASSIGNMENT.match(line)
+        return [found.groups()] if found else []
+    found, at_command = [], True
+    for word in words:
+        ours = _ASSIGNMENT.match(word) if at_command else None
+        if ours:
+            found.append((ours.group(1), ours.group(2).rstrip(";")))
+        at_command = word.endswith(";") or word in _BEFORE_COMMANDS or (at_command and _is_assignment(word))
+    return found
+
+
+def _is_assignment(word):
+    return _ANY_ASSIGNMENT.match(word) is not None
 
 
 def process_environment(data):
@@ -185,10 +207,15 @@ def agent_settings(text):
     ValueError where a value that matters is written in a way that only a YAML parser understands.
     """
     wanted = ("http_proxy", "https_proxy", "no_proxy", "master_host", "master_port")
-    found = {}
+    found, open_since = {}, None
     for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if open_since and line[0] in " \t":  # the text goes on
+            _puzzled(open_since)
         match = _SETTING.match(line.rstrip())
-        if match and match.group(2) in wanted:
+        open_since = number if match and match.group(2) in wanted else None
+        if open_since:
             found[match.group(2)] = _scalar(match.group(3) or "", number)
         elif line.startswith("{") and "_proxy" in text:  # it stands somewhere between the brackets
             _puzzled(number)
@@ -204,9 +231,12 @@ _TASK_VARIABLE = re.compile(r"""\s*-\s+(["']?)([A-Za-z]+_proxy)=(.*)\Z""", re.IG
 
 
 def task_variables(text):
-    """master.yaml -> the proxy variables in its lists, as ``task_container_defaults.environment_variables`` is one."""
+    """master.yaml -> the proxy variables in its lists, as ``task_container_defaults.environment_variables`` is one.
+
+    ValueError where one stands there in another way than in a line of its own.
+    """
     variables = {}
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines(), 1):
         found = _TASK_VARIABLE.match(line)
         if found:
             quote, name, value = found.groups()
@@ -214,6 +244,8 @@ def task_variables(text):
                 variables[name] = _scalar(quote + value, 0)
             except ValueError:
                 variables[name] = value
+        elif re.search(r"_proxy=", re.sub(r"(?:\A|\s)#.*", "", line), re.IGNORECASE):
+            _puzzled(number)
     return variables
 
 

@@ -43,9 +43,9 @@ class Host:
         """Read everything -> self."""
         self._read_logins()
         self._read_agent()
-        tasks = _effective_proxies.task_variables(self._text(MASTER_SETTINGS) or "")
+        tasks = self._variables(_effective_proxies.task_variables, MASTER_SETTINGS)
         self._add("%s (task containers)" % MASTER_SETTINGS, tasks, _no_proxy.CLIENTS, (AGENTS,))
-        daemon = self._read_daemon()
+        daemon = self._variables(_effective_proxies.daemon_proxies, DAEMON_SETTINGS)
         running = _running({program: unit for unit, (program, _unused) in _UNITS.items()})
         for unit, (_unused, groups) in _UNITS.items():
             own = daemon if unit == "docker" else {}
@@ -73,15 +73,23 @@ class Host:
             self.problems.append("%s: %s" % (path, problem.strerror))
             return None
 
+    def _variables(self, reader, path):
+        """What a reader of _effective_proxies finds in a file. What it does not understand is a problem."""
+        try:
+            return reader(self._text(path) or "")
+        except ValueError as problem:
+            self.problems.append("%s: %s" % (path, problem))
+            return {}
+
     def _read_logins(self):
         """What PAM sets for every session, and what login shells set on top of it.
 
         PAM cuts long values, so a list that holds every agent may only fit into what shells read.
         """
-        session = _effective_proxies.shell_assignments(self._text(ENVIRONMENT) or "")
+        session = self._variables(_effective_proxies.shell_assignments, ENVIRONMENT)
         login, names = dict(session), [ENVIRONMENT]
         for path in sorted(glob.glob(PROFILES)):
-            found = _effective_proxies.shell_assignments(self._text(path) or "")
+            found = self._variables(_effective_proxies.shell_assignments, path)
             if found:
                 login.update(found)
                 names.append(path)
@@ -106,14 +114,6 @@ class Host:
                 Destination(MASTER, settings["master_host"], int(port) if port.isdigit() else None)
             )
 
-    def _read_daemon(self):
-        text = self._text(DAEMON_SETTINGS)
-        try:
-            return _effective_proxies.daemon_proxies(text or "")
-        except ValueError as problem:
-            self.problems.append("%s: %s" % (DAEMON_SETTINGS, problem))
-            return {}
-
     def _read_unit(self, unit):
         """A service's unit and drop-ins -> (the file that set a variable last, the variables)."""
         paths = [path for folder in _UNIT_FOLDERS for path in [os.path.join(folder, unit + ".service")]]
@@ -134,7 +134,7 @@ class Host:
             variables.update(found)
             files += more
         for path in files:  # they win over Environment= (systemd.exec(5))
-            found = _effective_proxies.shell_assignments(self._text(path) or "")
+            found = self._variables(_effective_proxies.shell_assignments, path)
             if found:
                 last = path
             variables.update(found)

@@ -56,7 +56,8 @@ class Step(NamedTuple):
     program: str
 
 
-_LIST = re.compile(rb"no[_-]proxy", re.IGNORECASE)
+# As a key of YAML or as a variable in a list of them.
+_LIST = re.compile(rb"""\s*(?:-\s+)?["']?no_proxy["']?\s*[=:]""", re.IGNORECASE)
 
 
 def only_lists_differ(step):
@@ -64,7 +65,7 @@ def only_lists_differ(step):
     if step.before is None or step.after is None:
         return False
     before, after = (
-        [line for line in state.data.splitlines() if not _LIST.search(line)] for state in (step.before, step.after)
+        [line for line in state.data.splitlines() if not _LIST.match(line)] for state in (step.before, step.after)
     )
     return before == after
 
@@ -199,7 +200,10 @@ def _data(text):
 # --- what is shown ----------------------------------------------------------------------------------------
 
 _HIDDEN = "********"
-_IN_URL = re.compile(r"(://)[^\s/\"']*@")
+# What people wrote themselves may hold anything in its credentials, and no scheme; so rather too much is hidden.
+_UP_TO_AT = r"""(?:\\.|[^"\\\n])*@"""
+_IN_URL = re.compile(r"(://)" + _UP_TO_AT)
+_WITHOUT_SCHEME = re.compile(r"""(?i)(proxy["']?\s*[=:]\s*["']?)(?!\s*["']?\w+://)""" + _UP_TO_AT)
 _BESIDE_NAME = re.compile(r"(?i)((?:pass(?:word|wd|phrase)?|secret|token|key)[\w-]*[\"']?\s*[=:]\s*)\S.*")
 
 
@@ -208,7 +212,9 @@ def masked(text, secrets):
     such as password."""
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
-    return _BESIDE_NAME.sub(r"\1" + _HIDDEN, _IN_URL.sub(r"\1" + _HIDDEN + "@", text))
+    for pattern in (_IN_URL, _WITHOUT_SCHEME):
+        text = pattern.sub(r"\1" + _HIDDEN + "@", text)
+    return _BESIDE_NAME.sub(r"\1" + _HIDDEN, text)
 
 
 def difference(step, secrets):

@@ -94,26 +94,33 @@ class Inventory:
             if option in given:
                 options[option] = given[option]
                 continue
-            if self._set_by_play(variable):
-                try:
-                    value = self._templar.template(self._variables[variable])
-                    options[option] = default(option) if _settings.is_unanswered(option, value) else value
-                    str(options[option])  # as in _read
-                except Exception as error:  # before ansible-core 2.19 whatever a template raises comes through
-                    problems.append(_untemplatable("the play", variable, error))
-                continue
-            values: dict[str, dict[str, Any]] = {}
-            unreadable: list[Problem] = []
-            for host in hosts:
-                if variable in self._view(host)[1]:
-                    self._read(host, variable, values.setdefault(host, {}), unreadable)
-            problems += _summarize(unreadable)
-            pairs = [(host, found[variable]) for host, found in values.items() if variable in found]
-            chosen, conflicts = _settings.collect(variable, pairs)
-            problems += conflicts
+            chosen, found = self.one_for_all(hosts, variable)
+            problems += found
             unset = not chosen or _settings.is_unanswered(option, chosen[0])
             options[option] = default(option) if unset else chosen[0]
         return options, problems
+
+    def one_for_all(
+        self, hosts: Iterable[str], variable: str, role_default: Any = None
+    ) -> tuple[list[Any], list[Problem]]:
+        """A cluster-wide variable: what the play sets, else what the hosts have -> its one value in a list, which is
+        empty where nobody sets it, and problems. A role's own default for it is as if nobody did."""
+        if self._set_by_play(variable):
+            try:
+                value = self._templar.template(self._variables[variable])
+                str(value)  # as in _read
+            except Exception as error:  # before ansible-core 2.19 whatever a template raises comes through
+                return [], [_untemplatable("the play", variable, error)]
+            if role_default is None or value != role_default:
+                return [value], []
+        values: dict[str, dict[str, Any]] = {}
+        unreadable: list[Problem] = []
+        for host in hosts:
+            if variable in self._view(host)[1]:
+                self._read(host, variable, values.setdefault(host, {}), unreadable)
+        pairs = [(host, found[variable]) for host, found in values.items() if variable in found]
+        chosen, conflicts = _settings.collect(variable, pairs)
+        return chosen, [*_summarize(unreadable), *conflicts]
 
     def _read(self, host: str, name: str, target: dict[str, Any], problems: list[Problem]) -> None:
         view, raw = self._view(host)

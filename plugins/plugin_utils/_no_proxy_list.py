@@ -50,7 +50,15 @@ def compose(
     }
     local = [form for text in LOCAL for form in _forms(text)]
     extras = [form for text in _split(extra) for form in _domain_forms(text)]
-    stable = _once([*local, *by_role["master"], *extras])
+    # An agent that serves images stays off the proxy for dockerd, too: services come and go more rarely than agents.
+    agents = frozenset(by_role["agents"])
+    registries = [
+        form
+        for service in cluster.settings.services
+        for form in _forms(service.host)
+        if service.purpose == "registry" and form in agents
+    ]
+    stable = _once([*local, *by_role["master"], *registries, *extras])
     return NoProxy(_once([*stable, *by_role["agents"]]), stable)
 
 

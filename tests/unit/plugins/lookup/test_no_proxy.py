@@ -25,12 +25,13 @@ HOSTS = {
 GROUPS = {"determined_master": ["head"], "determined_agents": ["gpu1"], "determined_outsiders": ["stranger"]}
 
 
-def look_up(terms=(), variables=None, **options):
+def look_up(terms=(), variables=None, per_host=None, **options):
+    hosts = {name: {**values, **(per_host or {}).get(name, {})} for name, values in HOSTS.items()}
     roles = _cluster.cluster_hosts(GROUPS)
     own = {name: {"determined_address": "192.0.2.10", **values} for name, values in HOSTS.items()}
     own["gpu1"]["determined_address"], own["stranger"]["determined_address"] = "192.0.2.21", "192.0.2.66"
     cluster = _cluster.build_cluster(roles, own, {"services": []}, lambda names: {}).to_dict()
-    known = {"groups": GROUPS, "hostvars": HOSTS, "inventory_hostname": "gpu1", **(variables or {})}
+    known = {"groups": GROUPS, "hostvars": hosts, "inventory_hostname": "gpu1", **(variables or {})}
     plugin = no_proxy.LookupModule(loader=DataLoader(), templar=Templar(loader=DataLoader(), variables=known))
     plugin._load_name = NAME
     (found,) = plugin.run(list(terms), variables=known, cluster=cluster, **options)
@@ -49,6 +50,19 @@ def test_variables_of_the_role_count():
     assert {"example.org", ".example.org"} <= set(found["stable"])
     assert look_up(variables={"proxy_no_proxy": ["only.this"]}) == {"no_proxy": ["only.this"], "stable": ["only.this"]}
     assert look_up(override=["a"])["no_proxy"] == ["a"]
+
+
+@pytest.mark.parametrize("variable", ["proxy_no_proxy_extra", "proxy_no_proxy"])
+def test_one_list_for_all_whoever_has_it(variable):
+    """Also where the role's default is what the asking host sees."""
+    for name in ("head", "gpu1"):
+        asked = {"proxy_no_proxy_extra": []} if name == "head" else {variable: ["example.org"]}
+        found = look_up(variables=asked, per_host={name: {variable: ["example.org"]}})
+        assert found == look_up(variables={variable: ["example.org"]})
+    different = {"head": {variable: ["a"]}, "gpu1": {variable: ["b"]}}
+    with pytest.raises(AnsibleError, match=f"gpu1: {variable}: is .* but .* on head; it is one setting"):
+        look_up(per_host=different, variables={variable: ["b"]})
+    assert look_up(per_host=different, variables={variable: ["c"]}) == look_up(variables={variable: ["c"]})
 
 
 def test_empty_answers_of_a_survey_mean_the_default():

@@ -85,6 +85,27 @@ def test_assignments_of_a_shell():
     }
 
 
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("export http_proxy=a https_proxy=b no_proxy=c", {"http_proxy": "a", "https_proxy": "b", "no_proxy": "c"}),
+        ("export LANG=C http_proxy=a", {"http_proxy": "a"}),
+        ('[ -n "$x" ] && export no_proxy=a; echo', {"no_proxy": "a"}),
+        ("if [ -e /x ]; then http_proxy=$P; fi", {"http_proxy": "$P"}),
+        ("http_proxy=a; no_proxy=b", {"http_proxy": "a", "no_proxy": "b"}),
+        ("echo http_proxy=a", {}),
+        ("unset http_proxy", {}),
+    ],
+)
+def test_several_assignments_in_a_line(line, expected):
+    assert effective.shell_assignments(line) == expected
+
+
+def test_a_list_that_only_the_shell_knows_is_told():
+    with pytest.raises(ValueError, match="line 2: NO_PROXY is put together"):
+        effective.shell_assignments('http_proxy=$P\nexport NO_PROXY="$NO_PROXY,a"')
+
+
 def test_the_environment_of_a_process():
     data = b"A=b\0HTTP_PROXY=http://p:1\0no_proxy=a=b\0\0NO_PROXY\0"
     assert effective.process_environment(data) == {"HTTP_PROXY": P, "no_proxy": "a=b", "NO_PROXY": ""}
@@ -197,3 +218,24 @@ def test_variables_for_tasks():
 def test_yaml_beyond_this_reader_is_told_by_its_line(value):
     with pytest.raises(ValueError, match="line 2: "):
         effective.agent_settings(f"a: b\nno_proxy: {value}\n")
+
+
+@pytest.mark.parametrize("text", ["https_proxy:\n  http://x:1", "a: 1\nno_proxy: a,\n\n  # so on\n  b"])
+def test_agent_yaml_over_several_lines_is_told(text):
+    with pytest.raises(ValueError, match="line [12]: this way"):
+        effective.agent_settings(text)
+
+
+def test_agent_yaml_with_what_is_no_concern():
+    text = "http_proxy:\n# no more\n\nlabels:\n  - a\nmaster_host: h\n"
+    assert effective.agent_settings(text) == {"http_proxy": "", "master_host": "h"}
+
+
+@pytest.mark.parametrize("text", ["a: [http_proxy=http://p:1]", "- FOO=1\n- {b: no_proxy=a}"])
+def test_variables_for_tasks_within_brackets_are_told(text):
+    with pytest.raises(ValueError, match="line [12]: this way"):
+        effective.task_variables(text)
+
+
+def test_a_comment_in_master_yaml_puzzles_nobody():
+    assert effective.task_variables("# http_proxy=a\nb: 1 # or no_proxy=c\n") == {}

@@ -60,6 +60,21 @@ def test_a_look(said, expected, tmp_path, monkeypatch):
     assert found.paths == {path for path in _proxy_targets.PATHS if os.path.exists(path)}
 
 
+@pytest.mark.parametrize(
+    "answers, expected",
+    [
+        ({"ip": "2: eth0    inet 192.0.2.10/24 scope global eth0\n"}, ["192.0.2.0/24"]),
+        ({"ip": Output(1, "", "no")}, []),
+        ({}, []),
+    ],
+)
+def test_a_look_at_the_networks_of_a_master(answers, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(_proxy_host, "_UNIT_FOLDERS", (str(tmp_path),))
+    assert _proxy_host.look(["master"], Runner(answers), False).networks == ()
+    (tmp_path / "determined-master.service").write_text("")
+    assert list(map(str, _proxy_host.look(["master"], Runner(answers), False).networks)) == expected
+
+
 def test_a_link_from_yum_to_dnf_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "dnf.conf").write_text("")
     (tmp_path / "yum.conf").symlink_to(tmp_path / "dnf.conf")

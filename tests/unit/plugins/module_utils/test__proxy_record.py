@@ -179,12 +179,37 @@ def test_differences_of_new_and_removed_files():
 
 
 @pytest.mark.parametrize(
+    "before, after, expected",
+    [
+        ("a: 1\nno_proxy: a\n", "a: 1\nno_proxy: a,b\n", True),
+        ('- "NO_PROXY=a"\n', "  - no_proxy=b # why\n", True),
+        ("no_proxy: a\nb: 1\n", "no_proxy: a\nb: 2\n", False),
+        ("http_proxy: http://no_proxy.example.com\n", "http_proxy: http://p # no_proxy: a\n", False),
+    ],
+)
+def test_only_lists_differ(before, after, expected):
+    states = [record.State(text.encode(), 0o644, 0, 0) for text in (before, after)]
+    assert record.only_lists_differ(record.Step("/x", *states, "t", (), "")) is expected
+
+
+@pytest.mark.parametrize(
     "text, expected",
     [
         ("password: x y", "password: ********"),
         ('"api_token" = "x"', '"api_token" = ********'),
         ("proxy_password=x", "proxy_password=********"),
         ("http://a:b@c/ http://d", "http://********@c/ http://d"),
+        ("http_proxy: http://u:it's@c:1", "http_proxy: http://********@c:1"),
+        ("http_proxy: http://u:p/w@c", "http_proxy: http://********@c"),
+        ("http_proxy: http://u:p w@c", "http_proxy: http://********@c"),
+        ("http_proxy: 'http://u:p@c'", "http_proxy: 'http://********@c'"),
+        ('{"http-proxy": "http://a:b\\"@c", "no-proxy": "a"}', '{"http-proxy": "http://********@c", "no-proxy": "a"}'),
+        (
+            '"http-proxy": "http://a:b@c", "x": "http://d:e@f"',
+            '"http-proxy": "http://********@c", "x": "http://********@f"',
+        ),
+        ("proxy = u:p@c:3128", "proxy = ********@c:3128"),
+        ('"https_proxy": "u:p@c"', '"https_proxy": "********@c"'),
         ("bypass the tokens", "bypass the tokens"),
         ("a pw b", "a ******** b"),
     ],

@@ -109,6 +109,16 @@ def test_an_agent_changes_only_the_long_list():
     assert not {"agent1", "192.0.2.21"} & set(small.stable)
 
 
+def test_a_registry_on_an_agent_is_reached_directly_by_dockerd_too():
+    services = [
+        {"host": host, "ports": "5000", "purpose": purpose}
+        for host, purpose in (("agent1", "registry"), ("192.0.2.22", "resource"), ("registry.example.com", "registry"))
+    ]
+    stable = _no_proxy_list.compose(clusters.build(services=services), NAMES, EXTRA).stable
+    assert "agent1" in stable
+    assert not {"192.0.2.21", "192.0.2.22", "registry.example.com"} & set(stable)
+
+
 @pytest.mark.parametrize(
     "override, expected", [(["a", " b,.c "], ("a", "b", ".c")), ("a,b", ("a", "b")), ([], ()), (["a", "a"], ("a",))]
 )
