@@ -104,6 +104,19 @@ def test_an_own_firewall_is_told_from_one_on_the_way(world):
     assert "this host's own firewall" in results[0]["reason"]
 
 
+def test_no_way_there(world):
+    for host, ways, expected in (
+        ("agent1", None, ("no_route", "connect", "host")),
+        ("gate", proxies(internet.SQUID), ("no_route", "proxy", "target")),
+    ):
+        world.lab.shell(host, f"ip route add unreachable {FAR}/32")
+        try:
+            found, results = world.reach(at(internet.GOOD, FAR), **({"proxies": ways} if ways else {}))
+        finally:
+            world.lab.shell(host, f"ip route del unreachable {FAR}/32")
+        assert found == [expected], results
+
+
 @pytest.fixture
 def no_way_out(world):
     """Agents reach nothing outside by themselves, and know no name but the proxy's."""

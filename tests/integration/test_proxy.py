@@ -297,8 +297,11 @@ def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host
     world.describe(
         {"agent1": {"proxy_restart_docker": True}, "agent2": {"proxy_docker_method": "daemon_json"}}, user="second"
     )
-    done = world.configure()
+    # As talkative as Ansible gets.
+    done = world.configure("-vvvv", "--diff")
     succeed(done)
+    for secret in (USERS["second"], "pässw", "p%C3%A4ss", "p%C3%83%C2%A4ss"):
+        assert secret not in done.stdout + done.stderr
     assert world.pid("agent1", "docker") != pids["agent1"]
     assert world.pid("agent2", "docker") == pids["agent2"]
     assert "docker, containerd on agent2" in " ".join(done.stdout.split()), done.stdout
@@ -317,6 +320,14 @@ def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host
         assert "Package: tiny" in succeed(world.ssh("agent1", command))
     for agent in AGENTS:
         world.shell(agent, f"{PIP} && rm -r /tmp/pip")
+        world.shell(
+            agent, f"env -i PATH=$PATH /usr/lib/apt/apt-helper download-file http://{INDEX}/apt/Packages /tmp/got"
+        )
+    # By daemon.json, once that dockerd is restarted by hand.
+    world.shell("agent2", f"docker rmi {OUTSIDE}; systemctl restart docker")
+    lines, pulled = asked(world, lambda: world.run("agent2", "docker", "pull", OUTSIDE))
+    succeed(pulled)
+    assert any(f"CONNECT {REGISTRY}:5000 second" in line for line in lines)
 
 
 def test_a_failing_change_puts_everything_back(world):
@@ -339,7 +350,13 @@ def test_a_failing_change_puts_everything_back(world):
 def test_removal_gives_back_every_byte(world):
     # Somebody adds a key of their own in the meantime: theirs stays, ours goes.
     world.shell("agent1", "echo 'agent_id: gpu-1 # mine' >>/etc/determined/agent.yaml")
-    succeed(world.play("remove", "--limit", ",".join(CLUSTER)))
+    before = world.snapshot()
+    remove = ("remove", "--limit", ",".join(CLUSTER), "--diff")
+    check = succeed(world.play(*remove, "--check"))
+    assert changes(before, world.snapshot()) == {host: [] for host in CLUSTER}
+    done = succeed(world.play(*remove))
+    told, shown = (sorted(re.findall(r"^[-+].*$", text, re.MULTILINE)) for text in (check, done))
+    assert told == shown and len(told) > 100
     assert world.shell("agent1", "cat /etc/determined/agent.yaml") == AGENT_YAML + "agent_id: gpu-1 # mine\n"
     world.run("agent1", "sh", "-c", "cat >/etc/determined/agent.yaml", text=AGENT_YAML)
     assert changes(world.before, world.snapshot()) == {host: [] for host in CLUSTER}
