@@ -320,9 +320,8 @@ def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host
         assert "Package: tiny" in succeed(world.ssh("agent1", command))
     for agent in AGENTS:
         world.shell(agent, f"{PIP} && rm -r /tmp/pip")
-        world.shell(
-            agent, f"env -i PATH=$PATH /usr/lib/apt/apt-helper download-file http://{INDEX}/apt/Packages /tmp/got"
-        )
+        fetch = f"/usr/lib/apt/apt-helper download-file http://{INDEX}/apt/Packages /tmp/got && rm /tmp/got"
+        world.shell(agent, f"env -i PATH=$PATH sh -c '{fetch}'")
     # By daemon.json, once that dockerd is restarted by hand.
     world.shell("agent2", f"docker rmi {OUTSIDE}; systemctl restart docker")
     lines, pulled = asked(world, lambda: world.run("agent2", "docker", "pull", OUTSIDE))
