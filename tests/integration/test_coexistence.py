@@ -325,6 +325,7 @@ def test_fail2ban_and_ufw_go_on_beside_us():
         def configure(*arguments: str) -> None:
             done = lab.play("site", "--tags", "configure", *arguments)
             assert done.returncode == 0, done.stdout + done.stderr
+            assert "ufw is active" in done.stdout + done.stderr, "who would undo us is named"
 
         # A table that iptables-nft had to make would differ by its empty self: so there is a rule in each.
         mangle = "-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"

@@ -11,6 +11,7 @@ import json
 import pytest
 
 from ._firewall_host import policy, rule
+from ._ssh_session import Session
 from .systemd_lab import SystemdLab
 
 HOSTS = {"master": "determined_master", "agent": "determined_agents", "stranger": "determined_outsiders"}
@@ -123,6 +124,8 @@ def test_packets_and_whatever_is_foreign(lab):
     """Check, apply, again, other members, a reload and a reboot by others, removal."""
     lab.shell("agent", FOREIGN)
     before, nothing = foreign(lab), ours(lab)
+    refused = task(lab, fails=True, policy=wanted(lab, "permit"), backend="nft")
+    assert "nft" in refused["msg"] and "auto, iptables, firewalld" in refused["msg"] and ours(lab) == nothing
     assert reachable(lab, "master") == reachable(lab, "stranger") == {22, ZONE}
 
     predicted = task(lab, "--check", "--diff", policy=wanted(lab, "permit"))
@@ -233,9 +236,41 @@ def test_a_lockout_is_undone_by_the_host(lab):
     shut = wanted(lab, "restrict", management="")
     refused = task(lab, fails=True, policy=shut)
     assert "lock out" in refused["msg"] and ours(lab) == nothing
-    result = task(lab, fails=True, policy=shut, allow_lockout=True, confirm_timeout=8)
-    assert result.get("restored") is True, json.dumps(result)
+    session = Session(lab, "agent")
+    try:
+        assert session.lives()
+        result = task(lab, fails=True, policy=shut, allow_lockout=True, confirm_timeout=8)
+        assert result.get("restored") is True, json.dumps(result)
+        assert session.lives(), "it is older than the change, and outlives it and its undoing"
+    finally:
+        session.close()
     assert ours(lab) == nothing and reachable(lab, "stranger") == {22, ZONE}
+
+
+# Once the change has taken a set away, somebody opens a port until the next reload.
+MEANWHILE = f"""
+for _ in $(seq 300); do
+    firewall-cmd --get-ipsets | grep -q determined-friends || break
+    sleep 0.1
+done
+firewall-cmd --quiet --zone=public --add-port={CLOSED}/tcp
+"""
+
+
+def test_a_lockout_is_undone_whatever_others_would_lose(lab):
+    apply(lab, "restrict")
+    before = ours(lab)
+    row = [rule("tcp", str(REQUIRED), "others")]
+    shut = policy("restrict", {"others": {"ipv4": ["203.0.113.77"], "ipv6": ["2001:db8:77::7"]}}, row)
+    lab.run("agent", "systemd-run", "--quiet", "--unit=test-meanwhile", "sh", "-c", MEANWHILE)
+    try:
+        result = task(lab, fails=True, policy=shut, allow_lockout=True, confirm_timeout=8)
+        assert result.get("restored") is True, json.dumps(result)
+        lab.wait_until(lambda: lab.run("agent", "systemctl", "is-active", "test-meanwhile").returncode != 0)
+        assert ours(lab) == before
+        assert reachable(lab, "master") == {22, REQUIRED} and reachable(lab, "stranger") == {22}
+    finally:
+        task(lab, state="absent")
 
 
 def test_the_backend_follows_what_runs(lab):

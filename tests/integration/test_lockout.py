@@ -13,14 +13,14 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from ._firewall_host import policy, rule
-from .systemd_lab import TOOLS, USER, SystemdLab
+from ._ssh_session import Session
+from .systemd_lab import TOOLS, SystemdLab
 
 HOSTS = {f"agent{number}": "determined_agents" for number in range(1, 5)}
 KILLING = ("agent1", "agent2")  # where a session's end kills its processes
@@ -41,36 +41,6 @@ EXCLUDING = [
     policy("restrict", PEERS, ROWS, [rule("tcp", "22", "anybody")]),
 ]
 assert len(EXCLUDING) == ROUNDS and len(HOSTS) * ROUNDS == 20
-
-
-class Session:
-    """An SSH session that stays open: says back what it is told."""
-
-    def __init__(self, lab: SystemdLab, host: str):
-        options = ["-o", "ConnectTimeout=30", *lab.ssh_options(), "-o", "ControlPath=none"]
-        line = ["ssh", *options, f"{USER}@{lab.addresses[host][0]}", "exec cat"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(line, text=True, **pipes)
-        self._number = 0
-
-    def lives(self) -> bool:
-        self._number += 1
-        word = f"word {self._number}\n"
-        timer = threading.Timer(30, self._process.kill)
-        timer.start()
-        try:
-            self._process.stdin.write(word)
-            self._process.stdin.flush()
-            return self._process.stdout.readline() == word
-        except BrokenPipeError:
-            return False
-        finally:
-            timer.cancel()
-
-    def close(self) -> None:
-        self._process.kill()
-        with self._process:
-            pass
 
 
 @pytest.fixture(scope="module")
