@@ -17,7 +17,8 @@ import hashlib
 
 FILE = "/etc/determined-network/firewall"
 WANTED_BY = "sysinit.target"
-# The first loads. The second looks again after everybody else who loads rules before the network is up.
+# The first loads. The second loads again after everybody else who loads rules before the network is up:
+# what they bring back may be rules of ours, of an older policy, and then every jump is in place.
 UNITS = ("determined-network-firewall.service", "determined-network-firewall-check.service")
 MARK = "# sha256 "
 REMEDY = "Play the playbook determined.network.site again from the controller: it stores the firewall anew"
@@ -69,7 +70,7 @@ StandardInput=data
 WantedBy={wanted_by}
 """
 
-# {unless} lets the second unit end where everything is in place.
+# {code} is 0 in the second unit: what the first one has put in place when it failed is no second failure.
 _SCRIPT = """\
 {say}
 holds() {{
@@ -86,7 +87,11 @@ say 2 '{file} is damaged: its content does not fit the sum in its last line.'
 return 1
 }}
 main() {{
-{unless}intact && /bin/sh {file} && holds && exit 0
+intact && /bin/sh {file} && holds && exit 0
+if holds; then
+say 2 'The stored firewall cannot be loaded. The rules that are in the kernel stay as they are. {remedy}.'
+exit {code}
+fi
 {otherwise}
 exit 1
 }}
@@ -94,9 +99,7 @@ main </dev/null
 """
 
 _FAILS_CLOSED = """\
-if holds; then
-say 2 'The stored firewall cannot be loaded. The rules that are in the kernel stay as they are. {remedy}.'
-elif emergency; then
+if emergency; then
 say 2 'The stored firewall cannot be loaded. Until it can, nothing new comes in \
 but management (as stored in this unit), ICMP and DHCP. {remedy}.'
 else
@@ -124,7 +127,8 @@ def unit_text(name, boot):
         emergency=boot.emergency.rstrip("\n") or "false",
         file=FILE,
         mark=MARK,
-        unless="" if first else "holds && exit 0\n",
+        remedy=REMEDY,
+        code=1 if first else 0,
         otherwise=otherwise,
     )
     order = "Before=network-pre.target sysinit.target shutdown.target\nRequiresMountsFor=%s" % FILE

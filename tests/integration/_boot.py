@@ -9,7 +9,7 @@ from .systemd_lab import SystemdLab, docker
 
 HOST, PERMITTED, STRANGER = "agent1", "master", "stranger"
 HOSTS = {PERMITTED: "determined_master", HOST: "determined_agents", STRANGER: "determined_outsiders"}
-OWN_PORT, PUBLISHED_PORT = 8090, 2600
+PORTS = OWN_PORT, PUBLISHED_PORT = 8090, 2600
 FILE = "/etc/determined-network/firewall"
 UNITS = ("determined-network-firewall.service", "determined-network-firewall-check.service")
 MODULE = "determined.network.firewall"
@@ -76,9 +76,11 @@ class BootLab(SystemdLab):
 
     @property
     def targets(self) -> list[str]:
-        return [f"{address},{port}" for address in self.addresses[HOST] for port in (OWN_PORT, PUBLISHED_PORT)]
+        return [f"{address},{port}" for address in self.addresses[HOST] for port in PORTS]
 
-    def policy(self, mode: str = "restrict", peer: str = PERMITTED, management: bool = True) -> dict:
+    def policy(
+        self, mode: str = "restrict", peer: str = PERMITTED, management: bool = True, ports: tuple[int, ...] = PORTS
+    ) -> dict:
         peers = {
             "peers": dict(zip(("ipv4", "ipv6"), ([address] for address in self.addresses[peer]), strict=True)),
             "office": dict(zip(("ipv4", "ipv6"), ([address] for address in self.controller), strict=True)),
@@ -86,7 +88,7 @@ class BootLab(SystemdLab):
         return policy(
             mode,
             peers,
-            [rule("tcp", f"{OWN_PORT},{PUBLISHED_PORT}", "peers")],
+            [rule("tcp", ",".join(str(port) for port in ports), "peers")],
             management=[rule("tcp", "22", "office")] if management else [],
         )
 

@@ -168,6 +168,50 @@ def test_who_flushes_while_the_host_boots_is_corrected(restricted):
         lab.boot()
 
 
+# What a service like netfilter-persistent does: save whatever is there, and bring it back while the host boots.
+SAVED = {
+    "iptables": (
+        "iptables-save > /root/saved4; ip6tables-save > /root/saved6",
+        "iptables-restore < /root/saved4; ip6tables-restore < /root/saved6",
+    ),
+    "firewalld": (
+        "nft list table inet determined > /root/saved4",
+        "nft delete table inet determined; nft -f /root/saved4",
+    ),
+}
+
+
+def test_rules_of_ours_that_another_service_had_saved_do_not_come_back(restricted):
+    """They are of an older, wider policy, and every jump of theirs is in place."""
+    lab = restricted
+    save, restore = SAVED[lab.backend]
+    lab.shell(HOST, save)
+    unit = (
+        f"[Unit]\nDefaultDependencies=no\nAfter={UNITS[0]}\nBefore=network-pre.target\n"
+        f"[Service]\nType=oneshot\nExecStart=/bin/sh -c '{restore}; touch /run/brought-back'\n"
+        "[Install]\nWantedBy=sysinit.target\n"
+    )
+    lab.write(HOST, "/etc/systemd/system/netfilter-persistent.service", unit)
+    try:
+        assert lab.apply(policy=lab.policy(ports=(OWN_PORT,)))["changed"]
+        before = lab.rules()
+        lab.shell(HOST, "systemctl daemon-reload && systemctl enable --quiet netfilter-persistent.service")
+        lab.boot()
+        assert lab.run(HOST, "test", "-e", "/run/brought-back").returncode == 0, "nothing was brought back"
+        assert lab.rules() == before
+        own = [target for target in lab.targets if target.endswith(f",{OWN_PORT}")]
+        lab.wait_until(lambda: lab.gets_in(PERMITTED) == own, 60, "a permitted peer does not get in")
+        assert lab.shell(HOST, "systemctl --failed --plain --no-legend") == ""
+    finally:
+        lab.shell(
+            HOST,
+            "systemctl disable --quiet netfilter-persistent.service; "
+            "rm /etc/systemd/system/netfilter-persistent.service /root/saved*; systemctl daemon-reload",
+        )
+        lab.apply(policy=lab.policy())
+        lab.boot()
+
+
 def begin_unconfirmed(lab: BootLab, wanted: dict) -> threading.Thread:
     """Begin a change that its controller cannot confirm, and wait until its commands have run."""
     options = {"policy": wanted, "allow_lockout": True, "confirm_timeout": 60}

@@ -52,11 +52,12 @@ def test_a_good_file_is_loaded(disk, unit, mode):
     assert disk.left() == ["held", "loaded"]
 
 
-def test_the_second_unit_leaves_alone_what_is_in_place(disk):
+@pytest.mark.parametrize("unit", _stored_texts.UNITS)
+def test_a_good_file_is_loaded_also_where_jumps_are_in_place(disk, unit):
+    """They may lead to rules of an older policy, which another service had saved and brought back."""
     made = disk.boot()
     (disk.folder / "held").write_text("")
-    assert disk.run(SECOND, made) == (0, "") and disk.left() == ["held"]
-    assert disk.run(FIRST, made) == (0, "") and disk.left() == ["held", "loaded"]
+    assert disk.run(unit, made) == (0, "") and disk.left() == ["held", "loaded"]
 
 
 def test_every_byte_and_every_length_of_the_file_counts(disk):
@@ -97,12 +98,28 @@ def test_permit_drops_nothing_and_says_what_to_do(disk, unit):
     assert "nothing of ours is dropped" in said and _stored_texts.REMEDY in said
 
 
-def test_rules_that_are_there_are_not_taken_away_by_a_broken_file(disk):
-    made = disk.boot()
-    disk.file.write_text("")
+@pytest.mark.parametrize("unit, expected", [(FIRST, 1), (SECOND, 0)])
+@pytest.mark.parametrize("mode", ["restrict", "permit"])
+@pytest.mark.parametrize("problem", ["damaged", "missing", "refused"])
+def test_rules_that_are_there_are_not_taken_away_by_a_broken_file(disk, unit, expected, mode, problem):
+    made = disk.boot(mode, load="false" if problem == "refused" else "true")
+    if problem == "damaged":
+        disk.file.write_text("")
+    if problem == "missing":
+        disk.file.unlink()
     (disk.folder / "held").write_text("")
-    code, said = disk.run(FIRST, made)
-    assert code == 1 and disk.left() == ["held"] and "stay as they are" in said
+    code, said = disk.run(unit, made)
+    assert code == expected and disk.left() == ["held"]
+    assert "stay as they are" in said and _stored_texts.REMEDY in said
+
+
+@pytest.mark.parametrize("problem", ["missing", "refused"])
+def test_a_broken_file_closes_a_host_once(disk, problem):
+    made = disk.boot(load="false" if problem == "refused" else "true")
+    if problem == "missing":
+        disk.file.unlink()
+    assert [disk.run(unit, made)[0] for unit in _stored_texts.UNITS] == [1, 0]
+    assert disk.left() == ["closed", "held"]
 
 
 def test_an_open_host_is_the_loudest_message(disk):
