@@ -171,7 +171,7 @@ def _change(backend, draft, settings, runner, warnings):
 def _undo(backend, draft, settings, runner, problem):
     """The change failed: put the old state back at once, disarm, and say both."""
     try:
-        put_back(backend, draft.reading.state, runner)
+        lost = put_back(backend, draft.reading.state, runner)
     except BackendError as second:
         # The switch stays armed: it will try again, and go on trying.
         raise BackendError(
@@ -182,29 +182,31 @@ def _undo(backend, draft, settings, runner, problem):
     _switch.disarm(settings.directory, settings.token)
     if not isinstance(problem, Exception):
         raise problem
-    raise BackendError("%s. The firewall is as it was before" % problem)
+    raise BackendError("%s. The firewall is as it was before%s" % (problem, _switch.losses(lost)))
 
 
 def put_back(backend, old, runner):
-    """Bring our objects back to the state ``old``, wherever they are now. Foreign ones stay as they are."""
-    reading = runner.drive(backend.read())
+    """Bring our objects back to the state ``old``, wherever they are now -> list of sentences, what others lost."""
+    reading = backend.force(runner.drive(backend.read()))
+    lost = []
     for command in backend.transactions(reading, old):
         output = runner.run(command)
         if output.code != 0:
             raise BackendError(backend.explain(command, output))
+        lost += command.loses
+    return lost
 
 
 def restore_in_switch(backend, old, directory, runner):
-    """What the switch does at its deadline, in its own process."""
+    """What the switch does at its deadline, in its own process -> as :func:`put_back`."""
     try:
         lock = _lock.Lock(directory, _GRACE_SECONDS).__enter__()
     except BackendError:
         runner.inherited = ()
-        put_back(backend, old, runner)  # whoever holds the lock is stuck: reachability comes first
-        return
+        return put_back(backend, old, runner)  # whoever holds the lock is stuck: reachability comes first
     try:
         runner.inherited = (lock.fd,)
-        put_back(backend, old, runner)
+        return put_back(backend, old, runner)
     finally:
         runner.inherited = ()
         lock.__exit__()
@@ -234,11 +236,17 @@ def _settle_leftovers(backend, settings, runner):
             # Its switch was killed: nobody else will put that state back.
             if change.state == _switch.ARMED:
                 _switch.move(settings.directory, change.token, _switch.ARMED, _switch.RESTORING)
-            put_back(backend, backend.load(change.record["old"]), runner)
+            lost = put_back(backend, backend.load(change.record["old"]), runner)
             _storage.discard(steps)
             warnings.append(
                 "the change that was made at %s was never confirmed and its dead man's switch was killed: "
-                "the state before it was put back first" % change.record.get("made", "an unknown time")
+                "the state before it was put back first%s"
+                % (change.record.get("made", "an unknown time"), _switch.losses(lost))
+            )
+        elif change.state == _switch.RESTORED and change.record.get("lost"):
+            warnings.append(
+                "the change that was made at %s was not confirmed in time, and the old state was put back%s"
+                % (change.record.get("made", "an unknown time"), _switch.losses(change.record["lost"]))
             )
         elif change.state == _switch.FAILED:
             warnings.append(

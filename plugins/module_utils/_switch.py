@@ -42,12 +42,14 @@ TOKEN = re.compile(r"[a-z0-9]{8,64}\Z")
 _FILE = re.compile(r"(%s)-([a-z0-9]{8,64})\Z" % "|".join(_STATES))
 _LOOK_SECONDS = 0.02  # how often a switch looks whether its file is still there
 _RETRY_SECONDS = 300.0  # how long it goes on trying to restore
+_SHOWN_LOSSES = 20
 
 
 class Actions(NamedTuple):
-    """What a switch does, in its own process, without arguments. ``restore``: puts the old state back.
-    ``keep``: stores the new one. ``drop``: forgets what was to be stored; never fails. ``end``: what may
-    follow once everybody has been told that it is stored; its failures are nobody's."""
+    """What a switch does, in its own process, without arguments. ``restore``: puts the old state back and
+    returns sentences, what others lost by it. ``keep``: stores the new one. ``drop``: forgets what was to be
+    stored; never fails. ``end``: what may follow once everybody has been told that it is stored; its
+    failures are nobody's."""
 
     restore: object
     keep: object
@@ -188,12 +190,22 @@ def describe(directory, token):
     elif change.state == RESTORING:
         message = "the time to confirm it has passed, and the old state is being put back"
     elif change.state == RESTORED:
-        message = "the time to confirm it has passed, and the old state is back"
+        message = "the time to confirm it has passed, and the old state is back%s" % losses(change.record.get("lost"))
     else:
         message = "the time to confirm it has passed, and the old state could not be put back: %s" % (
             change.record.get("problem", "no reason was kept")
         )
     return {"state": change.state, "message": message, "seconds_left": seconds}
+
+
+def losses(lost):
+    """What others lost when an old state was put back -> the end of a sentence; "" where they lost nothing."""
+    if not lost:
+        return ""
+    shown = list(lost[:_SHOWN_LOSSES])
+    if len(lost) > len(shown):
+        shown.append("and %d more" % (len(lost) - len(shown)))
+    return "; others have lost by that: %s" % "; ".join(shown)
 
 
 def spawn(target):
@@ -292,7 +304,7 @@ def _restore(directory, token, record, actions):
     deadline = time.monotonic() + _RETRY_SECONDS
     while True:
         try:
-            actions.restore()
+            lost = actions.restore()
         except Exception as problem:
             if time.monotonic() >= deadline:
                 handle = _write(directory, token, dict(record, problem=str(problem)))
@@ -303,5 +315,10 @@ def _restore(directory, token, record, actions):
             time.sleep(1.0)
         else:
             actions.drop()
+            if lost:
+                # A full /run keeps it from being told, nothing else: the old state is back.
+                with contextlib.suppress(OSError):
+                    handle = _write(directory, token, dict(record, lost=lost))
+                    os.rename(handle.name, path_of(directory, RESTORING, token))
             move(directory, token, RESTORING, RESTORED)
             return

@@ -27,7 +27,8 @@ class Command(NamedTuple):
 
     ``argv``: tuple of str. ``stdin``: what it reads. ``purpose``: completes the sentence
     "could not ...". ``timeout``: seconds until it is killed. ``retry_on``: when its stderr
-    holds this text, the command is tried again for a few seconds ("" = never).
+    holds this text, the command is tried again for a few seconds ("" = never). ``loses``:
+    sentences, what others have set up and lose by it.
     The answer is an :class:`Output`; a code that is not 0 is an answer too.
     """
 
@@ -36,6 +37,7 @@ class Command(NamedTuple):
     purpose: str = ""
     timeout: float = 60.0
     retry_on: str = ""
+    loses: tuple = ()
 
 
 class Output(NamedTuple):
@@ -161,7 +163,15 @@ class Backend(abc.ABC):
         work or none as far as its tool allows, what others need comes first, and nothing
         foreign is named in any of them. Restoring is the same call with the old state and
         a fresh Reading, so it also starts from states in which a killed run left the host.
+        Raises BackendError when others would lose by it, unless the Reading went through :meth:`force`.
         """
+
+    def force(self, reading):
+        """A Reading -> the same for a way back: no refusal of :meth:`transactions` may stand in it.
+
+        That a host is reached comes before what others lose, which the Commands then say.
+        """
+        return reading
 
     def flushes_others(self, command):
         """Whether a Command of :meth:`transactions` also removes what other backends have written."""

@@ -72,6 +72,9 @@ class Firewalld(Backend):
     def transactions(self, reading, desired):
         return _firewalld_change.commands(reading.details, reading.state, desired)
 
+    def force(self, reading):
+        return reading._replace(details=reading.details._replace(forced=True))
+
     def flushes_others(self, command):
         return _firewalld_change.is_reload(command)
 

@@ -41,9 +41,9 @@ def commands(found, state, desired):
         return steps  # what firewalld begins with lies in its files
     if _frames(state) == _frames(desired):
         return steps + _in_force(found, state, desired)
-    if not found.lost:
-        return steps + [_reload(found, desired)]
     new = [key for key, frame in _frames(desired).items() if _frames(state).get(key) != frame]
+    if not found.lost or (new and found.forced):
+        return steps + [_reload(found, desired)]
     if new:
         raise BackendError(_firewalld_reload.refusal(found.lost))
     # Only to be removed: emptied now, and gone with the next reload, which somebody else may time.
@@ -87,6 +87,7 @@ def _reload(found, desired):
         "\n".join(script + [""]),
         "reload firewalld with the policy objects",
         timeout=_firewalld_bus.RELOAD_SECONDS,
+        loses=found.lost,
     )
 
 

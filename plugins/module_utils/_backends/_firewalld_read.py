@@ -38,7 +38,8 @@ class Found(NamedTuple):
     """``installed``, ``running``: bool. ``version``: text, "" unless running, ``status``: as firewalld calls it.
     ``variant``: its FirewallBackend. ``busctl``, ``nft``: paths or None. ``policies``, ``sets``, ``table``:
     as in State. ``counters``: of the table. ``files``: path -> text of our files. ``lost``: sentences, what
-    a reload would lose. ``before``: list of (family, chain, rule) of others that come before our policies."""
+    a reload would lose. ``before``: list of (family, chain, rule) of others that come before our policies.
+    ``forced``: whether a reload that is needed is made whatever others lose."""
 
     installed: bool
     running: bool
@@ -54,6 +55,7 @@ class Found(NamedTuple):
     files: dict
     lost: tuple
     before: list
+    forced: bool = False
 
 
 def read():

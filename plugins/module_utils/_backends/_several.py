@@ -78,6 +78,10 @@ class Several(Backend):
 
         return [command for dummy, dummy_flushes, command in sorted(found, key=rank)]
 
+    def force(self, reading):
+        forced = {backend.name: backend.force(reading.details[backend.name]) for backend in self._readable(reading)}
+        return reading._replace(details=forced)
+
     def describe(self, state):
         texts = [backend.describe(state[backend.name]) for backend in self._all() if backend.name in state]
         return "".join(text for text in texts if text)

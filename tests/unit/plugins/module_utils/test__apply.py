@@ -27,16 +27,21 @@ def wait_until(condition, seconds=8.0):
 
 
 class FileBackend(_base.Backend):
-    """A firewall that is a file; "bad" cannot be written."""
+    """A firewall that is a file; "bad" cannot be written. ``others``: a file that only a way back may empty."""
 
     name = "file"
 
     def __init__(self, path):
         self.path = str(path)
+        self.others = self.path + "-others"
 
     def read(self):
         text = yield _base.ReadFile(self.path)
-        return _base.Reading(text or "", "", "", (), (), (), None)
+        others = yield _base.ReadFile(self.others)
+        return _base.Reading(text or "", "", "", (), (), (), others or "")
+
+    def force(self, reading):
+        return reading._replace(details=(reading.details,))
 
     def render(self, policy, reading):
         return policy or ""
@@ -44,10 +49,13 @@ class FileBackend(_base.Backend):
     def transactions(self, reading, desired):
         if reading.state == desired:
             return []
-        script = f"cat > {self.path}; ! grep -q bad {self.path}"
+        lost = tuple(filter(None, reading.details)) if isinstance(reading.details, tuple) else ()
+        if reading.details and not isinstance(reading.details, tuple):
+            raise _base.BackendError("others would lose by it")
+        script = f"cat > {self.path}; : > {self.others}; ! grep -q bad {self.path}"
         return [
             _base.Command(("sh", "-c", "true"), purpose="begin"),
-            _base.Command(("sh", "-c", script), desired, "write"),
+            _base.Command(("sh", "-c", script), desired, "write", loses=lost),
         ]
 
     def describe(self, state):
@@ -122,6 +130,39 @@ def test_without_confirmation_the_old_state_comes_back(host):
     assert "old state is back" in _apply.settle(TOKEN, host.directory)["message"]
     assert _apply.settle(TOKEN, host.directory)["state"] == "unknown"
     assert not os.path.exists(host.directory)
+
+
+def test_what_others_have_set_up_meanwhile_does_not_keep_the_old_state_away(host, tmp_path):
+    host.apply("new", confirm_timeout=0.5)
+    (tmp_path / "firewall-others").write_text("a ban")
+    wait_until(lambda: host.left() == ["restored-" + TOKEN])
+    assert host.file.read_text() == "old"
+    assert _switch.describe(host.directory, TOKEN)["message"].endswith("others have lost by that: a ban")
+    assert "others have lost by that: a ban" in host.apply("old").warnings[0]
+    assert host.left() == [] and host.apply("old").warnings == ()
+
+
+def test_what_others_lost_is_told_where_the_next_run_puts_back(host, tmp_path):
+    host.apply("new")
+    (change,) = _switch.changes(host.directory)
+    os.kill(change.record["pid"], signal.SIGKILL)
+    wait_until(lambda: not _switch.changes(host.directory)[0].watched)
+    (tmp_path / "firewall-others").write_text("a ban")
+    assert "put back first; others have lost by that: a ban" in host.apply("old").warnings[0]
+
+
+def test_what_others_lost_is_told_where_a_failed_change_is_undone(host, tmp_path, monkeypatch):
+    put_back = _apply.put_back
+    others = tmp_path / "firewall-others"
+    monkeypatch.setattr(_apply, "put_back", lambda *args: others.write_text("a ban") and put_back(*args))
+    with pytest.raises(_base.BackendError) as caught:
+        host.apply("bad")
+    assert str(caught.value).endswith("as it was before; others have lost by that: a ban")
+
+
+def test_what_others_lost_is_cut_short():
+    assert _switch.losses(None) == _switch.losses([]) == ""
+    assert _switch.losses(["x"] * 25).endswith("; x; and 5 more")
 
 
 def test_a_failed_change_is_undone_at_once_and_disarmed(host):

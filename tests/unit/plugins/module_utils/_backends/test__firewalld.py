@@ -429,6 +429,48 @@ def test_a_reload_that_others_would_lose_by_is_refused():
     assert "zone public: ports (has 7777)" in str(caught.value)
 
 
+def unreferenced(name):
+    """The policy in mode restrict without what names these peers, as when the row that names them was dropped."""
+    data = policy("restrict").to_dict()
+    for key in ("inbound", "outbound"):
+        data[key] = [row for row in data[key] if row["peers"] != name]
+    del data["peers"][name]
+    return _model.HostPolicy.from_dict(data)
+
+
+@pytest.mark.parametrize("wanted", [unreferenced("agents"), None], ids=["without_peers", "absent"])
+@pytest.mark.parametrize("stored", [False, True], ids=["nothing_stored", "stored"])
+def test_putting_back_is_never_refused_and_says_what_others_lose(wanted, stored):
+    host = FakeFirewalld()
+    change(host, policy("restrict"))
+    if not stored:
+        host.files = {}
+    files, reading = dict(host.files), read(host)
+    old = reading.state
+    for command in BACKEND.transactions(reading, BACKEND.render(wanted, reading)):
+        assert host.run(command).code == 0 and command.loses == ()
+    host.zones = {"public": dict(host.zones["public"], rich_rules=["rule drop"])}
+    reading = read(host)
+    with pytest.raises(_base.BackendError):
+        BACKEND.transactions(reading, old)
+    commands = BACKEND.transactions(BACKEND.force(reading), old)
+    assert [lost for command in commands for lost in command.loses] == ["zone public: rich rules (has rule drop)"]
+    for command in commands:
+        assert host.run(command).code == 0
+    assert read(host).state == old and host.files == files
+
+
+def test_putting_back_takes_nothing_of_others_where_nothing_has_to_come_back():
+    host = FakeFirewalld()
+    old = read(host).state
+    change(host, policy("restrict"))
+    host.zones = {"public": dict(host.zones["public"], rich_rules=["rule drop"])}
+    for command in BACKEND.transactions(BACKEND.force(read(host)), old):
+        assert host.run(command).code == 0 and command.loses == ()
+    assert host.reloads == 1 and host.table is None and "rich_rules" in host.zones["public"]
+    assert not any(settings["rich_rules"] for settings in host.policies.values())
+
+
 @pytest.mark.parametrize("version, refused", [("1.3.3", True), ("2.3.1", False)])
 def test_rules_of_others_in_iptables(version, refused):
     host = FakeFirewalld(version)

@@ -30,6 +30,9 @@ class Fake(_base.Backend):
         first = [_base.Command((self.name, "reload"))] if self.flush else []
         return first + [_base.Command((self.name, desired or "remove"))]
 
+    def force(self, reading):
+        return reading._replace(details="forced")
+
     def flushes_others(self, command):
         return command.argv[1] == "reload"
 
@@ -106,6 +109,13 @@ def test_the_way_back_is_the_same_call():
     before = {"fire": "", "tables": "old"}
     several = Several(fire("new"), [Fake("tables")])
     assert commands(several, read(several), before) == ["fire reload", "tables old", "fire remove"]
+
+
+def test_a_way_back_is_forced_in_every_backend_that_could_be_read():
+    several = Several(fire(), [Fake("tables"), Fake("more", broken=True)])
+    forced = several.force(read(several))
+    assert {name: found.details for name, found in forced.details.items()} == {"fire": "forced", "tables": "forced"}
+    assert several.force(read(several)).state == read(several).state
 
 
 def test_another_backend_that_cannot_be_read_is_left_alone():
