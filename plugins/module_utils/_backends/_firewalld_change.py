@@ -27,6 +27,13 @@ from ansible_collections.determined.network.plugins.module_utils._backends._base
 # old members or the new ones. firewalld empties a set before it fills it with many.
 ONE_BY_ONE = 100
 _SHELL = "/bin/sh"
+# A full disk must leave neither half a file nor what was to become one.
+_PUT = """put() {
+new=$1.new
+mkdir -p "${1%/*}" && cat >"$new" && mv -f "$new" "$1" && return
+rm -f "$new"
+return 1
+}"""
 
 
 def commands(found, state, desired):
@@ -79,8 +86,8 @@ def _reload(found, desired):
         if wanted.get(path) != found.files.get(path):
             before.append(_place(path, wanted.get(path), " || exit"))
             after.append(_place(path, found.files.get(path)))
-    script = ["umask 022", 'put() { mkdir -p "${1%/*}" && cat >"$1.new" && mv -f "$1.new" "$1"; }']
-    script += ["after() {", ":"] + after + ["}", "trap after EXIT", "trap exit HUP INT TERM"] + before
+    script = ["umask 022", "new=", _PUT]
+    script += ["after() {", 'rm -f "$new"'] + after + ["}", "trap after EXIT", "trap exit HUP INT TERM"] + before
     script.append(_firewalld_bus.reload_line(found.busctl))
     return Command(
         (_SHELL, "-s"),

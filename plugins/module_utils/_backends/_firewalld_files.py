@@ -32,12 +32,13 @@ def path_of(kind, name):
 
 
 def is_ours(kind, filename):
-    """Whether a file's name in one of the folders is that of an object of ours, or of firewalld's copy of one.
+    """Whether a file's name in one of the folders is that of an object of ours, or of a copy of one.
 
     Where firewalld itself writes (firewall-cmd --runtime-to-permanent), it keeps what was there as ``.xml.old``.
+    A change that was killed while it wrote leaves ``.xml.new``.
     """
     name, dot, ending = filename.partition(".")
-    if dot + ending not in (".xml", ".xml.old"):
+    if dot + ending not in (".xml", ".xml.old", ".xml.new"):
         return False
     return name in _firewalld_state.POLICIES if kind == "policy" else bool(_firewalld_state.OUR_SETS.match(name))
 

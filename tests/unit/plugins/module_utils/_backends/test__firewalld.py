@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import time
 import xml.etree.ElementTree as xml
 
 import pytest
@@ -563,6 +566,81 @@ def test_failures_are_explained(said, meaning):
     assert text.startswith("Could not reload firewalld") and meaning in text and said in text
 
 
+# --- the script of a reload, played by the host's own shell ------------------------------------------
+
+
+class Disk:
+    """firewalld's folders on a real disk, and a busctl that says which of our files it meets."""
+
+    def __init__(self, folder, monkeypatch):
+        self.folder = folder
+        monkeypatch.setitem(_firewalld_files.FOLDERS, "policy", str(folder / "policies"))
+        monkeypatch.setitem(_firewalld_files.FOLDERS, "ipset", str(folder / "ipsets"))
+        self.busctl = folder / "busctl"
+        self.busctl.write_text(f"#!/bin/sh\ncd {folder}; ls ipsets policies >met\n")
+        self.busctl.chmod(0o755)
+        reading = read(FakeFirewalld())
+        self.reading = reading._replace(details=reading.details._replace(busctl=str(self.busctl)))
+        self.wanted = BACKEND.render(policy(), reading)
+        self.paths = sorted(_firewalld_files.files(self.wanted))
+
+    def play(self):
+        (command,) = BACKEND.transactions(self.reading, self.wanted)
+        return subprocess.run(command.argv, input=command.stdin, capture_output=True, text=True)
+
+    def met(self):
+        return (self.folder / "met").exists()
+
+    def files(self):
+        # /dev/full has no end.
+        return {str(path): path.is_file() and path.read_text() for path in self.folder.glob("*/*")}
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    return Disk(tmp_path, monkeypatch)
+
+
+def test_the_files_lie_there_for_the_reload_only(disk):
+    ended = disk.play()
+    assert (ended.returncode, ended.stderr, disk.files()) == (0, "", {})
+    names = (disk.folder / "met").read_text().split()
+    assert [name for name in names if "xml" in name] == [path.split("/")[-1] for path in disk.paths]
+
+
+@pytest.mark.parametrize("full", [0, -1], ids=["first", "last"])
+def test_a_full_disk_leaves_the_files_as_they_were(disk, full):
+    before = {disk.paths[1]: "<ipset/>\n"}
+    os.makedirs(os.path.dirname(disk.paths[1]))
+    os.makedirs(os.path.dirname(disk.paths[-1]))
+    with open(disk.paths[1], "w", encoding="utf-8") as handle:
+        handle.write(before[disk.paths[1]])
+    disk.reading = disk.reading._replace(details=disk.reading.details._replace(files=before))
+    os.symlink("/dev/full", disk.paths[full] + ".new")
+    ended = disk.play()
+    assert ended.returncode == 1 and "No space left" in ended.stderr and not disk.met()
+    assert disk.files() == before
+
+
+def test_what_is_ended_while_it_writes_leaves_the_files_as_they_were(disk):
+    cat = disk.folder / "cat"
+    cat.write_text(f"#!/bin/sh\n: >{disk.folder}/writes; exec sleep 60\n")
+    cat.chmod(0o755)
+    (command,) = BACKEND.transactions(disk.reading, disk.wanted)
+    environment = {"PATH": f"{disk.folder}:{os.environ['PATH']}"}
+    with subprocess.Popen(
+        command.argv, stdin=subprocess.PIPE, env=environment, text=True, start_new_session=True
+    ) as process:
+        process.stdin.write(command.stdin)
+        process.stdin.close()
+        deadline = time.monotonic() + 30
+        while not (disk.folder / "writes").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert list(disk.files()) == [disk.paths[0] + ".new"]
+        os.killpg(process.pid, signal.SIGTERM)
+    assert disk.files() == {} and not disk.met()
+
+
 # --- what a boot needs, and what is shown -----------------------------------------------------------
 
 
@@ -579,11 +657,12 @@ def test_stored():
     assert [line.split()[5] for line in restrict.holds.splitlines()] == ["forward", "inbound", "input", "prerouting"]
     host.files[SETS + "/determined-gone-v4.xml"] = "<ipset/>"
     host.files[SETS + "/determined-gone-v4.xml.old"] = "<ipset/>"  # as firewall-cmd --runtime-to-permanent leaves it
+    host.files[SETS + "/determined-gone-v4.xml.new"] = "<ips"  # as a change that was killed leaves it
     host.files[SETS + "/others.xml"] = "<ipset/>"
     host.files[SETS + "/determined-gone-v4.xml.bak"] = "<ipset/>"
     reading = read(host)
     files = dict(BACKEND.stored(policy(), BACKEND.render(policy(), reading), reading).files)
-    assert files[SETS + "/determined-gone-v4.xml"] is None and files[SETS + "/determined-gone-v4.xml.old"] is None
+    assert [files[SETS + "/determined-gone-v4.xml" + more] for more in ("", ".old", ".new")] == [None] * 3
     assert SETS + "/others.xml" not in files and SETS + "/determined-gone-v4.xml.bak" not in files
 
 
