@@ -204,5 +204,7 @@ def _unstorable(path, problem, steps):
     remedy = remedies.get(problem.errno, "Make it possible to write there")
     what = "What is stored for the next boot cannot be removed"
     if any(step.action == "put" for step in steps):
-        what, remedy = "The firewall cannot be stored for the next boot", remedy + _PERSIST_FALSE
+        what = "The firewall cannot be stored for the next boot"
+        # A backend that has files of its own writes there even where nothing is stored.
+        remedy += "" if _stored.puts_files_of_a_backend(steps) else _PERSIST_FALSE
     return BackendError("%s: %s: %s. %s. Nothing was changed" % (what, path, problem.strerror or problem, remedy))

@@ -81,16 +81,17 @@ def steps(current, desired, leftovers, token):
     """Path -> Entry as it is and as it shall be -> list of Steps, empty when nothing differs.
 
     ``leftovers``: paths of what ended changes had staged. Folders that are left empty go too.
+    What comes is put before what goes is removed: wherever it ends, no file names one that is not there.
     """
     order = [path for path in PATHS if path in desired] + sorted(set(desired) - set(PATHS))
     found = [Step("remove", path) for path in leftovers]
+    for path in order:
+        if desired[path] is not None and not _same(current.get(path), desired[path]):
+            found.append(Step("put", path, staged_path(path, token), desired[path]))
     for path in reversed(order):
         # A folder that others use, too, stays.
         if desired[path] is None and current.get(path) is not None and not _shared(current[path]):
             found.append(Step("remove", path))
-    for path in order:
-        if desired[path] is not None and not _same(current.get(path), desired[path]):
-            found.append(Step("put", path, staged_path(path, token), desired[path]))
     return found
 
 
@@ -115,6 +116,11 @@ def dump(found):
 def load(data):
     """What :func:`dump` gave -> Steps."""
     return [Step(action, path, staged, entry and Entry(*entry)) for action, path, staged, entry in data]
+
+
+def puts_files_of_a_backend(found):
+    """Whether these Steps put a file that is not of what all backends have in common."""
+    return any(step.action == "put" and step.path not in PATHS for step in found)
 
 
 def reloads(found):

@@ -129,6 +129,15 @@ def test_what_cannot_be_written_is_seen_without_writing(etc, monkeypatch):
     _storage.refuse([])
 
 
+def test_to_store_nothing_is_no_remedy_where_the_backend_writes_all_the_same(etc, monkeypatch):
+    boot = BOOT._replace(files=((str(etc / "more" / "determined.xml"), "<policy/>"),))
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    with pytest.raises(_base.BackendError) as caught:
+        _storage.refuse(steps_to(boot))
+    text = str(caught.value)
+    assert "cannot be stored" in text and "remount,rw" in text and "persist" not in text
+
+
 def test_what_cannot_be_removed_is_not_said_to_be_stored(etc, monkeypatch):
     steps = steps_to(BOOT)
     _storage.stage(steps)

@@ -70,12 +70,29 @@ def test_files_of_a_backend_come_and_go():
     current = {"/etc/other/old.xml": _stored.Entry("file", "<y/>", 0o644)}
     steps = _stored.steps(current, _stored.wanted(boot), [], TOKEN)
     assert [(step.action, step.path) for step in steps] == [
-        ("remove", "/etc/other/old.xml"),
         ("put", "/etc/other/new.xml"),
+        ("remove", "/etc/other/old.xml"),
     ]
     assert not _stored.reloads(steps)
     described = _stored.describe(_stored.wanted(boot))
     assert "# file /etc/other/new.xml, mode 0644, owner 0\n<x/>\n" in described and "old.xml" not in described
+
+
+def test_wherever_storing_ends_no_file_names_one_that_is_not_there():
+    def files(*names):
+        sets = [(f"/etc/firewalld/ipsets/{name}.xml", name) for name in ("a", "b", "c")]
+        found = [(path, name if name in names else None) for path, name in sets]
+        return tuple(found + [("/etc/firewalld/policies/p.xml", " ".join(names) or None)])
+
+    for old, new in (("ab", "bc"), ("", "ab"), ("ab", ""), ("a", "c")):
+        lie = {path: entry for path, entry in _stored.wanted(Boot("", "", files=files(*old))).items() if entry}
+        for step in _stored.steps(dict(lie), _stored.wanted(Boot("", "", files=files(*new))), [], TOKEN):
+            if step.action == "put":
+                lie[step.path] = step.entry
+            else:
+                del lie[step.path]
+            named = lie["/etc/firewalld/policies/p.xml"].text if "/etc/firewalld/policies/p.xml" in lie else ""
+            assert all(f"/etc/firewalld/ipsets/{name}.xml" in lie for name in named.split())
 
 
 def test_leftovers_are_removed_and_named():
