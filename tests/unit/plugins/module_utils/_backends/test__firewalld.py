@@ -586,7 +586,8 @@ class Disk:
 
     def play(self):
         (command,) = BACKEND.transactions(self.reading, self.wanted)
-        return subprocess.run(command.argv, input=command.stdin, capture_output=True, text=True, check=False)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "universal_newlines": True}
+        return subprocess.run(command.argv, input=command.stdin, check=False, **pipes)
 
     def met(self):
         return (self.folder / "met").exists()
@@ -629,7 +630,7 @@ def test_what_is_ended_while_it_writes_leaves_the_files_as_they_were(disk):
     (command,) = BACKEND.transactions(disk.reading, disk.wanted)
     environment = {"PATH": f"{disk.folder}:{os.environ['PATH']}"}
     with subprocess.Popen(
-        command.argv, stdin=subprocess.PIPE, env=environment, text=True, start_new_session=True
+        command.argv, stdin=subprocess.PIPE, env=environment, universal_newlines=True, start_new_session=True
     ) as process:
         process.stdin.write(command.stdin)
         process.stdin.close()
