@@ -184,10 +184,7 @@ class ActionModule(ActionBase):
                 "state back is not known. Look at it over another way (console), run iptables-save there",
             )
         if settled["state"] == "restored":
-            # Of the host's own words, what others lost by it.
-            lost = settled["message"].partition("; ")[2]
-            state = "The host's dead man's switch has put the old state back"
-            return self._failure(True, f"{state}; {lost}" if lost else state)
+            return self._failure(True, f"The host's dead man's switch has put the old state back{settled['lost']}")
         return self._failure(False, f"Of the change the host says: {settled['message']}")
 
     def _failure(self, restored, state):

@@ -142,12 +142,8 @@ def _assignments_of(line):
         ours = _ASSIGNMENT.match(word) if at_command else None
         if ours:
             found.append((ours.group(1), ours.group(2).rstrip(";")))
-        at_command = word.endswith(";") or word in _BEFORE_COMMANDS or (at_command and _is_assignment(word))
+        at_command = word.endswith(";") or word in _BEFORE_COMMANDS or (at_command and _ANY_ASSIGNMENT.match(word))
     return found
-
-
-def _is_assignment(word):
-    return _ANY_ASSIGNMENT.match(word) is not None
 
 
 def process_environment(data):

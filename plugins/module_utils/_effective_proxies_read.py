@@ -98,14 +98,7 @@ class Host:
             self._add("a login (%s)" % ", ".join(names), login, _no_proxy.CLIENTS, (MASTER, AGENTS))
 
     def _read_agent(self):
-        text = self._text(AGENT_SETTINGS)
-        if text is None:
-            return
-        try:
-            settings = _effective_proxies.agent_settings(text)
-        except ValueError as problem:
-            self.problems.append("%s: %s" % (AGENT_SETTINGS, problem))
-            return
+        settings = self._variables(_effective_proxies.agent_settings, AGENT_SETTINGS)
         variables = _effective_proxies.agent_variables(settings)
         self._add("%s (task containers)" % AGENT_SETTINGS, variables, _no_proxy.CLIENTS, (MASTER, AGENTS))
         if settings.get("master_host"):

@@ -50,14 +50,15 @@ def bypasses(client, no_proxy, host, port=None):
     ``host``: a name or an address, IPv6 with or without brackets. ``port``: the one that the URL spells, or None.
     """
     name = host.strip("[]").lower()
-    return _RULES[client](no_proxy or "", Host(name, _address(name), port))
+    return _RULES[client](no_proxy or "", Host(name, address_of(name), port))
 
 
 # A list may name thousands of hosts, and is asked about each of them: it is taken apart once.
 _take_apart = functools.lru_cache(maxsize=64)
 
 
-def _address(text):
+def address_of(text):
+    """An address of IPv4 or of IPv6 without brackets -> ipaddress's object; None for anything else."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:
@@ -107,7 +108,7 @@ def _go_entries(no_proxy):
             networks.append(network)
             continue
         entry, port = _go_split(entry)
-        address = _address(entry)
+        address = address_of(entry)
         if address is not None:
             addresses.add((address, port))
         elif entry.startswith(("*.", ".")):
@@ -194,7 +195,7 @@ def _curl_entries(no_proxy):
         names.add(entry[1:] if entry.startswith(".") else entry)
     networks = [network for network in map(_network, entries) if network is not None]
     # To curl, a prefix of no bits is no prefix.
-    addresses = {_address(entry.partition("/")[0] if _network(entry) else entry) for entry in entries} - {None}
+    addresses = {address_of(entry.partition("/")[0] if _network(entry) else entry) for entry in entries} - {None}
     return entries, names - {""}, addresses, tuple(network for network in networks if network.prefixlen)
 
 

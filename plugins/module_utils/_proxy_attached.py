@@ -39,7 +39,8 @@ def entries(no_proxy, stable, attached):
     """
     known, text = frozenset(stable), ",".join(stable)
     agents = [entry for entry in no_proxy if entry not in known]
-    addresses = {entry: _address(entry) for entry in agents if _address(entry)}
+    found = {entry: _no_proxy.address_of(entry.strip("[]")) for entry in agents}
+    addresses = {entry: address for entry, address in found.items() if address}
     if not addresses:
         return tuple(no_proxy)
     covering, single = set(), []
@@ -52,10 +53,3 @@ def entries(no_proxy, stable, attached):
         else:
             single.append(entry)
     return tuple(stable) + tuple(str(network) for network in attached if network in covering) + tuple(single)
-
-
-def _address(entry):
-    try:
-        return ipaddress.ip_address(entry.strip("[]"))
-    except ValueError:
-        return None

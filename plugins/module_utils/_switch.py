@@ -174,12 +174,13 @@ def await_end(directory, token, seconds):
 
 def describe(directory, token):
     """What became of a change -> dict: ``state`` ("unknown" when nothing is left), ``message``,
-    ``seconds_left`` (until the old state comes back; 0 unless armed)."""
+    ``seconds_left`` (until the old state comes back; 0 unless armed), ``lost`` (as of :func:`losses`)."""
     for change in changes(directory):
         if change.token == token:
             break
     else:
-        return {"state": "unknown", "message": "nothing is known of it on this host", "seconds_left": 0.0}
+        return {"state": "unknown", "message": "nothing is known of it on this host", "seconds_left": 0.0, "lost": ""}
+    lost = losses(change.record.get("lost"))
     seconds = change.seconds_left() if change.state == ARMED else 0.0
     if change.state in (CONFIRMED, UNSTORED):
         message = "it is confirmed, but not stored for the next boot: %s" % (
@@ -190,12 +191,12 @@ def describe(directory, token):
     elif change.state == RESTORING:
         message = "the time to confirm it has passed, and the old state is being put back"
     elif change.state == RESTORED:
-        message = "the time to confirm it has passed, and the old state is back%s" % losses(change.record.get("lost"))
+        message = "the time to confirm it has passed, and the old state is back%s" % lost
     else:
         message = "the time to confirm it has passed, and the old state could not be put back: %s" % (
             change.record.get("problem", "no reason was kept")
         )
-    return {"state": change.state, "message": message, "seconds_left": seconds}
+    return {"state": change.state, "message": message, "seconds_left": seconds, "lost": lost}
 
 
 def losses(lost):
