@@ -21,7 +21,7 @@ SOURCES = {"document": "document", "later": "later releases"}
 
 def table() -> str:
     """The rows of requirements.yml as a Markdown table."""
-    data = yaml.safe_load((ROOT / "plugins/plugin_utils/requirements.yml").read_text(encoding="utf-8"))
+    data = yaml.safe_load((ROOT / "plugins/plugin_utils/_cluster/requirements.yml").read_text(encoding="utf-8"))
     lines = ["| Requirement | From | To | TCP ports | Purpose | Source |", "|---|---|---|---|---|---|"]
     for row in data["requirements"]:
         ports = SETTINGS.get(row.get("ports"), row.get("ports", "advice"))

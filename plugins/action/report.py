@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.determined.network.plugins.plugin_utils import _artifacts, _text_report, _verification
+from ansible_collections.determined.network.plugins.plugin_utils._verification import artifacts, steps, text_report
 
 display = Display()
 
@@ -68,19 +68,19 @@ def _writable(path):
 
 def _written(path, cluster, run, rounds):
     """Conclude, show, write -> the task's result. A report that cannot be written is shown all the same."""
-    report = _verification.report(cluster, run, rounds)
-    messages = _text_report.failure_messages(report, str(path))
-    for line in _text_report.render(report, str(path)):
+    report = steps.report(cluster, run, rounds)
+    messages = text_report.failure_messages(report, str(path))
+    for line in text_report.render(report, str(path)):
         display.display(line)
     try:
         _write(path, json.dumps(report, indent=2) + "\n")
     except OSError as problem:
         messages.append(_cannot(problem))
-    verification = _artifacts.artifacts(report, str(path), messages)
+    verification = artifacts.artifacts(report, str(path), messages)
     result = {"changed": False, "report": str(path), "summary": report["summary"], "verification": verification}
     if messages:
         return {**result, "failed": True, "msg": "\n".join(messages)}
-    message = _text_report.success_message(report)
+    message = text_report.success_message(report)
     if report["summary"]["advice"]:
         display.warning(message)
     return {**result, "msg": message}

@@ -95,7 +95,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNo
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
-from ansible_collections.determined.network.plugins.module_utils import _namespace_state as states
+from ansible_collections.determined.network.plugins.module_utils._namespaces import state as states
 
 display = Display()
 

@@ -49,11 +49,12 @@ _value:
       returned: always
 """
 
-from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _host_policy
+from ansible_collections.determined.network.plugins.plugin_utils import _host_policy
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
 
 
 def host_policies(cluster):
-    derived = _host_policy.derive_policies(_cluster.Cluster.from_dict(cluster))
+    derived = _host_policy.derive_policies(clusters.Cluster.from_dict(cluster))
     return {
         "by_host": derived.by_host,
         "policies": {name: policy.to_dict() for name, policy in derived.policies.items()},

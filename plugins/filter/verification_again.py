@@ -37,9 +37,9 @@ _value:
   type: dict
 """
 
-from ansible_collections.determined.network.plugins.plugin_utils import _verification
+from ansible_collections.determined.network.plugins.plugin_utils._verification import steps
 
 
 class FilterModule:
     def filters(self):
-        return {"verification_again": _verification.next_round}
+        return {"verification_again": steps.next_round}

@@ -31,9 +31,9 @@ _value:
   type: dict
 """
 
-from ansible_collections.determined.network.plugins.plugin_utils import _verification
+from ansible_collections.determined.network.plugins.plugin_utils._verification import steps
 
 
 class FilterModule:
     def filters(self):
-        return {"verification_listeners": _verification.first_listeners}
+        return {"verification_listeners": steps.first_listeners}

@@ -34,9 +34,9 @@ _value:
   type: dict
 """
 
-from ansible_collections.determined.network.plugins.plugin_utils import _verification
+from ansible_collections.determined.network.plugins.plugin_utils._verification import steps
 
 
 class FilterModule:
     def filters(self):
-        return {"verification_targets": _verification.first_targets}
+        return {"verification_targets": steps.first_targets}

@@ -120,42 +120,37 @@ _raw:
 
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.determined.network.plugins.plugin_utils import (
-    _addresses,
-    _cluster,
-    _inventory,
-    _problems,
-    _resolve,
-    _settings,
-)
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses, problems, resolve, settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import inventory as cluster_inventory
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         if terms:
             raise AnsibleLookupError("determined.network.cluster takes no terms, only named options")
-        unknown = sorted(set(kwargs) - set(_settings.VARIABLES))
+        unknown = sorted(set(kwargs) - set(settings.VARIABLES))
         if unknown:
             raise AnsibleLookupError(
                 f"determined.network.cluster has no option {', '.join(unknown)}; "
-                f"its options are {', '.join(_settings.VARIABLES)}"
+                f"its options are {', '.join(settings.VARIABLES)}"
             )
         # The variables are read below, host by host, so that the result does not depend on who asks.
         self.set_options(direct=kwargs)
         try:
-            _addresses.require_netaddr()
-            roles = _cluster.cluster_hosts(variables["groups"])
-            inventory = _inventory.Inventory(variables, self._templar)
+            addresses.require_netaddr()
+            roles = clusters.cluster_hosts(variables["groups"])
+            inventory = cluster_inventory.Inventory(variables, self._templar)
             misspelt = inventory.misspelt(roles, variables["groups"])
             host_variables, unreadable = inventory.host_variables(roles)
             options, conflicts = inventory.cluster_options(roles, given=kwargs, default=self.get_option)
-            cluster = _cluster.build_cluster(
+            cluster = clusters.build_cluster(
                 roles,
                 host_variables,
                 options,
-                _resolve.resolve_names,
+                resolve.resolve_names,
                 [*inventory.slices(), *misspelt, *unreadable, *conflicts],
             )
-        except (_addresses.NetaddrMissing, _problems.InventoryProblems) as problem:
+        except (addresses.NetaddrMissing, problems.InventoryProblems) as problem:
             raise AnsibleError(str(problem)) from problem
         return [cluster.to_dict()]

@@ -69,12 +69,10 @@ _raw:
 
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.determined.network.plugins.plugin_utils import (
-    _cluster,
-    _inventory,
-    _no_proxy_list,
-    _problems,
-)
+from ansible_collections.determined.network.plugins.plugin_utils import _no_proxy_list
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import inventory as cluster_inventory
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import problems as cluster_problems
 
 # Option, variable, and what the role proxy has where nobody sets it.
 _VARIABLES = (("extra", "proxy_no_proxy_extra", []), ("override", "proxy_no_proxy", None))
@@ -86,9 +84,9 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError("determined.network.no_proxy takes no terms, only named options")
         # The variables are read below, from all hosts, so that the result does not depend on who asks.
         self.set_options(direct=kwargs)
-        cluster = _cluster.Cluster.from_dict(self.get_option("cluster"))
-        hosts = [host.name for role in _cluster.CONFIGURED_ROLES for host in cluster.with_role(role)]
-        inventory = _inventory.Inventory(variables, self._templar)
+        cluster = clusters.Cluster.from_dict(self.get_option("cluster"))
+        hosts = [host.name for role in clusters.CONFIGURED_ROLES for host in cluster.with_role(role)]
+        inventory = cluster_inventory.Inventory(variables, self._templar)
         found, problems = inventory.host_variables(hosts)
         options = {}
         for option, variable, role_default in _VARIABLES:
@@ -100,11 +98,11 @@ class LookupModule(LookupBase):
             options[option] = values[0] if values and values[0] not in ("", [""]) else self.get_option(option)
             problems += more
         if problems:
-            raise AnsibleError(str(_problems.InventoryProblems(problems)))
+            raise AnsibleError(str(cluster_problems.InventoryProblems(problems)))
         names = {
             host: [
                 str(text).strip()
-                for variable in _cluster.ADDRESS_VARIABLES
+                for variable in clusters.ADDRESS_VARIABLES
                 for value in [values.get(variable)]
                 if value is not None
                 for text in (value if isinstance(value, (list, tuple)) else [value])

@@ -182,21 +182,23 @@ import os
 import uuid
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils import (
-    _apply,
-    _backend_choice,
-    _carrier,
-    _container_interfaces,
-    _model,
-    _plan,
-    _runner,
-    _switch,
-    _systemd,
+from ansible_collections.determined.network.plugins.module_utils import _policy
+from ansible_collections.determined.network.plugins.module_utils._firewall import (
+    apply,
+    backend_choice,
+    plan,
+    ssh_connection,
+    switch,
 )
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
-from ansible_collections.determined.network.plugins.module_utils._backends._firewalld import Firewalld
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
-from ansible_collections.determined.network.plugins.module_utils._backends._several import Several
+from ansible_collections.determined.network.plugins.module_utils._firewall import (
+    container_interfaces as firewall_container_interfaces,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.combined import Several
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
+from ansible_collections.determined.network.plugins.module_utils._host import runner as host_runner
+from ansible_collections.determined.network.plugins.module_utils._host import systemd
 
 
 def main():
@@ -204,7 +206,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "backend": {"type": "str", "choices": list(_backend_choice.CHOICES), "default": _backend_choice.AUTO},
+            "backend": {"type": "str", "choices": list(backend_choice.CHOICES), "default": backend_choice.AUTO},
             "policy": {"type": "dict"},
             "confirm_timeout": {"type": "int", "default": 60},
             "lock_timeout": {"type": "int", "default": 10},
@@ -216,12 +218,12 @@ def main():
                 "default": "apply",
             },
             "_change": {"type": "str"},
-            **_container_interfaces.ARGUMENT_SPEC,
+            **firewall_container_interfaces.ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
     step, token = module.params["_step"], module.params["_change"] or uuid.uuid4().hex
-    if not _switch.TOKEN.match(token):
+    if not switch.TOKEN.match(token):
         module.fail_json(msg="_change is for the action plugin of this module, which fills it in")
     try:
         if os.geteuid() != 0:
@@ -229,10 +231,10 @@ def main():
                 "Only root may read and change the firewall: run the task with become. Nothing was changed"
             )
         if step == "confirm":
-            said = _apply.confirm(token)
+            said = apply.confirm(token)
             module.exit_json(changed=said != "gone", kept=said == "kept", said=said)
         if step == "settle":
-            module.exit_json(changed=False, settled=_apply.settle(token))
+            module.exit_json(changed=False, settled=apply.settle(token))
         module.exit_json(**change(module, token, module.check_mode or step == "compare"))
     except BackendError as problem:
         module.fail_json(msg="%s." % str(problem).rstrip("."))
@@ -250,17 +252,17 @@ def change(module, token, check_mode):
     if params["lock_timeout"] < 0:
         raise BackendError("lock_timeout is %d: a number of seconds, 0 or more" % params["lock_timeout"])
     container_interfaces = wanted_interfaces(params)
-    objection = _carrier.objection(policy, container_interfaces, params["allow_lockout"])
+    objection = ssh_connection.objection(policy, container_interfaces, params["allow_lockout"])
     if objection:
         raise BackendError(objection)
-    runner = _runner.Runner()
-    choice = runner.drive(_backend_choice.choose(params["backend"]))
+    runner = host_runner.Runner()
+    choice = runner.drive(backend_choice.choose(params["backend"]))
     backends = [Iptables(params["lock_timeout"], container_interfaces), Firewalld(container_interfaces)]
     backends.sort(key=lambda backend: backend.name != choice.name)
     backend = Several(backends[0], backends[1:])
     persist = wanted_persistence(module, policy)
-    settings = _apply.Settings(params["confirm_timeout"], params["lock_timeout"], token, persist=persist)
-    outcome = _apply.apply(backend, policy, settings, runner, check_mode)
+    settings = apply.Settings(params["confirm_timeout"], params["lock_timeout"], token, persist=persist)
+    outcome = apply.apply(backend, policy, settings, runner, check_mode)
     reading = outcome.reading
     warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else choice.warnings)
     for warning in warnings:
@@ -274,13 +276,13 @@ def change(module, token, check_mode):
         "persisted": bool(persist),
     }
     if outcome.changed:
-        result["diff"] = _plan.as_ansible_diff(outcome.plan)
+        result["diff"] = plan.as_ansible_diff(outcome.plan)
     if outcome.armed:
         result["awaiting_confirmation"] = {
             "change": token,
             "files": {
-                state: _switch.path_of(settings.directory, state, token)
-                for state in (_switch.ARMED, _switch.CONFIRMED, _switch.UNSTORED)
+                state: switch.path_of(settings.directory, state, token)
+                for state in (switch.ARMED, switch.CONFIRMED, switch.UNSTORED)
             },
             "seconds_left": outcome.seconds_left,
         }
@@ -294,7 +296,7 @@ def wanted_policy(params):
     if params["policy"] is None:
         raise BackendError("policy is missing: state present needs what filter determined.network.host_policies gives")
     try:
-        return _model.HostPolicy.from_dict(params["policy"])
+        return _policy.HostPolicy.from_dict(params["policy"])
     except ValueError as problem:
         raise BackendError("The policy is wrong: %s. Nothing was changed" % problem) from problem
 
@@ -304,7 +306,7 @@ def wanted_persistence(module, policy):
     asked = module.params["persist"]
     if policy is None or asked == "false":
         return False
-    if _systemd.runs():
+    if systemd.runs():
         return True
     if asked == "true":
         raise BackendError(
@@ -321,7 +323,7 @@ def wanted_persistence(module, policy):
 def wanted_interfaces(params):
     """The arguments -> patterns of the interfaces of this host's containers."""
     try:
-        return _container_interfaces.read(params["container_interfaces"])
+        return firewall_container_interfaces.read(params["container_interfaces"])
     except ValueError as problem:
         raise BackendError("%s. Nothing was changed" % problem) from problem
 

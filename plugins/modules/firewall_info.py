@@ -170,25 +170,25 @@ foreign_variants:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils import (
-    _backend_choice,
-    _container_interfaces,
-    _model,
-    _plan,
-    _runner,
+from ansible_collections.determined.network.plugins.module_utils import _policy
+from ansible_collections.determined.network.plugins.module_utils._firewall import backend_choice
+from ansible_collections.determined.network.plugins.module_utils._firewall import (
+    container_interfaces as firewall_container_interfaces,
 )
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
-from ansible_collections.determined.network.plugins.module_utils._backends._firewalld import Firewalld
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
+from ansible_collections.determined.network.plugins.module_utils._firewall import plan as firewall_plan
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
+from ansible_collections.determined.network.plugins.module_utils._host import runner as host_runner
 
 
 def main():
     """Read and hand back."""
     module = AnsibleModule(
         argument_spec={
-            "backend": {"type": "str", "choices": list(_backend_choice.CHOICES), "default": _backend_choice.AUTO},
+            "backend": {"type": "str", "choices": list(backend_choice.CHOICES), "default": backend_choice.AUTO},
             "policy": {"type": "dict"},
-            **_container_interfaces.ARGUMENT_SPEC,
+            **firewall_container_interfaces.ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
@@ -203,11 +203,11 @@ def main():
 def read(module):
     """-> the result."""
     try:
-        container_interfaces = _container_interfaces.read(module.params["container_interfaces"])
+        container_interfaces = firewall_container_interfaces.read(module.params["container_interfaces"])
     except ValueError as problem:
         raise BackendError(str(problem)) from problem
-    runner = _runner.Runner()
-    choice = runner.drive(_backend_choice.choose(module.params["backend"]))
+    runner = host_runner.Runner()
+    choice = runner.drive(backend_choice.choose(module.params["backend"]))
     backend = Iptables(container_interfaces=container_interfaces)
     if choice.name == Firewalld.name:
         backend = Firewalld(container_interfaces)
@@ -226,13 +226,13 @@ def read(module):
     result.update(facts)
     if module.params["policy"] is not None:
         try:
-            policy = _model.HostPolicy.from_dict(module.params["policy"])
+            policy = _policy.HostPolicy.from_dict(module.params["policy"])
         except ValueError as problem:
             raise BackendError("The policy is wrong: %s" % problem) from problem
-        plan = _plan.compare(
+        plan = firewall_plan.compare(
             backend.describe(reading.state), backend.describe(backend.render(policy, reading)), os.uname()[1]
         )
-        result["drift"] = _plan.unified(plan)
+        result["drift"] = firewall_plan.unified(plan)
     return result
 
 

@@ -268,14 +268,11 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils import (
-    _effective_proxies,
-    _effective_proxies_read,
-    _internet,
-    _model,
-    _probe_cloud,
-    _probe_internet,
-)
+from ansible_collections.determined.network.plugins.module_utils import _socket_states
+from ansible_collections.determined.network.plugins.module_utils._internet import attempts
+from ansible_collections.determined.network.plugins.module_utils._internet import cloud as internet_cloud
+from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
+from ansible_collections.determined.network.plugins.module_utils._proxy_check import read, settings
 
 # Enough for three SYNs.
 EGRESS_TIMEOUT = 3.5
@@ -291,8 +288,8 @@ def main():
                 "options": {
                     "host": {"type": "str", "required": True},
                     "port": {"type": "int", "required": True},
-                    "scheme": {"type": "str", "choices": list(_internet.SCHEMES), "default": "https"},
-                    "purpose": {"type": "str", "choices": list(_internet.PURPOSES), "default": "resource"},
+                    "scheme": {"type": "str", "choices": list(internet_targets.SCHEMES), "default": "https"},
+                    "purpose": {"type": "str", "choices": list(internet_targets.PURPOSES), "default": "resource"},
                     "path": {"type": "str", "default": ""},
                 },
             },
@@ -332,15 +329,15 @@ def main():
     try:
         if not 0 < asked["timeout"] <= 600:
             raise ValueError("timeout is %g, and not between 0 and 600 seconds" % asked["timeout"])
-        targets = _internet.read_targets(asked["targets"])
-        proxies = _internet.read_proxies(asked["proxies"])
-        context = _probe_internet.make_context(asked["ca_certificate"])
+        targets = internet_targets.read_targets(asked["targets"])
+        proxies = internet_targets.read_proxies(asked["proxies"])
+        context = attempts.make_context(asked["ca_certificate"])
     except ValueError as problem:
         module.fail_json(msg=str(problem))
     started = time.monotonic()
     inside = frozenset(one["address"] for one in asked["cluster"])
-    ways = [_internet.way_of(target, proxies, asked["no_proxy"], inside) for target in targets]
-    result = {"targets": _probe_internet.run(targets, ways, context, asked["timeout"]), "bypass": bypass(asked)}
+    ways = [internet_targets.way_of(target, proxies, asked["no_proxy"], inside) for target in targets]
+    result = {"targets": attempts.run(targets, ways, context, asked["timeout"]), "bypass": bypass(asked)}
     if asked["cloud"]:
         result["cloud"] = cloud(targets, result["targets"])
     module.exit_json(changed=False, seconds=round(time.monotonic() - started, 3), **result)
@@ -348,27 +345,29 @@ def main():
 
 def bypass(asked):
     """The module's parameters -> RETURN's ``bypass``."""
-    host = _effective_proxies_read.Host(asked["reaches"]).read()
+    host = read.Host(asked["reaches"]).read()
     destinations = host.destinations + [
-        _effective_proxies.Destination(one["group"], one["address"], one["port"])
+        settings.Destination(one["group"], one["address"], one["port"])
         for one in asked["cluster"]
         if one["name"] != asked["own_name"]
     ]
     return {
         "places": [place.name for place in host.places],
-        "findings": _effective_proxies.findings(host.places, destinations),
+        "findings": settings.findings(host.places, destinations),
         "problems": host.problems,
     }
 
 
 def cloud(targets, results):
     """Targets and how each was reached -> RETURN's ``cloud``."""
-    instance = _probe_cloud.read()
+    instance = internet_cloud.read()
     egress, egress_to = None, ""
     if instance.provider:
         # What was reached without a proxy is tried first.
-        order = sorted(range(len(targets)), key=lambda at: (results[at]["state"] != _model.OPEN, results[at]["via"]))
-        egress, egress_to = _probe_cloud.reaches_outside([targets[at] for at in order], EGRESS_TIMEOUT)
+        order = sorted(
+            range(len(targets)), key=lambda at: (results[at]["state"] != _socket_states.OPEN, results[at]["via"])
+        )
+        egress, egress_to = internet_cloud.reaches_outside([targets[at] for at in order], EGRESS_TIMEOUT)
     return dict(instance._asdict(), external=list(instance.external), egress=egress, egress_to=egress_to)
 
 

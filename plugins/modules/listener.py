@@ -176,7 +176,7 @@ listening_services:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils import _listener, _listener_plan
+from ansible_collections.determined.network.plugins.module_utils._listener import control, plan
 
 _LONGEST_ANSWER = 200
 
@@ -203,33 +203,33 @@ def main():
     )
     try:
         result = _run(module.params, module.check_mode)
-    except (ValueError, _listener.NotPermitted, RuntimeError) as problem:
+    except (ValueError, control.NotPermitted, RuntimeError) as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(**result)
 
 
 def _run(params, check_mode):
     """The module's parameters -> its result. Raises ValueError for wrong ones."""
-    token = _listener_plan.read_token(params["token"])
+    token = plan.read_token(params["token"])
     result = {"listening": [], "held": [], "busy": [], "problems": [], "alive": False, "pid": None}
     if params["state"] == "started":
-        listeners = _listener_plan.read_listeners(params["listeners"])
+        listeners = plan.read_listeners(params["listeners"])
         _check_answer(params["answer"])
         _check_lifetime(params["lifetime"])
         result["changed"] = True
         if not check_mode:
-            report = _listener.start(token, params["answer"], params["lifetime"], listeners)
+            report = control.start(token, params["answer"], params["lifetime"], listeners)
             result.update(report, alive=True)
     elif params["state"] == "read" or check_mode:
-        state = _listener.read(token)
+        state = control.read(token)
         result["changed"] = params["state"] == "stopped" and state is not None
         result.update(state or {})
     else:
-        result["changed"] = _listener.stop(token)
+        result["changed"] = control.stop(token)
     if check_mode and params["state"] != "read":
         result["msg"] = "check mode: no listeners were started or stopped"
-    result["counters"] = _listener.counters()
-    result["listening_services"] = _listener.listening_services()
+    result["counters"] = control.counters()
+    result["listening_services"] = control.listening_services()
     return result
 
 
@@ -239,8 +239,8 @@ def _check_answer(answer):
 
 
 def _check_lifetime(lifetime):
-    if not 1 <= lifetime <= _listener_plan.LONGEST_LIFETIME:
-        raise ValueError("lifetime is %d, not 1 to %d seconds" % (lifetime, _listener_plan.LONGEST_LIFETIME))
+    if not 1 <= lifetime <= plan.LONGEST_LIFETIME:
+        raise ValueError("lifetime is %d, not 1 to %d seconds" % (lifetime, plan.LONGEST_LIFETIME))
 
 
 if __name__ == "__main__":

@@ -125,9 +125,9 @@ namespaces:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils import _namespace_keeper as keeper
-from ansible_collections.determined.network.plugins.module_utils import _namespace_state as states
-from ansible_collections.determined.network.plugins.module_utils import _namespaces as namespaces
+from ansible_collections.determined.network.plugins.module_utils._namespaces import hosts as namespaces
+from ansible_collections.determined.network.plugins.module_utils._namespaces import keeper
+from ansible_collections.determined.network.plugins.module_utils._namespaces import state as states
 
 
 def main():

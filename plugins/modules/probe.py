@@ -247,7 +247,7 @@ seconds:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils import _probe, _probe_observation
+from ansible_collections.determined.network.plugins.module_utils._probe import batch, observation
 
 
 def main():
@@ -272,12 +272,12 @@ def main():
         supports_check_mode=True,
     )
     try:
-        targets = _probe_observation.read_targets(module.params["targets"])
-        _probe.check_settings(module.params["timeout"], module.params["window"])
+        targets = observation.read_targets(module.params["targets"])
+        batch.check_settings(module.params["timeout"], module.params["window"])
     except ValueError as problem:
         module.fail_json(msg=str(problem))
     started = time.monotonic()
-    result = _probe.run(targets, module.params["timeout"], module.params["window"], module.params["echo"])
+    result = batch.run(targets, module.params["timeout"], module.params["window"], module.params["echo"])
     module.exit_json(changed=False, seconds=round(time.monotonic() - started, 3), **result)
 
 

@@ -208,22 +208,22 @@ task_environment:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils import (
-    _proxy_apply,
-    _proxy_description,
-    _proxy_files,
-    _proxy_record,
-    _proxy_targets,
-    _runner,
+from ansible_collections.determined.network.plugins.module_utils._host import runner
+from ansible_collections.determined.network.plugins.module_utils._proxy import (
+    apply,
+    description,
+    files,
+    record,
+    targets,
 )
 
-TARGETS = [_proxy_targets.ALL] + list(_proxy_targets.TARGETS)
+TARGETS = [targets.ALL] + list(targets.TARGETS)
 
 
 def public(params):
     """Arguments with no_log that hold no secret, a set: Ansible would mask them wherever they stand in the result, in
     lines that somebody is to copy, too."""
-    found = {params[name] for name in _proxy_description.PROTOCOLS if "@" not in (params[name] or "@")}
+    found = {params[name] for name in description.PROTOCOLS if "@" not in (params[name] or "@")}
     return (found | {params["username"]}) - {params["password"], None}
 
 
@@ -254,18 +254,18 @@ def main():
     module.params["username"] = params["username"] and "********"  # as `invocation` shows it
     try:
         if os.geteuid() != 0:
-            raise _proxy_record.Problems(["only root may do this: run the task with become"])
-        module.exit_json(**_proxy_apply.change(params, module.check_mode, _runner.Runner()))
-    except _proxy_record.Problems as found:
+            raise record.Problems(["only root may do this: run the task with become"])
+        module.exit_json(**apply.change(params, module.check_mode, runner.Runner()))
+    except record.Problems as found:
         count = len(found.problems)
         lines = "".join("\n  %d. %s." % (number, text.rstrip(".")) for number, text in enumerate(found.problems, 1))
         module.fail_json(
             msg="The proxy has %s; nothing was changed:%s"
             % ("1 problem" if count == 1 else "%d problems" % count, lines)
         )
-    except _proxy_files.FileProblem as problem:
+    except files.FileProblem as problem:
         module.fail_json(msg="%s. Every file is as it was before this task." % str(problem).rstrip("."))
-    except _proxy_files.Unrestored as problem:
+    except files.Unrestored as problem:
         module.fail_json(msg="%s. Run this again when that is mended: it knows how the files were." % problem)
 
 

@@ -4,7 +4,7 @@
 """Requirements laid over the cluster: who talks to whom, on what, and why. Pure.
 
 Hosts stand in groups with a name ("agents", "clients", ...), never in pairs: with N hosts nothing here
-costs N x N. A firewall keeps each group as one set, and `_checks.py` takes the pairs it wants.
+costs N x N. A firewall keeps each group as one set, and `_verification/checks.py` takes the pairs it wants.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements, _settings
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import Cluster
-from ansible_collections.determined.network.plugins.plugin_utils._requirements import Requirement
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses as cluster_addresses
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements, settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.requirements import Requirement
 
 PortSet = tuple[tuple[int, int], ...]
 
@@ -24,7 +25,7 @@ class Peers(NamedTuple):
 
     name: str  # unique in the cluster; a firewall names its set after it
     hosts: tuple[str, ...]
-    addresses: _addresses.Families
+    addresses: cluster_addresses.Families
 
 
 class Flow(NamedTuple):
@@ -46,7 +47,7 @@ class Flows(NamedTuple):
 
 def requirements_of(cluster: Cluster) -> tuple[Requirement, ...]:
     """The table's rows and then the user's own."""
-    return _requirements.load_table().requirements + cluster.settings.extra_requirements
+    return requirements.load_table().requirements + cluster.settings.extra_requirements
 
 
 def derive_flows(cluster: Cluster) -> Flows:
@@ -54,13 +55,13 @@ def derive_flows(cluster: Cluster) -> Flows:
     roles = {role: _role_peers(cluster, role) for role in ("master", "agents", "clients")}
     flows = []
     for number, row in enumerate(requirements_of(cluster)):
-        if row.kind == _requirements.ADVICE:
+        if row.kind == requirements.ADVICE:
             continue
-        if row.kind == _requirements.INTERNET:
+        if row.kind == requirements.INTERNET:
             flows += _internet_flows(row, roles[row.source], cluster)
             continue
         ports = _ports_of(row, cluster)
-        ends = {**roles, _requirements.NETWORKS: _networks_peers(f"networks_{number}", row.networks)}
+        ends = {**roles, requirements.NETWORKS: _networks_peers(f"networks_{number}", row.networks)}
         flows.append(Flow(row, ends[row.source], ends[row.destination], row.protocol, ports))
     management = tuple(
         (Peers(f"management_{number}", (), way.networks), way.ports)
@@ -74,23 +75,23 @@ def _role_peers(cluster: Cluster, role: str) -> Peers:
     texts = [text for host in hosts for family in host.addresses.values() for text in family]
     if role == "clients":
         texts += [text for family in cluster.settings.client_networks.values() for text in family]
-    return Peers(role, tuple(host.name for host in hosts), _addresses.families(texts))
+    return Peers(role, tuple(host.name for host in hosts), cluster_addresses.families(texts))
 
 
 def _networks_peers(name: str, networks: tuple[str, ...]) -> Peers:
-    return Peers(name, (), _addresses.families(networks))
+    return Peers(name, (), cluster_addresses.families(networks))
 
 
 def _ports_of(row: Requirement, cluster: Cluster) -> PortSet:
     if row.ports == "master_port":
         return ((cluster.settings.master_port,) * 2,)
     if row.ports == "agent_ports":
-        if cluster.settings.agent_ports == _settings.ALL_PORTS:
+        if cluster.settings.agent_ports == settings.ALL_PORTS:
             return _ports.ALL_PORTS
         # "documented": what the table's own rows list for agents. Extra rows open their ports themselves.
         listed = [
             _ports.parse_ports(part.ports)
-            for part in _requirements.load_table().requirements
+            for part in requirements.load_table().requirements
             if part.part_of and part.destination == row.destination
         ]
         return _ports.union(*listed)
@@ -105,9 +106,9 @@ def _internet_flows(row: Requirement, source: Peers, cluster: Cluster) -> list[F
         if row.service_purpose not in ("", service.purpose):
             continue
         try:
-            addresses = _addresses.families([_addresses.parse_network(service.host)[1]])
+            addresses = cluster_addresses.families([cluster_addresses.parse_network(service.host)[1]])
             destination = Peers(f"service_{number}", (), addresses)
         except ValueError:
-            destination = Peers("anywhere", (), _addresses.ANYWHERE)
+            destination = Peers("anywhere", (), cluster_addresses.ANYWHERE)
         flows.append(Flow(row, source, destination, row.protocol, service.ports))
     return flows

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy, Rule
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import CONFIGURED_ROLES, Cluster
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy, Rule
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import CONFIGURED_ROLES, Cluster
 from ansible_collections.determined.network.plugins.plugin_utils._flows import Flow, Flows, Peers, derive_flows
 
 

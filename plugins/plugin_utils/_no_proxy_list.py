@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import Cluster
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster
 
 # The host itself, and where clouds tell an instance about itself (a link-local address, and Google's name for it).
 LOCAL = ("localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal")

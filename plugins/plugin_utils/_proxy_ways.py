@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.determined.network.plugins.module_utils import _internet, _proxy_description
+from ansible_collections.determined.network.plugins.module_utils._internet import targets
+from ansible_collections.determined.network.plugins.module_utils._proxy import description
 
 
 def proxy_ways(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -23,14 +24,14 @@ def proxy_ways(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     username, password = texts.get("username"), texts.get("password")
     if not any(urls.values()):
         username = password = None  # they may serve proxy_ftp alone
-    described, problems = _proxy_description.describe(urls, username, password, (), ())
+    described, problems = description.describe(urls, username, password, (), ())
     if described is None:
         raise ValueError("; ".join(problems))
     return [_way(protocol, proxy) for protocol, proxy in described.proxies.items()]
 
 
-def _way(protocol: str, proxy: _proxy_description.Proxy) -> dict[str, Any]:
+def _way(protocol: str, proxy: description.Proxy) -> dict[str, Any]:
     way = {"serves": protocol, "scheme": proxy.scheme, "host": proxy.host.strip("[]"), "port": proxy.port}
     if proxy.username:
-        way["authorization"] = _internet.basic_authorization(proxy.username, proxy.password)
+        way["authorization"] = targets.basic_authorization(proxy.username, proxy.password)
     return way

@@ -156,21 +156,25 @@ RUNNER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 asked = json.load(sys.stdin)
-from ansible_collections.determined.network.plugins.module_utils import (
-    _effective_proxies, _effective_proxies_read, _internet, _probe_cloud, _probe_internet)
+from ansible_collections.determined.network.plugins.module_utils._proxy_check import settings as proxy_check_settings
+from ansible_collections.determined.network.plugins.module_utils._proxy_check import read as proxy_check_read
+from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
+from ansible_collections.determined.network.plugins.module_utils._internet import cloud
+from ansible_collections.determined.network.plugins.module_utils._internet import attempts
 if asked["what"] == "cloud":
-    instance = _probe_cloud.read()
+    instance = cloud.read()
     print(json.dumps(dict(instance._asdict())))
     sys.exit()
 if asked["what"] == "bypass":
-    host = _effective_proxies_read.Host(asked["reaches"]).read()
-    wanted = [_effective_proxies.Destination(*one) for one in asked["cluster"]] + host.destinations
-    print(json.dumps([_effective_proxies.findings(host.places, wanted), [p.name for p in host.places], host.problems]))
+    host = proxy_check_read.Host(asked["reaches"]).read()
+    wanted = [proxy_check_settings.Destination(*one) for one in asked["cluster"]] + host.destinations
+    findings = proxy_check_settings.findings(host.places, wanted)
+    print(json.dumps([findings, [p.name for p in host.places], host.problems]))
     sys.exit()
-targets, proxies = _internet.read_targets(asked["targets"]), _internet.read_proxies(asked["proxies"])
-ways = [_internet.way_of(target, proxies, asked["no_proxy"]) for target in targets]
-context = _probe_internet.make_context(asked["ca"])
-print(json.dumps(_probe_internet.run(targets, ways, context, asked["timeout"])))
+targets, proxies = internet_targets.read_targets(asked["targets"]), internet_targets.read_proxies(asked["proxies"])
+ways = [internet_targets.way_of(target, proxies, asked["no_proxy"]) for target in targets]
+context = attempts.make_context(asked["ca"])
+print(json.dumps(attempts.run(targets, ways, context, asked["timeout"])))
 """
 
 

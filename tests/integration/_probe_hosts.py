@@ -24,23 +24,25 @@ sys.path.insert(0, sys.argv[1])
 request = json.load(sys.stdin)
 if request.get("files"):
     resource.setrlimit(resource.RLIMIT_NOFILE, (request["files"], request["files"]))
-from ansible_collections.determined.network.plugins.module_utils import (
-    _listener, _listener_plan, _probe, _probe_observation)
+from ansible_collections.determined.network.plugins.module_utils._listener import control
+from ansible_collections.determined.network.plugins.module_utils._listener import plan as listener_plan
+from ansible_collections.determined.network.plugins.module_utils._probe import batch
+from ansible_collections.determined.network.plugins.module_utils._probe import observation as probe_observation
 what = request["what"]
 if what == "probe":
-    targets = _probe_observation.read_targets(request["targets"])
-    result = _probe.run(targets, request["timeout"], request["window"], request["echo"])
+    targets = probe_observation.read_targets(request["targets"])
+    result = batch.run(targets, request["timeout"], request["window"], request["echo"])
 elif what == "start":
-    listeners = _listener_plan.read_listeners(request["listeners"])
-    result = _listener.start(request["token"], request["answer"], request["lifetime"], listeners)
+    listeners = listener_plan.read_listeners(request["listeners"])
+    result = control.start(request["token"], request["answer"], request["lifetime"], listeners)
 elif what == "read":
-    result = _listener.read(request["token"])
+    result = control.read(request["token"])
 elif what == "stop":
-    result = _listener.stop(request["token"])
+    result = control.stop(request["token"])
 elif what == "counters":
-    result = _listener.counters()
+    result = control.counters()
 else:
-    result = _listener.listening_services()
+    result = control.listening_services()
 print(json.dumps(result))
 """
 

@@ -27,21 +27,22 @@ DISTRIBUTIONS = ("ansible-core", "jinja2", "markupsafe", "pyyaml", "packaging", 
 
 BUILD = """
 import json, sys
-from ansible_collections.determined.network.plugins.module_utils import _namespace_keeper, _namespaces
-from ansible_collections.determined.network.plugins.module_utils import _namespace_state
+from ansible_collections.determined.network.plugins.module_utils._namespaces import keeper
+from ansible_collections.determined.network.plugins.module_utils._namespaces import hosts as namespaces_hosts
+from ansible_collections.determined.network.plugins.module_utils._namespaces import state as namespaces_state
 request = json.loads(sys.argv[1])
-owner = _namespace_state.process(request["owner"]) if request["owner"] else None
+owner = namespaces_state.process(request["owner"]) if request["owner"] else None
 try:
-    state = _namespace_keeper.start(request["name"], _namespaces.read_hosts(request["hosts"]), owner)
-except _namespace_keeper.BuildError as problem:
+    state = keeper.start(request["name"], namespaces_hosts.read_hosts(request["hosts"]), owner)
+except keeper.BuildError as problem:
     sys.exit("refused: %s" % problem)
 print(json.dumps(state))
 """
 
 STOP = """
 import json, sys
-from ansible_collections.determined.network.plugins.module_utils import _namespace_keeper
-_namespace_keeper.stop(json.loads(sys.argv[1]))
+from ansible_collections.determined.network.plugins.module_utils._namespaces import keeper
+keeper.stop(json.loads(sys.argv[1]))
 """
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from ansible_collections.determined.network.plugins.module_utils import _namespace_state
+from ansible_collections.determined.network.plugins.module_utils._namespaces import state
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -44,7 +44,7 @@ class Lab:
     def __enter__(self) -> Lab:
         addresses = {name: texts for name, (_unused, texts) in self.hosts.items()}
         self._namespaces({"hosts": addresses, "owner_pid": os.getpid()})
-        self.namespaces = _namespace_state.read(self.name)["namespaces"]
+        self.namespaces = state.read(self.name)["namespaces"]
         return self
 
     def __exit__(self, *problem: object) -> None:

@@ -46,11 +46,13 @@ LOCKED_OUT = policy("restrict", {"agents": {"ipv4": ["192.0.2.2"]}}, [rule("tcp"
 # Applies a policy; kills itself at the given command (-1: never). Prints how many it ran.
 _APPLY = """
 import json, os, signal, sys
-from ansible_collections.determined.network.plugins.module_utils import _apply, _model, _runner
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
+from ansible_collections.determined.network.plugins.module_utils._firewall import apply
+from ansible_collections.determined.network.plugins.module_utils import _policy
+from ansible_collections.determined.network.plugins.module_utils._host import runner
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
 asked = json.load(sys.stdin)
 
-class Killed(_runner.Runner):
+class Killed(runner.Runner):
     count = 0
     master = os.getpid()
     def run(self, command):
@@ -64,9 +66,9 @@ class Killed(_runner.Runner):
         return output
 
 runner = Killed()
-policy = asked["policy"] and _model.HostPolicy.from_dict(asked["policy"])
-settings = _apply.Settings(asked["confirm_timeout"], 10, asked["token"])
-outcome = _apply.apply(Iptables(asked.get("lock_timeout", 10)), policy, settings, runner)
+policy = asked["policy"] and _policy.HostPolicy.from_dict(asked["policy"])
+settings = apply.Settings(asked["confirm_timeout"], 10, asked["token"])
+outcome = apply.apply(Iptables(asked.get("lock_timeout", 10)), policy, settings, runner)
 print(json.dumps([outcome.changed, runner.count]))
 """
 

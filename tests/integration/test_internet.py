@@ -14,7 +14,8 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _internet, _no_proxy
+from ansible_collections.determined.network.plugins.module_utils import _no_proxy
+from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
 
 from . import _internet_world as internet
 from ._internet_world import FAR, FORBIDDEN, GATE, GHOST, INDEX, PASSWORD, PROXY, REGISTRY, SILENT, USER
@@ -36,7 +37,7 @@ def plain(port, host=INDEX, **more):
 
 def proxies(port, username=USER, password=PASSWORD, host=PROXY, scheme="http"):
     """The same proxy for both schemes."""
-    authorization = _internet.basic_authorization(username, password) if username else ""
+    authorization = internet_targets.basic_authorization(username, password) if username else ""
     common = {"host": host, "port": port, "scheme": scheme, "authorization": authorization}
     return ({"serves": "http", **common}, {"serves": "https", **common})
 

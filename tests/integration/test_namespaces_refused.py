@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _namespace_build as builder
+from ansible_collections.determined.network.plugins.module_utils._namespaces import build as builder
 
 from . import _rehearsing as rehearsing
 
@@ -24,7 +24,7 @@ def test_a_system_without_user_namespaces_says_what_to_do(desk, name):
     script = f"""
 import os, sys
 sys.path[:0] = {[str(desk / "collections")]!r}
-from ansible_collections.determined.network.plugins.module_utils import _namespace_kernel as kernel
+from ansible_collections.determined.network.plugins.module_utils._namespaces import kernel
 ready, go = os.pipe(), os.pipe()
 child = os.fork()
 if child == 0:

@@ -8,7 +8,9 @@ import time
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _cluster, _settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import settings
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
 
 from .lab import GROUPS, Lab
 
@@ -49,8 +51,8 @@ def required_checks(mode="restrict"):
     """The positive checks of HOSTS."""
     groups = {group: [name for name, (held, _unused) in HOSTS.items() if held == group] for group in GROUPS}
     variables = {name: {"determined_address": texts} for name, (_unused, texts) in HOSTS.items()}
-    cluster = _cluster.build_cluster(_cluster.cluster_hosts(groups), variables, {"mode": mode}, dict)
-    checks = _checks.derive_checks(cluster, _checks.Scope(frozenset(HOSTS))).checks
+    cluster = clusters.build_cluster(clusters.cluster_hosts(groups), variables, {"mode": mode}, dict)
+    checks = verification_checks.derive_checks(cluster, verification_checks.Scope(frozenset(HOSTS))).checks
     return [check for check in checks if check.expected == "open"]
 
 
@@ -174,12 +176,12 @@ def test_one_source_too_many_turns_a_negative_check_red(lab):
     finally:
         lab.shell("master", "ipset del determined_clients_v6 2001:db8:6::66")
     assert done.returncode != 0
-    port = str(_settings.check({"mode": "restrict"})[0].master_port)
+    port = str(settings.check({"mode": "restrict"})[0].master_port)
     assert wrong_cells(lab.report()) == {("restrict", "stranger", "master", "ipv6"): port}
 
 
 def test_a_real_service_is_checked_as_it_is(lab):
-    port = _settings.check({})[0].master_port
+    port = settings.check({})[0].master_port
     server = lab.start("master", f"exec python3 -m http.server --bind 192.0.2.10 {port}")
     try:
         done = lab.play("verify", verify_seed=1)

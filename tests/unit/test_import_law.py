@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
@@ -44,7 +44,7 @@ def tree_of(name):
 
 
 def resolve(dotted):
-    """ "module_utils._backends._base.Command" -> "module_utils/_backends/_base": the file that is meant."""
+    """ "module_utils._host.runner.Runner" -> "module_utils/_host/runner": the file that is meant."""
     parts = dotted.split(".")
     for length in range(len(parts), 0, -1):
         candidate = PLUGINS.joinpath(*parts[:length])
@@ -81,8 +81,8 @@ def tops(foreign):
 
 def test_there_is_something_to_hold():
     assert len(HOST_SIDE) > 20 and len(CONTROLLER_SIDE) > 15
-    assert "module_utils/_model" in imports("plugin_utils/_host_policy")[1]
-    assert "subprocess" in tops(imports("module_utils/_runner")[0])
+    assert "module_utils/_policy" in imports("plugin_utils/_host_policy")[1]
+    assert "subprocess" in tops(imports("module_utils/_host/runner")[0])
     with pytest.raises(AssertionError):
         resolve("module_utils._nothing")
 
@@ -120,15 +120,14 @@ def test_host_side_is_python_3_6(name):
                 "monotonic_ns",
                 "waitid_pidfd",
             }
-    if name != "module_utils/_backends/__init__":
-        assert source.startswith(("# -*- coding: utf-8 -*-\n", "#!/usr/bin/python\n# -*- coding: utf-8 -*-\n"))
+    assert source.startswith(("# -*- coding: utf-8 -*-\n", "#!/usr/bin/python\n# -*- coding: utf-8 -*-\n"))
 
 
 # --- doors ------------------------------------------------------------------------------------------
 
 # The only places where commands run: the runner; the rehearsal's hosts; and the way into one.
-COMMAND_DOORS = {"module_utils/_runner", "module_utils/_namespace_build", "connection/namespace"}
-SOCKET_DOORS = re.compile(r"module_utils/_(probe|listener)\w*\Z|plugin_utils/_resolve\Z")
+COMMAND_DOORS = {"module_utils/_host/runner", "module_utils/_namespaces/build", "connection/namespace"}
+SOCKET_DOORS = re.compile(r"module_utils/_(probe|listener|internet)/\w+\Z|plugin_utils/_cluster/resolve\Z")
 
 
 @pytest.mark.parametrize("name", names(FILES))
@@ -149,6 +148,8 @@ def test_commands_run_and_sockets_open_only_at_their_doors(name):
         assert not used & SOCKETS
 
 
+BACKENDS_FOLDER = "module_utils/_firewall/backends/"
+
 EFFECTS = COMMANDS | SOCKETS | {"os", "shutil", "fcntl", "select", "signal", "ctypes", "tempfile", "time"}
 
 
@@ -157,19 +158,19 @@ EFFECTS = COMMANDS | SOCKETS | {"os", "shutil", "fcntl", "select", "signal", "ct
     [
         name
         for name in names(HOST_SIDE)
-        if name.startswith("module_utils/_backends/")
-        or name.split("/_")[-1]
+        if name.startswith(BACKENDS_FOLDER)
+        or name
         in (
-            "model",
-            "ports",
-            "plan",
-            "proxy",
-            "lockout",
-            "namespaces",
-            "listener_plan",
-            "no_proxy",
-            "stored",
-            "stored_texts",
+            "module_utils/_policy",
+            "module_utils/_socket_states",
+            "module_utils/_ports",
+            "module_utils/_no_proxy",
+            "module_utils/_firewall/plan",
+            "module_utils/_firewall/lockout",
+            "module_utils/_firewall/stored",
+            "module_utils/_firewall/boot_units",
+            "module_utils/_namespaces/hosts",
+            "module_utils/_listener/plan",
         )
     ],
 )
@@ -192,16 +193,17 @@ def test_a_file_that_calls_itself_pure_is(name):
 def test_plugin_utils_share_with_the_hosts_only_the_words(name):
     foreign, own = imports(name)
     assert {file for file in own if not file.startswith("plugin_utils/")} <= {
-        "module_utils/_internet",
-        "module_utils/_model",
+        "module_utils/_internet/targets",
+        "module_utils/_policy",
         "module_utils/_ports",
-        "module_utils/_proxy_description",
+        "module_utils/_proxy/description",
+        "module_utils/_socket_states",
     }
     libraries = tops(foreign) - set(sys.stdlib_module_names)
     allowed = {
-        "plugin_utils/_addresses": {"netaddr"},
-        "plugin_utils/_requirements": {"yaml"},
-        "plugin_utils/_inventory": {"ansible"},
+        "plugin_utils/_cluster/addresses": {"netaddr"},
+        "plugin_utils/_cluster/requirements": {"yaml"},
+        "plugin_utils/_cluster/inventory": {"ansible"},
     }
     assert libraries <= allowed.get(name, set())
 
@@ -216,65 +218,49 @@ def test_shells_do_not_know_each_other(name):
 
 
 def test_checks_and_report_know_no_rules():
-    assert not {file for file in imports("plugin_utils/_checks")[1] if "host_policy" in file}
-    assert imports("plugin_utils/_report")[1] == {
+    assert not {file for file in imports("plugin_utils/_verification/checks")[1] if "host_policy" in file}
+    assert imports("plugin_utils/_verification/report")[1] == {
         "module_utils/_ports",
-        "plugin_utils/_checks",
         "plugin_utils/_flows",
-        "plugin_utils/_observations",
+        "plugin_utils/_verification/checks",
+        "plugin_utils/_verification/observations",
     }
 
 
 @pytest.mark.parametrize("name", [name for name in names(FILES) if name.startswith("plugin_utils/")])
 def test_the_two_arms_do_not_meet(name):
     """What derives rules knows no checks, and what verifies knows no rules."""
-    arms = (
-        {"_host_policy"},
-        {
-            "_advice",
-            "_artifacts",
-            "_checks",
-            "_internet_checks",
-            "_internet_report",
-            "_observations",
-            "_report",
-            "_rounds",
-            "_text_report",
-            "_verification",
-        },
-    )
-    short = name.split("/")[1]
+    arms = ("plugin_utils/_host_policy", "plugin_utils/_verification/")
     for mine, other in (arms, arms[::-1]):
-        if short in mine:
-            assert not {file.split("/")[-1] for file in imports(name)[1]} & other
+        if name.startswith(mine):
+            assert not [file for file in imports(name)[1] if file.startswith(other)]
 
 
 # --- backends ---------------------------------------------------------------------------------------
 
 BACKENDS = ("iptables", "firewalld", "nftables")
-BACKEND_FILES = [name for name in names(FILES) if name.startswith("module_utils/_backends/")]
+BACKEND_FILES = [name for name in names(FILES) if name.startswith(BACKENDS_FOLDER)]
 
 
 def backend_of(name):
-    short = name.rsplit("/_", 1)[-1]
-    return next((backend for backend in BACKENDS if short.startswith(backend)), None)
+    return next((backend for backend in BACKENDS if name.startswith(f"{BACKENDS_FOLDER}{backend}/")), None)
 
 
 @pytest.mark.parametrize("name", BACKEND_FILES)
 def test_a_backend_imports_no_other_and_nothing_but_words(name):
     _unused, own = imports(name)
-    outside = {file for file in own if not file.startswith("module_utils/_backends/")}
-    assert outside <= {"module_utils/_model", "module_utils/_ports"}
+    outside = {file for file in own if not file.startswith(BACKENDS_FOLDER)}
+    assert outside <= {"module_utils/_policy", "module_utils/_ports"}
     mine = backend_of(name)
     assert {backend_of(file) for file in own} - {None} <= ({mine} if mine else set(BACKENDS))
-    if name.endswith("_base"):
+    if name == f"{BACKENDS_FOLDER}base":
         assert not {backend_of(file) for file in own} - {None}
 
 
 @pytest.mark.parametrize("name", names(FILES))
 def test_only_the_modules_that_wire_know_a_backend(name):
-    concrete = {file for file in imports(name)[1] if file.startswith("module_utils/_backends/")}
-    concrete -= {"module_utils/_backends/_base", "module_utils/_backends/__init__"}
+    concrete = {file for file in imports(name)[1] if file.startswith(BACKENDS_FOLDER)}
+    concrete -= {f"{BACKENDS_FOLDER}base"}
     assert not concrete or name in BACKEND_FILES or name in ("modules/firewall", "modules/firewall_info")
 
 
@@ -308,9 +294,9 @@ PORT_TEXT = re.compile(r"[\d\s,-]+\Z")
 
 
 def table_figures():
-    table = _requirements.load_table()
+    table = requirements.load_table()
     texts = [*table.default_master_port.values(), table.default_management_ports]
-    texts += [row.ports for row in table.requirements if row.ports and row.ports not in _requirements.PORT_SETTINGS]
+    texts += [row.ports for row in table.requirements if row.ports and row.ports not in requirements.PORT_SETTINGS]
     return {end for text in texts for pair in _ports.parse_ports(text) for end in pair} - GENERAL
 
 

@@ -20,7 +20,7 @@ def test_the_table_of_requirements_is_the_data():
 
 
 def test_every_requirement_has_its_line():
-    rows = yaml.safe_load((ROOT / "plugins/plugin_utils/requirements.yml").read_text())["requirements"]
+    rows = yaml.safe_load((ROOT / "plugins/plugin_utils/_cluster/requirements.yml").read_text())["requirements"]
     assert all(f"| `{row['id']}` |" in README for row in rows)
 
 
@@ -31,9 +31,9 @@ def test_every_playbook_is_named():
 
 
 def test_every_setting_is_named():
-    from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _settings
+    from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster, settings
 
-    names = {*_settings.VARIABLES.values(), *_cluster.GROUPS, "determined_address", "determined_gpus"}
+    names = {*settings.VARIABLES.values(), *cluster.GROUPS, "determined_address", "determined_gpus"}
     assert {name for name in names if f"`{name}`" in README} == names
 
 

@@ -18,15 +18,12 @@ import os
 import time
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _lock,
-    _plan,
-    _storage,
-    _stored,
-    _switch,
-    _systemd,
-)
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._firewall import lock as firewall_lock
+from ansible_collections.determined.network.plugins.module_utils._firewall import plan as firewall_plan
+from ansible_collections.determined.network.plugins.module_utils._firewall import storage, stored
+from ansible_collections.determined.network.plugins.module_utils._firewall import switch as firewall_switch
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._host import systemd
 
 _CONFIRM_SECONDS = 10.0  # how long a confirmation waits for the change itself to end, and for its storing
 _GRACE_SECONDS = 60.0  # how long a switch waits for a run that still holds the lock
@@ -41,7 +38,7 @@ class Settings(NamedTuple):
     confirm_timeout: float
     lock_timeout: float
     token: str
-    directory: str = _lock.DIRECTORY
+    directory: str = firewall_lock.DIRECTORY
     persist: object = None
 
 
@@ -76,26 +73,26 @@ def apply(backend, policy, settings, runner, check_mode=False):
     A host that is as it should be is only read.
     """
     if check_mode:
-        changes = _switch.changes(settings.directory)
+        changes = firewall_switch.changes(settings.directory)
         draft = _draft(backend, policy, settings, runner, changes)
-        _storage.refuse(draft.steps)
+        storage.refuse(draft.steps)
         pending = tuple(_pending(change) for change in changes if _blocks(change))
         return Outcome(draft.changes, draft.plan, draft.reading, False, 0.0, pending)
     if not os.path.lexists(settings.directory):
         draft = _draft(backend, policy, settings, runner)
         if not draft.changes:
             return Outcome(False, draft.plan, draft.reading, False, 0.0, ())
-    with _lock.Lock(settings.directory, settings.lock_timeout) as lock:
+    with firewall_lock.Lock(settings.directory, settings.lock_timeout) as lock:
         runner.inherited = (lock.fd,)
         try:
             warnings = _settle_leftovers(backend, settings, runner)
             draft = _draft(backend, policy, settings, runner)
             if not draft.changes:
                 return Outcome(False, draft.plan, draft.reading, False, 0.0, tuple(warnings))
-            _storage.stage(draft.steps)
+            storage.stage(draft.steps)
             if not draft.commands:
                 # Packets meet the same rules as before: nobody has to prove that the host is still reached.
-                _storage.promote(draft.steps, runner)
+                storage.promote(draft.steps, runner)
                 _reload(draft.steps, runner)
                 return Outcome(True, draft.plan, draft.reading, False, 0.0, tuple(warnings))
             deadline = _change(backend, draft, settings, runner, warnings)
@@ -112,19 +109,19 @@ def _draft(backend, policy, settings, runner, changes=()):
     steps = []
     if settings.persist is not None:
         boot = backend.stored(policy if settings.persist else None, desired, reading)
-        wanted = _stored.wanted(boot)
-        current = _storage.read(wanted)
-        leftovers = _storage.leftovers(backend.folders, {change.token for change in changes})
-        steps = _stored.steps(current, wanted, leftovers, settings.token)
-        before += _stored.describe(current, leftovers)
-        after += _stored.describe(_stored.after(current, wanted))
-    plan = _plan.compare(before, after, os.uname()[1])
+        wanted = stored.wanted(boot)
+        current = storage.read(wanted)
+        leftovers = storage.leftovers(backend.folders, {change.token for change in changes})
+        steps = stored.steps(current, wanted, leftovers, settings.token)
+        before += stored.describe(current, leftovers)
+        after += stored.describe(stored.after(current, wanted))
+    plan = firewall_plan.compare(before, after, os.uname()[1])
     return _Draft(reading, plan, backend.transactions(reading, desired), steps)
 
 
 def _reload(steps, runner):
-    if _stored.reloads(steps):
-        _systemd.reload(runner)
+    if stored.reloads(steps):
+        systemd.reload(runner)
 
 
 def _change(backend, draft, settings, runner, warnings):
@@ -135,21 +132,21 @@ def _change(backend, draft, settings, runner, warnings):
         "made": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "backend": backend.name,
         "old": backend.dump(old),
-        "steps": _stored.dump(draft.steps),
+        "steps": stored.dump(draft.steps),
     }
-    actions = _switch.Actions(
+    actions = firewall_switch.Actions(
         restore=lambda: restore_in_switch(backend, old, settings.directory, runner),
-        keep=lambda: _storage.promote(draft.steps, runner),
-        drop=lambda: _storage.discard(draft.steps),
+        keep=lambda: storage.promote(draft.steps, runner),
+        drop=lambda: storage.discard(draft.steps),
         end=lambda: _reload(draft.steps, runner),
     )
     try:
-        switch = _switch.arm(settings.directory, settings.token, record, actions)
+        switch = firewall_switch.arm(settings.directory, settings.token, record, actions)
     except BaseException:
-        _storage.discard(draft.steps)
+        storage.discard(draft.steps)
         raise
     try:
-        stays = _systemd.move_to_scope(runner, switch, "determined-network-%s" % settings.token)
+        stays = systemd.move_to_scope(runner, switch, "determined-network-%s" % settings.token)
         if stays:
             warnings.append(
                 "the dead man's switch stays in the session of this task, since systemd gave it no scope of its own "
@@ -178,11 +175,11 @@ def _undo(backend, draft, settings, runner, problem):
             "%s. The old state could not be put back yet (%s); the dead man's switch tries again within %g s"
             % (problem, second, settings.confirm_timeout)
         ) from second
-    _storage.discard(draft.steps)
-    _switch.disarm(settings.directory, settings.token)
+    storage.discard(draft.steps)
+    firewall_switch.disarm(settings.directory, settings.token)
     if not isinstance(problem, Exception):
         raise problem
-    raise BackendError("%s. The firewall is as it was before%s" % (problem, _switch.losses(lost)))
+    raise BackendError("%s. The firewall is as it was before%s" % (problem, firewall_switch.losses(lost)))
 
 
 def put_back(backend, old, runner):
@@ -200,7 +197,7 @@ def put_back(backend, old, runner):
 def restore_in_switch(backend, old, directory, runner):
     """What the switch does at its deadline, in its own process -> as :func:`put_back`."""
     try:
-        lock = _lock.Lock(directory, _GRACE_SECONDS).__enter__()
+        lock = firewall_lock.Lock(directory, _GRACE_SECONDS).__enter__()
     except BackendError:
         runner.inherited = ()
         return put_back(backend, old, runner)  # whoever holds the lock is stuck: reachability comes first
@@ -213,11 +210,11 @@ def restore_in_switch(backend, old, directory, runner):
 
 
 def _blocks(change):
-    return change.watched and change.state in (_switch.ARMED, _switch.RESTORING)
+    return change.watched and change.state in (firewall_switch.ARMED, firewall_switch.RESTORING)
 
 
 def _pending(change):
-    if change.state == _switch.RESTORING:
+    if change.state == firewall_switch.RESTORING:
         return "An earlier change was not confirmed in time, and the old state is being put back right now"
     return "The change made at %s still awaits its confirmation: it is confirmed or undone within %.0f s" % (
         change.record.get("made", "an unknown time"),
@@ -228,41 +225,41 @@ def _pending(change):
 def _settle_leftovers(backend, settings, runner):
     """Before a change, with the lock held: leave no earlier one open -> list of warnings."""
     warnings = []
-    for change in _switch.changes(settings.directory):
-        steps = _stored.load(change.record.get("steps", []))
+    for change in firewall_switch.changes(settings.directory):
+        steps = stored.load(change.record.get("steps", []))
         if _blocks(change):
             raise BackendError("%s. Run this again after that. Nothing was changed" % _pending(change))
-        if change.state in (_switch.ARMED, _switch.RESTORING):
+        if change.state in (firewall_switch.ARMED, firewall_switch.RESTORING):
             # Its switch was killed: nobody else will put that state back.
-            if change.state == _switch.ARMED:
-                _switch.move(settings.directory, change.token, _switch.ARMED, _switch.RESTORING)
+            if change.state == firewall_switch.ARMED:
+                firewall_switch.move(settings.directory, change.token, firewall_switch.ARMED, firewall_switch.RESTORING)
             lost = put_back(backend, backend.load(change.record["old"]), runner)
-            _storage.discard(steps)
+            storage.discard(steps)
             warnings.append(
                 "the change that was made at %s was never confirmed and its dead man's switch was killed: "
                 "the state before it was put back first%s"
-                % (change.record.get("made", "an unknown time"), _switch.losses(lost))
+                % (change.record.get("made", "an unknown time"), firewall_switch.losses(lost))
             )
-        elif change.state == _switch.RESTORED and change.record.get("lost"):
+        elif change.state == firewall_switch.RESTORED and change.record.get("lost"):
             warnings.append(
                 "the change that was made at %s was not confirmed in time, and the old state was put back%s"
-                % (change.record.get("made", "an unknown time"), _switch.losses(change.record["lost"]))
+                % (change.record.get("made", "an unknown time"), firewall_switch.losses(change.record["lost"]))
             )
-        elif change.state == _switch.FAILED:
+        elif change.state == firewall_switch.FAILED:
             warnings.append(
                 "an earlier change was not confirmed and could not be undone: %s"
                 % change.record.get("problem", "no reason was kept")
             )
-        elif change.state == _switch.CONFIRMED:
-            _switch.await_end(settings.directory, change.token, _CONFIRM_SECONDS)
-        if change.state in (_switch.CONFIRMED, _switch.UNSTORED):
-            _storage.discard(steps)  # what it has not stored, this run will
-        _switch.forget(settings.directory, change.token)
-    _switch.sweep(settings.directory)
+        elif change.state == firewall_switch.CONFIRMED:
+            firewall_switch.await_end(settings.directory, change.token, _CONFIRM_SECONDS)
+        if change.state in (firewall_switch.CONFIRMED, firewall_switch.UNSTORED):
+            storage.discard(steps)  # what it has not stored, this run will
+        firewall_switch.forget(settings.directory, change.token)
+    firewall_switch.sweep(settings.directory)
     return warnings
 
 
-def confirm(token, directory=_lock.DIRECTORY):
+def confirm(token, directory=firewall_lock.DIRECTORY):
     """Keep a change -> "kept"; "unstored": a reboot would undo it; "gone": it awaits no confirmation (any more).
 
     Waits for a run that is still at work, since its connection may have broken before it ended, and
@@ -270,22 +267,22 @@ def confirm(token, directory=_lock.DIRECTORY):
     """
     if not os.path.lexists(directory):
         return "gone"
-    with _lock.Lock(directory, _CONFIRM_SECONDS):
-        if not _switch.confirm(directory, token):
+    with firewall_lock.Lock(directory, _CONFIRM_SECONDS):
+        if not firewall_switch.confirm(directory, token):
             return "gone"
-        left = _switch.await_end(directory, token, _CONFIRM_SECONDS)
+        left = firewall_switch.await_end(directory, token, _CONFIRM_SECONDS)
         if left is not None and left.record.get("steps"):
             return "unstored"
-        _switch.forget(directory, token)
+        firewall_switch.forget(directory, token)
         return "kept"
 
 
-def settle(token, directory=_lock.DIRECTORY):
-    """What became of a change -> the dict of ``_switch.describe``; a settled one is forgotten."""
-    found = _switch.describe(directory, token)
-    for change in _switch.changes(directory):
-        ended = change.state in (_switch.RESTORED, _switch.FAILED, _switch.UNSTORED)
-        if change.token == token and (ended or change.state == _switch.CONFIRMED and not change.watched):
-            _storage.discard(_stored.load(change.record.get("steps", [])))
-            _switch.forget(directory, token)
+def settle(token, directory=firewall_lock.DIRECTORY):
+    """What became of a change -> the dict of ``switch.describe``; a settled one is forgotten."""
+    found = firewall_switch.describe(directory, token)
+    for change in firewall_switch.changes(directory):
+        ended = change.state in (firewall_switch.RESTORED, firewall_switch.FAILED, firewall_switch.UNSTORED)
+        if change.token == token and (ended or change.state == firewall_switch.CONFIRMED and not change.watched):
+            storage.discard(stored.load(change.record.get("steps", [])))
+            firewall_switch.forget(directory, token)
     return found

@@ -16,7 +16,7 @@ __metaclass__ = type
 import re
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._backends._base import (
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     BackendError,
     Command,
     FindTool,

@@ -60,7 +60,7 @@ def ways(routes_ipv4, routes_ipv6, carrier):
     """The interfaces by which this host is reached from outside -> sorted list of (name, why).
 
     ``routes_ipv4``, ``routes_ipv6``: the texts of ROUTES_IPV4 and ROUTES_IPV6, or None where there
-    is no such file. ``carrier``: the SSH connection (a ``_lockout.Carrier``) that asks, or None.
+    is no such file. ``carrier``: the SSH connection (a ``lockout.Carrier``) that asks, or None.
     """
     routes = _parse_ipv4(routes_ipv4 or "") + _parse_ipv6(routes_ipv6 or "")
     found = {(name, "carries this host's default route") for network, name in routes if network.prefixlen == 0}

@@ -19,7 +19,7 @@ import os
 import stat
 import time
 
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
 
 DIRECTORY = "/run/determined-network"
 _PAUSE_SECONDS = 0.05

@@ -10,7 +10,10 @@ __metaclass__ = type
 
 import os
 
-from ansible_collections.determined.network.plugins.module_utils import _container_interfaces, _lockout
+from ansible_collections.determined.network.plugins.module_utils._firewall import (
+    container_interfaces as firewall_container_interfaces,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall import lockout
 
 _DEEPEST = 64  # ancestors to ask; a longer chain of processes does not occur
 
@@ -25,8 +28,8 @@ def find():
     for environment in _environments():
         value = environment.get(b"SSH_CONNECTION")
         if value is not None:
-            carrier = _lockout.parse_ssh_connection(value.decode("ascii", "replace"))
-            if carrier is not None and _lockout.is_established(_tables(), carrier):
+            carrier = lockout.parse_ssh_connection(value.decode("ascii", "replace"))
+            if carrier is not None and lockout.is_established(_tables(), carrier):
                 return carrier
     return None
 
@@ -35,17 +38,19 @@ def objection(policy, container_interfaces, allow_lockout):
     """Why this host must not be given a policy -> sentences for the administrator, or None.
 
     ``policy``: a HostPolicy, or None for none. ``container_interfaces``: what
-    ``_container_interfaces.read`` gave. ``allow_lockout``: whether the administrator insists on a
+    ``container_interfaces.read`` gave. ``allow_lockout``: whether the administrator insists on a
     policy that cuts this connection; on one that leaves the host open, nobody can.
     """
     if policy is None or policy.mode != "restrict":
         return None
     carrier = find()
-    if carrier is not None and not allow_lockout and not _lockout.permits(policy, carrier):
-        return _lockout.refusal(policy, carrier)
-    routes = [_text(path) for path in (_container_interfaces.ROUTES_IPV4, _container_interfaces.ROUTES_IPV6)]
-    ways = _container_interfaces.ways(routes[0], routes[1], carrier)
-    return _container_interfaces.refusal(container_interfaces, ways)
+    if carrier is not None and not allow_lockout and not lockout.permits(policy, carrier):
+        return lockout.refusal(policy, carrier)
+    routes = [
+        _text(path) for path in (firewall_container_interfaces.ROUTES_IPV4, firewall_container_interfaces.ROUTES_IPV6)
+    ]
+    ways = firewall_container_interfaces.ways(routes[0], routes[1], carrier)
+    return firewall_container_interfaces.refusal(container_interfaces, ways)
 
 
 def _environments():

@@ -17,8 +17,9 @@ import errno
 import os
 import stat
 
-from ansible_collections.determined.network.plugins.module_utils import _stored, _systemd
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._firewall import stored
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._host import systemd
 
 _OTHER_KINDS = ((stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
 _PERSIST_FALSE = ", or give up storing with persist: false"
@@ -34,25 +35,25 @@ def _read_one(path):
         found = os.lstat(path)
         mode = stat.S_IMODE(found.st_mode)
         if stat.S_ISLNK(found.st_mode):
-            return _stored.Entry("link", os.readlink(path), owner=found.st_uid)
+            return stored.Entry("link", os.readlink(path), owner=found.st_uid)
         if stat.S_ISDIR(found.st_mode):
-            return _stored.Entry("folder", _foreign(path), mode, found.st_uid)
+            return stored.Entry("folder", _foreign(path), mode, found.st_uid)
         if stat.S_ISREG(found.st_mode):
             with open(path, encoding="utf-8", errors="surrogateescape") as handle:
-                return _stored.Entry("file", handle.read(), mode, found.st_uid)
+                return stored.Entry("file", handle.read(), mode, found.st_uid)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as problem:
         raise BackendError("%s cannot be read: %s" % (path, problem)) from problem
     kind = next((kind for test, kind in _OTHER_KINDS if test(found.st_mode)), "unknown")
-    return _stored.Entry(kind, "", mode, found.st_uid)
+    return stored.Entry(kind, "", mode, found.st_uid)
 
 
 def _foreign(folder):
     """The names in our folder that are not ours, one a line."""
-    ours = [os.path.basename(path) for path in _stored.PATHS if os.path.dirname(path) == folder]
+    ours = [os.path.basename(path) for path in stored.PATHS if os.path.dirname(path) == folder]
     return "\n".join(
-        name for name in sorted(os.listdir(folder)) if name not in ours and _stored.staged_token(name) is None
+        name for name in sorted(os.listdir(folder)) if name not in ours and stored.staged_token(name) is None
     )
 
 
@@ -63,13 +64,13 @@ def leftovers(folders, alive):
     changes whose staged files are still awaited.
     """
     found = []
-    for folder in sorted({os.path.dirname(path) for path in _stored.PATHS} | set(folders)):
+    for folder in sorted({os.path.dirname(path) for path in stored.PATHS} | set(folders)):
         try:
             names = os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):
             continue
         for name in names:
-            token = _stored.staged_token(name)
+            token = stored.staged_token(name)
             if token is not None and token not in alive:
                 found.append(os.path.join(folder, name))
     return sorted(found)
@@ -104,7 +105,7 @@ def _refuse_folder(step):
     found = _read_one(step.path)
     if found is None:
         return
-    is_folder = step.entry.kind == "folder" if step.entry else step.path == _stored.FOLDER
+    is_folder = step.entry.kind == "folder" if step.entry else step.path == stored.FOLDER
     if (found.kind == "folder") != is_folder:
         raise BackendError(
             "%s is a %s, and that is not of this collection. Look at it, then move it away. Nothing was changed"
@@ -150,8 +151,8 @@ def promote(steps, runner):
 
     Each step is done or not; after a crash in between, the next run of the module sees what is missing.
     """
-    if _stored.removes_units(steps):
-        _systemd.let_go(runner, _stored.UNITS)
+    if stored.removes_units(steps):
+        systemd.let_go(runner, stored.UNITS)
     for step in steps:
         try:
             _promote_one(step)
@@ -160,14 +161,14 @@ def promote(steps, runner):
     _remove_empty(steps)
     for folder in sorted({os.path.dirname(step.path) for step in steps}):
         _sync(folder)
-    if _stored.removes_units(steps):
-        _systemd.reload(runner)
+    if stored.removes_units(steps):
+        systemd.reload(runner)
 
 
 def _promote_one(step):
     if step.action == "remove":
         with contextlib.suppress(FileNotFoundError):
-            if step.path == _stored.FOLDER:
+            if step.path == stored.FOLDER:
                 return  # what is of others in it stays: see _remove_empty
             os.unlink(step.path)
     elif step.entry.kind == "folder":
@@ -179,7 +180,7 @@ def _promote_one(step):
 
 def _remove_empty(steps):
     """Folders that hold nothing any more once these steps are done or given up."""
-    for folder in (_stored.FOLDER, _stored.WANTS_FOLDER):
+    for folder in (stored.FOLDER, stored.WANTS_FOLDER):
         if any(folder in (step.path, os.path.dirname(step.path)) for step in steps):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
@@ -206,5 +207,5 @@ def _unstorable(path, problem, steps):
     if any(step.action == "put" for step in steps):
         what = "The firewall cannot be stored for the next boot"
         # A backend that has files of its own writes there even where nothing is stored.
-        remedy += "" if _stored.puts_files_of_a_backend(steps) else _PERSIST_FALSE
+        remedy += "" if stored.puts_files_of_a_backend(steps) else _PERSIST_FALSE
     return BackendError("%s: %s: %s. %s. Nothing was changed" % (what, path, problem.strerror or problem, remedy))

@@ -16,7 +16,7 @@ import posixpath
 import re
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _stored_texts as texts
+from ansible_collections.determined.network.plugins.module_utils._firewall import boot_units as texts
 
 FOLDER = posixpath.dirname(texts.FILE)
 UNITS_FOLDER = "/etc/systemd/system"

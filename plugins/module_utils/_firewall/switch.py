@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The dead man's switch: a process that puts the old state back unless somebody confirms.
 
-A change is one file in the folder of ``_lock``; its name is its state and its token::
+A change is one file in the folder of ``lock``; its name is its state and its token::
 
     armed-TOKEN  ->  confirmed-TOKEN  ->  (stored for the next boot: removed) or unstored-TOKEN
                  ->  restoring-TOKEN  ->  restored-TOKEN or failed-TOKEN
@@ -32,8 +32,8 @@ import signal
 import time
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _lock
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._firewall import lock
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
 
 ARMED, CONFIRMED, UNSTORED = "armed", "confirmed", "unstored"
 RESTORING, RESTORED, FAILED = "restoring", "restored", "failed"
@@ -124,7 +124,7 @@ def forget(directory, token):
     for state in (RESTORED, FAILED, RESTORING, CONFIRMED, UNSTORED):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path_of(directory, state, token))
-    _lock.tidy(directory)
+    lock.tidy(directory)
 
 
 def sweep(directory):
@@ -158,7 +158,7 @@ def disarm(directory, token):
     # When it has just expired instead, it restores the same state once more.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path_of(directory, ARMED, token))
-    _lock.tidy(directory)
+    lock.tidy(directory)
 
 
 def await_end(directory, token, seconds):
@@ -280,7 +280,7 @@ def _watch(directory, token, record, actions, ready):
         _keep(directory, token, record, actions)
     else:
         actions.drop()
-    _lock.tidy(directory)
+    lock.tidy(directory)
     actions.end()
 
 

@@ -11,7 +11,7 @@ __metaclass__ = type
 import os
 import time
 
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError, Command
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Command
 
 RUNS = "/run/systemd/system"  # sd_booted(3)
 _MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")

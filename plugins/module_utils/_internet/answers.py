@@ -13,8 +13,9 @@ import errno
 import re
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _internet, _model
-from ansible_collections.determined.network.plugins.module_utils._internet import Outcome
+from ansible_collections.determined.network.plugins.module_utils import _socket_states
+from ansible_collections.determined.network.plugins.module_utils._internet import targets
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import Outcome
 
 MOST_HEAD = 65536  # bytes of an answer's head
 
@@ -61,9 +62,9 @@ def tunnel(head, with_credentials):
     if 200 <= head.status < 300:
         return None
     return _by_proxy(head, with_credentials) or Outcome(
-        _internet.PROXY_CANNOT,
-        _internet.PROXY,
-        _internet.THE_PROXY,
+        targets.PROXY_CANNOT,
+        targets.PROXY,
+        targets.THE_PROXY,
         "it answers CONNECT with %s" % head.line(),
         head.status,
     )
@@ -75,13 +76,13 @@ def answer(head, target, through_proxy, with_credentials):
         outcome = _by_proxy(head, with_credentials) if _is_the_proxys_own(head) else None
         if outcome:
             return outcome
-    step = _internet.ANSWER
+    step = targets.ANSWER
     if head.status in (407, 511) or head.status >= 500:
-        return Outcome(_internet.HTTP_STATUS, step, _internet.TARGET, "it answers %s" % head.line(), head.status)
-    if target.asked_as_registry() and head.status not in _internet.REGISTRY_STATUS:
+        return Outcome(targets.HTTP_STATUS, step, targets.TARGET, "it answers %s" % head.line(), head.status)
+    if target.asked_as_registry() and head.status not in targets.REGISTRY_STATUS:
         reason = "%s answers %s, and a registry says 200 or 401 there" % (target.asked_path(), head.line())
-        return Outcome(_internet.HTTP_STATUS, step, _internet.TARGET, reason, head.status)
-    return Outcome(_model.OPEN, step, "", "it answers %s" % head.line(), head.status)
+        return Outcome(targets.HTTP_STATUS, step, targets.TARGET, reason, head.status)
+    return Outcome(_socket_states.OPEN, step, "", "it answers %s" % head.line(), head.status)
 
 
 def _is_the_proxys_own(head):
@@ -104,16 +105,16 @@ def _is_tinyproxys_401(head):
 
 # What Squid says in X-Squid-Error, and in the error's number behind it.
 _SQUID_ERRNO = {
-    errno.ECONNREFUSED: (_model.REFUSED, "nothing listens there"),
-    errno.EHOSTUNREACH: (_model.NO_ROUTE, "no route to the host"),
-    errno.ENETUNREACH: (_model.NO_ROUTE, "no route to the network"),
-    errno.ETIMEDOUT: (_model.FILTERED, "no answer"),
+    errno.ECONNREFUSED: (_socket_states.REFUSED, "nothing listens there"),
+    errno.EHOSTUNREACH: (_socket_states.NO_ROUTE, "no route to the host"),
+    errno.ENETUNREACH: (_socket_states.NO_ROUTE, "no route to the network"),
+    errno.ETIMEDOUT: (_socket_states.FILTERED, "no answer"),
 }
 
 
 def _by_proxy(head, with_credentials):
     """What a proxy says of its own troubles -> Outcome, or None if this is none that is known."""
-    own = _internet.THE_PROXY
+    own = targets.THE_PROXY
     if head.status == 407 or _is_tinyproxys_401(head):
         methods = head.fields.get("proxy-authenticate", "")
         if with_credentials:
@@ -122,37 +123,37 @@ def _by_proxy(head, with_credentials):
             reason = "it wants credentials, and none are set (%d)" % head.status
         if methods and "basic" not in methods.lower():
             reason += ", and it takes none but %s" % re.sub(r"[^ -~]", "?", methods.split()[0])[:30]
-        return Outcome(_internet.PROXY_CREDENTIALS, _internet.PROXY, own, reason, head.status)
+        return Outcome(targets.PROXY_CREDENTIALS, targets.PROXY, own, reason, head.status)
     squid, _unused, number = head.fields.get("x-squid-error", "").partition(" ")
     if head.status == 403:
-        return Outcome(_internet.PROXY_FORBIDS, _internet.PROXY, own, "it forbids this target (403)", head.status)
+        return Outcome(targets.PROXY_FORBIDS, targets.PROXY, own, "it forbids this target (403)", head.status)
     if squid == "ERR_DNS_FAIL":
         reason = "the proxy finds no address for the name"
-        return Outcome(_internet.NAME_NOT_FOUND, _internet.PROXY, _internet.TARGET, reason, head.status)
+        return Outcome(targets.NAME_NOT_FOUND, targets.PROXY, targets.TARGET, reason, head.status)
     if squid in ("ERR_CONNECT_FAIL", "ERR_READ_TIMEOUT", "ERR_CANNOT_FORWARD"):
         # Asked for a tunnel to an unknown name, Squid 5 says ERR_CANNOT_FORWARD.
-        known = (_internet.PROXY_CANNOT, "it finds no address for the name, or no way (%s)" % squid)
+        known = (targets.PROXY_CANNOT, "it finds no address for the name, or no way (%s)" % squid)
         state, reason = _SQUID_ERRNO.get(int(number) if number.isdigit() else 0, known)
         reason = "the proxy cannot connect: %s (%s)" % (reason, head.line())
-        return Outcome(state, _internet.PROXY, _internet.TARGET, reason, head.status)
+        return Outcome(state, targets.PROXY, targets.TARGET, reason, head.status)
     if head.status in (500, 502, 503, 504):
         reason = "the proxy cannot reach it: %s" % head.line()
-        return Outcome(_internet.PROXY_CANNOT, _internet.PROXY, _internet.TARGET, reason, head.status)
+        return Outcome(targets.PROXY_CANNOT, targets.PROXY, targets.TARGET, reason, head.status)
     return None
 
 
 # OpenSSL's X509_V_ERR numbers (x509_vfy.h).
 _VERIFY = {
-    9: _internet.CERTIFICATE_NOT_YET_VALID,
-    10: _internet.CERTIFICATE_EXPIRED,
-    62: _internet.CERTIFICATE_OF_ANOTHER,
-    64: _internet.CERTIFICATE_OF_ANOTHER,
+    9: targets.CERTIFICATE_NOT_YET_VALID,
+    10: targets.CERTIFICATE_EXPIRED,
+    62: targets.CERTIFICATE_OF_ANOTHER,
+    64: targets.CERTIFICATE_OF_ANOTHER,
 }
 
 
 def certificate_state(code):
     """OpenSSL's verification error -> state."""
-    return _VERIFY.get(code, _internet.CERTIFICATE_UNTRUSTED)
+    return _VERIFY.get(code, targets.CERTIFICATE_UNTRUSTED)
 
 
 def validity(der):

@@ -16,14 +16,11 @@ import ssl
 import threading
 import time
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _internet,
-    _internet_answers,
-    _model,
-    _probe_errors,
-    _probe_streams,
-)
-from ansible_collections.determined.network.plugins.module_utils._internet import Broken, Outcome
+from ansible_collections.determined.network.plugins.module_utils import _socket_states
+from ansible_collections.determined.network.plugins.module_utils._internet import answers, streams
+from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import Broken, Outcome
+from ansible_collections.determined.network.plugins.module_utils._probe import errors
 
 MOST_THREADS = 32
 MOST_ATTEMPTS = 3
@@ -31,15 +28,15 @@ MOST_ATTEMPTS = 3
 # What may be different a second later. Credentials are never tried again: accounts get locked.
 _WORTH_ANOTHER_TRY = frozenset(
     (
-        _internet.NAME_SERVER_SILENT,
-        _internet.TIMEOUT,
-        _internet.CLOSED,
-        _internet.PROXY_CANNOT,
-        _internet.HTTP_STATUS,
-        _model.FILTERED,
-        _model.REFUSED,
-        _model.NO_ROUTE,
-        _model.ERROR,
+        internet_targets.NAME_SERVER_SILENT,
+        internet_targets.TIMEOUT,
+        internet_targets.CLOSED,
+        internet_targets.PROXY_CANNOT,
+        internet_targets.HTTP_STATUS,
+        _socket_states.FILTERED,
+        _socket_states.REFUSED,
+        _socket_states.NO_ROUTE,
+        _socket_states.ERROR,
     )
 )
 _PAUSE = 1.0  # seconds between two attempts
@@ -81,7 +78,9 @@ def run(targets, ways, context, timeout):
         thread.start()
     for thread in threads:
         thread.join(max(0, deadline - time.monotonic()))
-    late = Outcome(_internet.TIMEOUT, _internet.NAME, _internet.HOST, "looking the name up does not end")
+    late = Outcome(
+        internet_targets.TIMEOUT, internet_targets.NAME, internet_targets.HOST, "looking the name up does not end"
+    )
     return [
         result or _result(target, way, late, 1, timeout) for (target, way), result in zip(zip(targets, ways), results)
     ]
@@ -122,14 +121,14 @@ def _attempt(target, way, context, timeout):
         return broken.outcome
     except socket.timeout:
         reason = "no answer within %g seconds" % timeout
-        blame = _internet.BEYOND if attempt.step == _internet.PROXY else attempt.blame
-        return Outcome(_internet.TIMEOUT, attempt.step, blame, reason)
+        blame = internet_targets.BEYOND if attempt.step == internet_targets.PROXY else attempt.blame
+        return Outcome(internet_targets.TIMEOUT, attempt.step, blame, reason)
     except ValueError as problem:  # no HTTP
-        state = _internet.CLOSED if "closed" in str(problem) else _internet.NO_HTTP
+        state = internet_targets.CLOSED if "closed" in str(problem) else internet_targets.NO_HTTP
         return Outcome(state, attempt.step, attempt.blame, str(problem))
     except OSError as problem:
-        reason = "the connection broke off: %s" % _probe_errors.describe_errno(problem.errno or 0)
-        return Outcome(_internet.CLOSED, attempt.step, attempt.blame, reason)
+        reason = "the connection broke off: %s" % errors.describe_errno(problem.errno or 0)
+        return Outcome(internet_targets.CLOSED, attempt.step, attempt.blame, reason)
     finally:
         attempt.close()
 
@@ -140,16 +139,16 @@ class Attempt:
     def __init__(self, target, way, context, timeout):
         self._target, self._way, self._context, self._timeout = target, way, context, timeout
         self._stream = None
-        self.step, self.blame = _internet.NAME, _internet.HOST
+        self.step, self.blame = internet_targets.NAME, internet_targets.HOST
 
     def outcome(self):
         """Go as far as the target's scheme wants -> Outcome. Raises Broken, socket.timeout, OSError, ValueError."""
         target = self._target
         self._approach()
-        if target.scheme == _internet.TCP:
-            return Outcome(_model.OPEN, _internet.CONNECT, "", "it accepts connections")
-        if target.scheme == _internet.HTTPS:
-            self._encrypt(target.host, _internet.TARGET)
+        if target.scheme == internet_targets.TCP:
+            return Outcome(_socket_states.OPEN, internet_targets.CONNECT, "", "it accepts connections")
+        if target.scheme == internet_targets.HTTPS:
+            self._encrypt(target.host, internet_targets.TARGET)
         return self._ask()
 
     def close(self):
@@ -160,67 +159,69 @@ class Attempt:
     def _approach(self):
         """Up to the target itself, or to the proxy that will be asked for it."""
         target, way = self._target, self._way
-        self._connect(way or target, _internet.THE_PROXY if way else _internet.TARGET)
-        if way and way.scheme == _internet.HTTPS:
-            self._encrypt(way.host, _internet.THE_PROXY)
-        if way and target.scheme == _internet.HTTPS:
+        self._connect(way or target, internet_targets.THE_PROXY if way else internet_targets.TARGET)
+        if way and way.scheme == internet_targets.HTTPS:
+            self._encrypt(way.host, internet_targets.THE_PROXY)
+        if way and target.scheme == internet_targets.HTTPS:
             self._open_tunnel()
 
     def _connect(self, end, blame):
-        addresses = _probe_streams.look_up(end.host, end.port, blame)
-        self.step = _internet.CONNECT
-        self._stream = _probe_streams.connect(addresses, time.monotonic() + self._timeout, blame)
+        addresses = streams.look_up(end.host, end.port, blame)
+        self.step = internet_targets.CONNECT
+        self._stream = streams.connect(addresses, time.monotonic() + self._timeout, blame)
 
     def _encrypt(self, hostname, blame):
-        self.step, self.blame = _internet.TLS, blame
+        self.step, self.blame = internet_targets.TLS, blame
         try:
-            self._stream = _probe_streams.encrypt(self._stream, self._context, hostname, blame)
+            self._stream = streams.encrypt(self._stream, self._context, hostname, blame)
         except Broken as broken:
-            if broken.outcome.state == _internet.CERTIFICATE_UNTRUSTED:
+            if broken.outcome.state == internet_targets.CERTIFICATE_UNTRUSTED:
                 raise Broken(self._by_dates(broken.outcome, hostname, blame)) from None
             raise
 
     def _by_dates(self, outcome, hostname, blame):
         """Python 3.6 does not say why a certificate is refused: look again, whether its time is over."""
-        if outcome.reason != _probe_streams.UNEXPLAINED:
+        if outcome.reason != streams.UNEXPLAINED:
             return outcome
         curious = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         curious.check_hostname, curious.verify_mode = False, ssl.CERT_NONE
         try:
             again = Attempt(self._target, self._way, self._context, self._timeout)
             try:
-                if blame == _internet.THE_PROXY:
+                if blame == internet_targets.THE_PROXY:
                     again._connect(self._way, blame)
                 else:
                     again._approach()
-                tls = _probe_streams.TlsStream(again._stream, curious, hostname)
-                begins, ends = _internet_answers.validity(tls.certificate())
+                tls = streams.TlsStream(again._stream, curious, hostname)
+                begins, ends = answers.validity(tls.certificate())
             finally:
                 again.close()
         except (Broken, OSError, ValueError):
             return outcome
         if ends < time.time():
-            return outcome._replace(state=_internet.CERTIFICATE_EXPIRED, reason="certificate has expired")
+            return outcome._replace(state=internet_targets.CERTIFICATE_EXPIRED, reason="certificate has expired")
         if begins > time.time():
-            return outcome._replace(state=_internet.CERTIFICATE_NOT_YET_VALID, reason="certificate is not yet valid")
+            return outcome._replace(
+                state=internet_targets.CERTIFICATE_NOT_YET_VALID, reason="certificate is not yet valid"
+            )
         return outcome
 
     def _open_tunnel(self):
-        self.step, self.blame = _internet.PROXY, _internet.THE_PROXY
+        self.step, self.blame = internet_targets.PROXY, internet_targets.THE_PROXY
         netloc, authorization = self._target.netloc(), self._way.authorization
-        self._stream.send(_internet_answers.request("CONNECT", netloc, netloc, authorization))
-        refused = _internet_answers.tunnel(_probe_streams.read_head(self._stream), bool(authorization))
+        self._stream.send(answers.request("CONNECT", netloc, netloc, authorization))
+        refused = answers.tunnel(streams.read_head(self._stream), bool(authorization))
         if refused:
             raise Broken(refused)
 
     def _ask(self):
         target, way = self._target, self._way
-        forwarded = way is not None and target.scheme == _internet.HTTP
-        self.step = _internet.PROXY if forwarded else _internet.ANSWER
-        self.blame = _internet.THE_PROXY if forwarded else _internet.TARGET
+        forwarded = way is not None and target.scheme == internet_targets.HTTP
+        self.step = internet_targets.PROXY if forwarded else internet_targets.ANSWER
+        self.blame = internet_targets.THE_PROXY if forwarded else internet_targets.TARGET
         path = target.asked_path()
         authorization = way.authorization if forwarded else ""
         asked = "http://%s%s" % (target.netloc(), path) if forwarded else path
-        self._stream.send(_internet_answers.request("GET", asked, target.netloc(), authorization))
-        head = _probe_streams.read_head(self._stream)
-        return _internet_answers.answer(head, target, forwarded, bool(authorization))
+        self._stream.send(answers.request("GET", asked, target.netloc(), authorization))
+        head = streams.read_head(self._stream)
+        return answers.answer(head, target, forwarded, bool(authorization))

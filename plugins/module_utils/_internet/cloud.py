@@ -19,8 +19,9 @@ import socket
 import time
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _internet, _internet_answers, _probe_streams
-from ansible_collections.determined.network.plugins.module_utils._internet import Broken
+from ansible_collections.determined.network.plugins.module_utils._internet import answers, streams
+from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import Broken
 
 GCP, AWS = "gcp", "aws"
 
@@ -142,7 +143,7 @@ def _ask(method, path, headers, timeout):
     deadline = time.monotonic() + timeout
     stream = None
     try:
-        stream = _probe_streams.connect([(socket.AF_INET, (METADATA, 80))], deadline, "")
+        stream = streams.connect([(socket.AF_INET, (METADATA, 80))], deadline, "")
         stream.until(time.monotonic() + _TIMEOUT)
         stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("iso-8859-1"))
         data = b""
@@ -154,7 +155,7 @@ def _ask(method, path, headers, timeout):
             if _complete(data):
                 break
         head, _unused, body = data.partition(b"\r\n\r\n")
-        parsed = _internet_answers.parse_head(head)
+        parsed = answers.parse_head(head)
         return _Answer(parsed.status, parsed.fields, body.decode("utf-8", "replace"))
     except (Broken, OSError, ValueError):
         return None
@@ -168,7 +169,7 @@ def _complete(data):
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
         return False
-    length = _internet_answers.parse_head(head).fields.get("content-length", "")
+    length = answers.parse_head(head).fields.get("content-length", "")
     return length.isdigit() and len(body) >= int(length)
 
 
@@ -182,8 +183,8 @@ def reaches_outside(targets, timeout):
         try:
             addresses = [
                 (family, address)
-                for family, address in _probe_streams.look_up(target.host, target.port, "")
-                if not _internet.is_private(address[0])
+                for family, address in streams.look_up(target.host, target.port, "")
+                if not internet_targets.is_private(address[0])
             ]
         except Broken:
             tried = True
@@ -192,7 +193,7 @@ def reaches_outside(targets, timeout):
             continue
         tried = True
         try:
-            _probe_streams.connect(addresses, time.monotonic() + timeout, "").close()
+            streams.connect(addresses, time.monotonic() + timeout, "").close()
             return True, target.netloc()
         except Broken:
             continue

@@ -18,14 +18,10 @@ import ssl
 import time
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _internet,
-    _internet_answers,
-    _model,
-    _probe_errors,
-    _probe_sockets,
-)
-from ansible_collections.determined.network.plugins.module_utils._internet import Broken, Outcome
+from ansible_collections.determined.network.plugins.module_utils import _socket_states
+from ansible_collections.determined.network.plugins.module_utils._internet import answers, targets
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import Broken, Outcome
+from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
 
 _CHUNK = 16384
 _MOST_ADDRESSES = 8
@@ -133,11 +129,11 @@ def look_up(host, port, blame):
         found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except socket.gaierror as problem:
         temporary = problem.args[0] in (socket.EAI_AGAIN, socket.EAI_SYSTEM)
-        state = _internet.NAME_SERVER_SILENT if temporary else _internet.NAME_NOT_FOUND
-        who = _internet.HOST if temporary else blame
-        raise Broken(Outcome(state, _internet.NAME, who, "the name %s: %s" % (host, problem.args[1]))) from None
+        state = targets.NAME_SERVER_SILENT if temporary else targets.NAME_NOT_FOUND
+        who = targets.HOST if temporary else blame
+        raise Broken(Outcome(state, targets.NAME, who, "the name %s: %s" % (host, problem.args[1]))) from None
     except UnicodeError:
-        outcome = Outcome(_internet.NAME_NOT_FOUND, _internet.NAME, blame, "%r is no name of DNS" % host)
+        outcome = Outcome(targets.NAME_NOT_FOUND, targets.NAME, blame, "%r is no name of DNS" % host)
         raise Broken(outcome) from None
     addresses = [(family, address) for family, _type, _protocol, _name, address in found]
     return list(dict.fromkeys(addresses))[:_MOST_ADDRESSES]
@@ -153,9 +149,9 @@ def connect(addresses, deadline, blame):
         for family, address in addresses:
             goal = _Goal(address[0], "ipv6" if family == socket.AF_INET6 else "ipv4")
             try:
-                sock = _probe_sockets.open_socket(goal)
+                sock = sockets.open_socket(goal)
             except OSError as problem:
-                failures.append(_probe_errors.classify(problem.errno, None, "", at_once=True))
+                failures.append(errors.classify(problem.errno, None, "", at_once=True))
                 continue
             number = sock.connect_ex(address)
             waiting[sock.fileno()] = (sock, goal)
@@ -168,7 +164,7 @@ def connect(addresses, deadline, blame):
             left = deadline - time.monotonic()
             ready = poll.poll(max(0, left) * 1000)
             if not ready:
-                failures.append((_model.FILTERED, "nothing came back"))
+                failures.append((_socket_states.FILTERED, "nothing came back"))
                 break
             for number, _events in ready:
                 poll.unregister(number)
@@ -186,22 +182,30 @@ def connect(addresses, deadline, blame):
 
 def _failed(entry, number, at_once=False):
     sock, goal = entry
-    extended = _probe_sockets.read_error_queue(sock)
+    extended = sockets.read_error_queue(sock)
     sock.close()
-    return _probe_errors.classify(number, extended, _probe_sockets.source_address(goal), at_once)
+    return errors.classify(number, extended, sockets.source_address(goal), at_once)
 
 
 # What tells most of a failure, when a name has several addresses.
-_TELLING = (_model.REFUSED, _model.REJECTED, _model.FILTERED, _model.ERROR, _model.NO_ROUTE)
+_TELLING = (
+    _socket_states.REFUSED,
+    _socket_states.REJECTED,
+    _socket_states.FILTERED,
+    _socket_states.ERROR,
+    _socket_states.NO_ROUTE,
+)
 
 
 def _worst(failures, blame):
     state, reason = min(failures, key=lambda failure: _TELLING.index(failure[0]))
-    blames = {_model.REFUSED: blame, _model.NO_ROUTE: _internet.HOST, _model.ERROR: _internet.HOST}
+    blames = {_socket_states.REFUSED: blame, _socket_states.NO_ROUTE: targets.HOST, _socket_states.ERROR: targets.HOST}
     if not reason:
-        reason = {_model.REFUSED: "nothing listens there", _model.FILTERED: "nothing came back"}.get(state, state)
-    who = _internet.HOST if _probe_errors.OWN_FIREWALL in reason else blames.get(state, _internet.NETWORK)
-    return Outcome(state, _internet.CONNECT, who, reason)
+        reason = {_socket_states.REFUSED: "nothing listens there", _socket_states.FILTERED: "nothing came back"}.get(
+            state, state
+        )
+    who = targets.HOST if errors.OWN_FIREWALL in reason else blames.get(state, targets.NETWORK)
+    return Outcome(state, targets.CONNECT, who, reason)
 
 
 def encrypt(stream, context, hostname, blame):
@@ -211,8 +215,8 @@ def encrypt(stream, context, hostname, blame):
     except ssl.SSLError as problem:
         state, reason = _tls_failure(problem)
     except ssl.CertificateError as problem:  # Python 3.6, where it is no SSLError, and means the name
-        state, reason = _internet.CERTIFICATE_OF_ANOTHER, str(problem)
-    raise Broken(Outcome(state, _internet.TLS, blame, reason))
+        state, reason = targets.CERTIFICATE_OF_ANOTHER, str(problem)
+    raise Broken(Outcome(state, targets.TLS, blame, reason))
 
 
 # All that Python 3.6 says of a certificate that it does not trust.
@@ -223,11 +227,11 @@ def _tls_failure(problem):
     """An ssl.SSLError -> (state, reason)."""
     if problem.reason == "CERTIFICATE_VERIFY_FAILED":
         code = getattr(problem, "verify_code", 0)
-        return _internet_answers.certificate_state(code), getattr(problem, "verify_message", UNEXPLAINED)
+        return answers.certificate_state(code), getattr(problem, "verify_message", UNEXPLAINED)
     if isinstance(problem, ssl.SSLEOFError) or problem.reason == "UNEXPECTED_EOF_WHILE_READING":
-        return _internet.CLOSED, "the connection broke off in the handshake"
+        return targets.CLOSED, "the connection broke off in the handshake"
     words = (problem.reason or str(problem)).replace("_", " ").lower()
-    return _internet.TLS_FAILED, "the TLS handshake failed: %s" % words
+    return targets.TLS_FAILED, "the TLS handshake failed: %s" % words
 
 
 def read_head(stream):
@@ -239,12 +243,12 @@ def read_head(stream):
     while True:
         head, end, rest = data.partition(b"\r\n\r\n")
         if end:
-            parsed = _internet_answers.parse_head(head)
+            parsed = answers.parse_head(head)
             if parsed.status >= 200:
                 return parsed
             data = rest
             continue
-        if len(data) > _internet_answers.MOST_HEAD:
+        if len(data) > answers.MOST_HEAD:
             raise ValueError("the answer's head does not end")
         # What cannot become HTTP is told at once.
         if len(data) >= 5 and data[:5] != b"HTTP/":

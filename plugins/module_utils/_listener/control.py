@@ -13,21 +13,18 @@ import json
 import os
 import socket
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _listener_daemon,
-    _listener_plan,
-    _ports,
-    _probe_proc,
-)
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils._listener import daemon, plan
+from ansible_collections.determined.network.plugins.module_utils._probe import proc
 
 _PATIENCE = 20.0  # seconds for the supervisor to answer or to end
 _UNIX_NAME = "@determined.network.listener."
 # files of /proc/net -> protocol, state of a socket that waits for clients
 _TABLES = (
-    ("tcp", "tcp", _probe_proc.TCP_LISTEN),
-    ("tcp6", "tcp", _probe_proc.TCP_LISTEN),
-    ("udp", "udp", _probe_proc.UDP_UNCONNECTED),
-    ("udp6", "udp", _probe_proc.UDP_UNCONNECTED),
+    ("tcp", "tcp", proc.TCP_LISTEN),
+    ("tcp6", "tcp", proc.TCP_LISTEN),
+    ("udp", "udp", proc.UDP_UNCONNECTED),
+    ("udp6", "udp", proc.UDP_UNCONNECTED),
 )
 
 
@@ -41,7 +38,7 @@ def start(token, answer, lifetime, listeners):
     Raises NotPermitted; RuntimeError when there are no listeners afterwards.
     """
     stop(token)
-    report = _listener_daemon.launch(token, answer, lifetime, listeners)
+    report = daemon.launch(token, answer, lifetime, listeners)
     if "error" in report:
         raise RuntimeError(report["error"])
     return _present(report)
@@ -72,7 +69,7 @@ def stop(token):
 
 def _present(report):
     """Tell ports that services hold from those that only a connection of this host uses."""
-    held, busy = _listener_plan.split_held(report["held"], _waiting_sockets() if report["held"] else {})
+    held, busy = plan.split_held(report["held"], _waiting_sockets() if report["held"] else {})
     return dict(report, held=held, busy=busy)
 
 
@@ -81,7 +78,7 @@ def _command(token, command):
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(_PATIENCE)
     try:
-        sock.connect(_listener_daemon.control_address(token))
+        sock.connect(daemon.control_address(token))
         sock.sendall(command)
         parts = []
         while True:
@@ -90,7 +87,7 @@ def _command(token, command):
                 return b"".join(parts)
             parts.append(part)
     except socket.timeout:
-        keeper = _listener_daemon.peer(sock)[0]
+        keeper = daemon.peer(sock)[0]
         message = "process %d, the listeners of token %s, does not answer; kill it" % (keeper, token)
         raise RuntimeError(message) from None
     except OSError as problem:
@@ -104,11 +101,11 @@ def _command(token, command):
 def counters():
     """What this network namespace has counted since it was made, both families."""
     with open("/proc/net/snmp") as snmp:
-        groups = _probe_proc.parse_counters(snmp.read())
+        groups = proc.parse_counters(snmp.read())
     groups6 = {}
     if os.path.exists("/proc/net/snmp6"):  # absent without IPv6 in the kernel
         with open("/proc/net/snmp6") as snmp6:
-            groups6 = _probe_proc.parse_counters6(snmp6.read())
+            groups6 = proc.parse_counters6(snmp6.read())
     return {
         "tcp_resets_sent": groups["Tcp"]["OutRsts"],
         "ipv4_packets_received": groups["Ip"]["InReceives"],
@@ -129,7 +126,7 @@ def listening_services():
             numbers = _ports.numbers(_ports.parse_ports(item["ports"]))
             own[item["protocol"]].update((address, port) for port in numbers)
     found = _waiting_sockets()
-    return {protocol: _listener_plan.services(found[protocol], own[protocol]) for protocol in found}
+    return {protocol: plan.services(found[protocol], own[protocol]) for protocol in found}
 
 
 def _waiting_sockets():
@@ -138,7 +135,7 @@ def _waiting_sockets():
     for name, protocol, state in _TABLES:
         if os.path.exists("/proc/net/" + name):
             with open("/proc/net/" + name) as table:
-                found[protocol] |= _probe_proc.parse_sockets(table.read(), state)
+                found[protocol] |= proc.parse_sockets(table.read(), state)
     return found
 
 

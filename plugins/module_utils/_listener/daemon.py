@@ -28,11 +28,9 @@ import socket
 import struct
 import time
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _listener_plan,
-    _listener_worker,
-    _probe_sockets,
-)
+from ansible_collections.determined.network.plugins.module_utils._listener import plan
+from ansible_collections.determined.network.plugins.module_utils._listener import worker as listener_worker
+from ansible_collections.determined.network.plugins.module_utils._probe import sockets
 
 _NAME = "\0determined.network.listener."
 _RESERVE = 64  # descriptors of a worker that are no listeners: clients, pipes
@@ -133,11 +131,11 @@ def _claim(token):
 
 
 def _start_workers(answer, deadline, lifetime, listeners):
-    limit = _probe_sockets.raise_file_limit()
+    limit = sockets.raise_file_limit()
     most = 65536 if limit == resource.RLIM_INFINITY else max(1, limit - _RESERVE)
     leash_reading, leash_writing = os.pipe()
     workers, pipes = [], []
-    for part in _listener_plan.divide(listeners, most):
+    for part in plan.divide(listeners, most):
         reading, writing = os.pipe()
         worker = os.fork()
         if worker == 0:
@@ -158,7 +156,7 @@ def _start_workers(answer, deadline, lifetime, listeners):
         if not text:
             raise RuntimeError("a worker ended before it could report")
         reports.append(json.loads(text.decode("utf-8")))
-    return workers, leash_writing, _listener_plan.merge_reports(reports)
+    return workers, leash_writing, plan.merge_reports(reports)
 
 
 def _work(part, answer, deadline, leash, writing):
@@ -166,7 +164,7 @@ def _work(part, answer, deadline, leash, writing):
         _write_all(writing, report)
         os.close(writing)
 
-    _listener_worker.run(part, answer.encode("utf-8") + b"\n", deadline, leash, report_to)
+    listener_worker.run(part, answer.encode("utf-8") + b"\n", deadline, leash, report_to)
 
 
 def _write_all(descriptor, report):

@@ -11,7 +11,7 @@ __metaclass__ = type
 import ipaddress
 import re
 
-from ansible_collections.determined.network.plugins.module_utils import _model, _ports
+from ansible_collections.determined.network.plugins.module_utils import _policy, _ports
 
 LONGEST_LIFETIME = 86400  # seconds
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -45,8 +45,8 @@ def read_listeners(data):
         except ValueError:
             problems.append("%s.address is %r, not an IPv4 or IPv6 address" % (where, text))
         protocol = item.get("protocol", "tcp")
-        if protocol not in _model.PROTOCOLS:
-            known = ", ".join(_model.PROTOCOLS)
+        if protocol not in _policy.PROTOCOLS:
+            known = ", ".join(_policy.PROTOCOLS)
             problems.append("%s.protocol is %r, not one of %s" % (where, protocol, known))
         ports = ()
         try:

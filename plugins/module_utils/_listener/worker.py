@@ -15,11 +15,9 @@ import select
 import socket
 import time
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _ports,
-    _probe_errors,
-    _probe_sockets,
-)
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils._probe import errors
+from ansible_collections.determined.network.plugins.module_utils._probe import sockets as probe_sockets
 
 _BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn
 
@@ -55,15 +53,15 @@ def bind_all(listeners):
 
 
 def _bind(address, protocol, port):
-    family = _probe_sockets.FAMILIES["ipv6" if ":" in address else "ipv4"]
-    sock = socket.socket(family, _probe_sockets.TYPES[protocol] | socket.SOCK_NONBLOCK)
+    family = probe_sockets.FAMILIES["ipv6" if ":" in address else "ipv4"]
+    sock = socket.socket(family, probe_sockets.TYPES[protocol] | socket.SOCK_NONBLOCK)
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if protocol == "tcp":
             # Only past connections are passed over. For UDP it would share a service's port.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(_probe_sockets.socket_address(address, port))
+        sock.bind(probe_sockets.socket_address(address, port))
         if protocol == "tcp":
             sock.listen(_BACKLOG)
     except OSError:
@@ -83,7 +81,7 @@ def _problem(address, protocol, number, numbers):
     ports = _ports.format_ports(_ports.from_numbers(numbers))
     if number == errno.EACCES:
         return "%s %s ports %s: listening on these needs root (become: true)" % (address, protocol, ports)
-    return "%s %s ports %s: %s" % (address, protocol, ports, _probe_errors.describe_errno(number))
+    return "%s %s ports %s: %s" % (address, protocol, ports, errors.describe_errno(number))
 
 
 def serve(sockets, answer, deadline, leash):
@@ -124,7 +122,7 @@ def _answer(sock, answer):
 
 def run(listeners, answer, deadline, leash, report_to):
     """A worker's whole life; ``report_to`` receives bind_all's report through ``report_to(dict)``."""
-    _probe_sockets.raise_file_limit()
+    probe_sockets.raise_file_limit()
     sockets, report = bind_all(listeners)
     report_to(report)
     serve(sockets, answer, deadline, leash)

@@ -21,9 +21,8 @@ import resource
 import shutil
 import subprocess
 
-from ansible_collections.determined.network.plugins.module_utils import _namespace_files as files
-from ansible_collections.determined.network.plugins.module_utils import _namespace_kernel as kernel
-from ansible_collections.determined.network.plugins.module_utils import _namespaces as namespaces
+from ansible_collections.determined.network.plugins.module_utils._namespaces import files, kernel
+from ansible_collections.determined.network.plugins.module_utils._namespaces import hosts as namespaces
 
 LAB = "/run/lab"
 SEARCH_PATH = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"])

@@ -23,7 +23,7 @@ import shutil
 import stat
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _namespace_kernel as kernel
+from ansible_collections.determined.network.plugins.module_utils._namespaces import kernel
 
 # Those of hier(7) that configuration management writes to. Links (/bin -> usr/bin) are left alone.
 PRIVATE = (

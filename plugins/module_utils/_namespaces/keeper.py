@@ -19,10 +19,10 @@ import select
 import signal
 import time
 
-from ansible_collections.determined.network.plugins.module_utils import _namespace_build as builder
-from ansible_collections.determined.network.plugins.module_utils import _namespace_kernel as kernel
-from ansible_collections.determined.network.plugins.module_utils import _namespace_state as states
-from ansible_collections.determined.network.plugins.module_utils import _namespaces as namespaces
+from ansible_collections.determined.network.plugins.module_utils._namespaces import build as builder
+from ansible_collections.determined.network.plugins.module_utils._namespaces import hosts as namespaces
+from ansible_collections.determined.network.plugins.module_utils._namespaces import kernel
+from ansible_collections.determined.network.plugins.module_utils._namespaces import state as states
 
 BuildError = builder.BuildError
 
@@ -31,7 +31,7 @@ _END_TIMEOUT = 120  # seconds; a thousand hosts take some, a hung device driver 
 
 
 def start(name, hosts, owner):
-    """Build the rehearsal ``name`` with ``hosts`` (of :func:`_namespaces.read_hosts`) -> its state.
+    """Build the rehearsal ``name`` with ``hosts`` (of :func:`hosts.read_hosts`) -> its state.
 
     ``owner``: the PROCESS whose end ends the rehearsal, or None to keep it until :func:`stop`.
     Two processes live on in the background and hold neither files nor terminal of this one.

@@ -29,7 +29,7 @@ import json
 import os
 import stat
 
-from ansible_collections.determined.network.plugins.module_utils import _namespace_kernel as kernel
+from ansible_collections.determined.network.plugins.module_utils._namespaces import kernel
 
 VERSION = 1
 

@@ -17,7 +17,7 @@ in passes:
    silent still is tried again, _MORE_PASSES times at most.
 
 What is silent then is ``filtered``, or ``rejected`` where this host's own firewall is the
-one that swallows the SYNs (:mod:`_probe_own_firewall`).
+one that swallows the SYNs (:mod:`own_firewall`).
 """
 
 from __future__ import absolute_import, division, print_function
@@ -27,17 +27,12 @@ __metaclass__ = type
 import errno
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _model,
-    _ports,
-    _probe_echo,
-    _probe_errors,
-    _probe_observation,
-    _probe_own_firewall,
-    _probe_sockets,
-    _probe_tcp,
-    _probe_udp,
-)
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
+from ansible_collections.determined.network.plugins.module_utils._probe import echo as probe_echo
+from ansible_collections.determined.network.plugins.module_utils._probe import errors, own_firewall, sockets
+from ansible_collections.determined.network.plugins.module_utils._probe import observation as probe_observation
+from ansible_collections.determined.network.plugins.module_utils._probe import tcp as probe_tcp
+from ansible_collections.determined.network.plugins.module_utils._probe import udp as probe_udp
 
 _SAMPLE = 256  # ports
 _FIRST_WAIT = 1.2  # seconds: the kernel repeats a SYN after 1 s (RFC 6298, section 2)
@@ -48,8 +43,8 @@ def check_settings(timeout, window):
     """ValueError unless ``timeout`` (seconds) and ``window`` (probes) make sense."""
     if not 0.1 <= timeout <= 60:
         raise ValueError("timeout is %s, not 0.1 to 60 seconds" % timeout)
-    if not 1 <= window <= _probe_sockets.MOST_SOCKETS:
-        raise ValueError("window is %d, not 1 to %d probes" % (window, _probe_sockets.MOST_SOCKETS))
+    if not 1 <= window <= sockets.MOST_SOCKETS:
+        raise ValueError("window is %d, not 1 to %d probes" % (window, sockets.MOST_SOCKETS))
 
 
 def run(targets, timeout, window, echo):
@@ -57,10 +52,10 @@ def run(targets, timeout, window, echo):
 
     ``timeout``: seconds a probe waits; ``window``: fresh attempts at most in flight to one
     address; ``echo``: whether one ICMP echo goes to every address too.
-    The targets must be new ones, as :func:`_probe_observation.read_targets` gives them.
+    The targets must be new ones, as :func:`observation.read_targets` gives them.
     """
     asked = {(target.address, target.source) for target in targets} if echo else ()
-    echoes = _probe_echo.Echoes(asked, min(timeout, 3.0))
+    echoes = probe_echo.Echoes(asked, min(timeout, 3.0))
     try:
         usable = [target for target in targets if _source_is_here(target)]
         tcp = [target for target in usable if target.protocol == "tcp"]
@@ -68,7 +63,7 @@ def run(targets, timeout, window, echo):
         if tcp:
             _probe_tcp_targets(tcp, _Pass(timeout, window, echoes.poll))
         if udp:
-            _probe_udp.run(udp, timeout, _probe_sockets.capacity() - 1)
+            probe_udp.run(udp, timeout, sockets.capacity() - 1)
         results = echoes.finish()
     finally:
         echoes.close()
@@ -86,13 +81,13 @@ def _source_is_here(target):
     if not target.source:
         return True
     try:
-        _probe_sockets.open_socket(target).close()
+        sockets.open_socket(target).close()
     except OSError as problem:
         if problem.errno != errno.EADDRNOTAVAIL:
             return True  # whatever it is, the probe itself meets it and names it
         reason = "no interface of this host has the source address %s" % target.source
         for port in _ports.numbers(target.ports):
-            target.record(port, _model.ERROR, reason)
+            target.record(port, _socket_states.ERROR, reason)
         return False
     return True
 
@@ -105,23 +100,23 @@ class _Pass(NamedTuple):
     meanwhile: object
 
     def sweep(self, target, ports, wait, shorten=False):
-        return _probe_tcp.Sweep(target, ports, wait, self.window, shorten)
+        return probe_tcp.Sweep(target, ports, wait, self.window, shorten)
 
     def run(self, sweeps):
         """Run some sweeps -> how many SYNs were repeated and held back meanwhile."""
-        engine = _probe_tcp.Engine(self.timeout, _probe_sockets.capacity() - 1, self.meanwhile)
-        before = _probe_own_firewall.read()
+        engine = probe_tcp.Engine(self.timeout, sockets.capacity() - 1, self.meanwhile)
+        before = own_firewall.read()
         try:
             engine.run(sweeps)
         finally:
             engine.close()
-        return _probe_own_firewall.read().since(before)
+        return own_firewall.read().since(before)
 
     def try_again(self, chosen):
         """Try some filtered ports of some targets for the full timeout."""
         sweeps = []
         for target, ports in chosen:
-            taken = target.take(_model.FILTERED, ports)
+            taken = target.take(_socket_states.FILTERED, ports)
             target.repeated.update(taken)
             sweeps.append(self.sweep(target, taken, self.timeout))
         return self.run(sweeps)
@@ -141,7 +136,7 @@ def _probe_tcp_targets(targets, passes):
         for _unused in range(_MORE_PASSES):
             # Answers to what was silent show a path that loses SYNs, or that there is a path at all.
             again = [
-                (target, sorted(target.states[_model.FILTERED]))
+                (target, sorted(target.states[_socket_states.FILTERED]))
                 for target, before in zip(targets, answered)
                 if target.answers_seen > before
             ]
@@ -151,15 +146,15 @@ def _probe_tcp_targets(targets, passes):
             passes.try_again(again)
     for target in targets:
         _settle_neighbour_failure(target)
-    _probe_own_firewall.find(targets, held_back, passes.timeout)
+    own_firewall.find(targets, held_back, passes.timeout)
 
 
 def _worth_another_try(target):
     """The silent ports that a second pass asks again."""
-    silent = sorted(target.states[_model.FILTERED])
+    silent = sorted(target.states[_socket_states.FILTERED])
     if target.responsive or len(silent) <= _SAMPLE:
         return silent
-    chosen = set(_probe_observation.spread(silent, _SAMPLE)) | (target.identify & set(silent))
+    chosen = set(probe_observation.spread(silent, _SAMPLE)) | (target.identify & set(silent))
     return sorted(chosen)
 
 
@@ -168,11 +163,13 @@ def _settle_neighbour_failure(target):
     failures = [
         reason
         for state, reason in target.reasons
-        if state == _model.NO_ROUTE and reason.startswith(_probe_errors.NEIGHBOUR)
+        if state == _socket_states.NO_ROUTE and reason.startswith(errors.NEIGHBOUR)
     ]
-    if failures and not target.states[_model.OPEN]:
+    if failures and not target.states[_socket_states.OPEN]:
         # A port asked just before the failure got the error promptly, as from a REJECT.
         for (state, reason), ports in list(target.reasons.items()):
-            if state == _model.REJECTED and reason.endswith(_probe_errors.OWN_UNREACHABLE):
-                target.move(list(ports), _model.REJECTED, _model.NO_ROUTE, failures[0])
-        target.move(list(target.states[_model.FILTERED]), _model.FILTERED, _model.NO_ROUTE, failures[0])
+            if state == _socket_states.REJECTED and reason.endswith(errors.OWN_UNREACHABLE):
+                target.move(list(ports), _socket_states.REJECTED, _socket_states.NO_ROUTE, failures[0])
+        target.move(
+            list(target.states[_socket_states.FILTERED]), _socket_states.FILTERED, _socket_states.NO_ROUTE, failures[0]
+        )

@@ -23,7 +23,7 @@ import heapq
 import itertools
 import socket
 
-from ansible_collections.determined.network.plugins.module_utils import _probe_sockets
+from ansible_collections.determined.network.plugins.module_utils._probe import sockets
 
 _LONGEST_ANSWER = 1024  # bytes kept while looking for the end of the line
 _MOST_DRAINED = 65536  # bytes taken from a service that goes on talking
@@ -99,7 +99,7 @@ class Conversation(object):
 
     def _reset(self):
         self.target.resets_sent += 1
-        _probe_sockets.close_with_reset(self.sock)
+        sockets.close_with_reset(self.sock)
         self.over = True
 
     def _end(self):

@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 
-from ansible_collections.determined.network.plugins.module_utils import _probe_errors, _probe_sockets
+from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
 
 ATTEMPTS = 3
 _PROTOCOLS = {"ipv4": socket.IPPROTO_ICMP, "ipv6": socket.IPPROTO_ICMPV6}
@@ -72,15 +72,15 @@ class Echo(object):
             self._fail(problem)
 
     def _open(self):
-        family, protocol = _probe_sockets.FAMILIES[self.family], _PROTOCOLS[self.family]
+        family, protocol = sockets.FAMILIES[self.family], _PROTOCOLS[self.family]
         try:
             self.sock, self.raw = socket.socket(family, socket.SOCK_DGRAM, protocol), False
         except OSError:  # EACCES: the group is not in net.ipv4.ping_group_range (icmp(7))
             self.sock, self.raw = socket.socket(family, socket.SOCK_RAW, protocol), True
         self.sock.setblocking(False)
         if self.source:
-            self.sock.bind(_probe_sockets.socket_address(self.source, 0))
-        self.sock.connect(_probe_sockets.socket_address(self.address, 0))
+            self.sock.bind(sockets.socket_address(self.source, 0))
+        self.sock.connect(sockets.socket_address(self.address, 0))
 
     def _send(self):
         sequence = len(self.sent_at) + 1
@@ -119,13 +119,13 @@ class Echo(object):
             self._fail(problem)
 
     def _fail(self, problem):
-        words = _probe_errors.describe_errno(problem.errno)
+        words = errors.describe_errno(problem.errno)
         if self.sock is None:
             words += "; an echo request needs root, or a group in net.ipv4.ping_group_range"
         elif not self.sent_at:
             words += "; this host cannot send from %s" % self.source if self.source else ""
         else:
-            state, reason = _probe_errors.classify(problem.errno, None, "", at_once=True)
+            state, reason = errors.classify(problem.errno, None, "", at_once=True)
             words = "%s: %s" % (state, reason or words)
             self.result["answered"] = False
         self.result["reason"] = words

@@ -20,7 +20,7 @@ import os
 import struct
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _model
+from ansible_collections.determined.network.plugins.module_utils import _socket_states
 
 ORIGIN_ICMP = 2  # SO_EE_ORIGIN_ICMP
 ORIGIN_ICMP6 = 3  # SO_EE_ORIGIN_ICMP6
@@ -149,27 +149,27 @@ def classify(number, extended, own_address, at_once=False, seconds=None):
     if extended is not None and extended.origin in (ORIGIN_ICMP, ORIGIN_ICMP6):
         return _classify_icmp(extended, own_address, at_once or (seconds is not None and seconds < _PROMPT))
     if number in (errno.EPERM, errno.EACCES) or (at_once and number == errno.ECONNREFUSED):
-        return _model.REJECTED, "%s (%s)" % (OWN_FIREWALL, describe_errno(number))
+        return _socket_states.REJECTED, "%s (%s)" % (OWN_FIREWALL, describe_errno(number))
     if number in (0, errno.ECONNRESET, errno.EPIPE):
         # A RST answers a SYN with ECONNREFUSED; ECONNRESET came after the handshake.
-        return _model.OPEN, ""
+        return _socket_states.OPEN, ""
     if number == errno.ECONNREFUSED:
-        return _model.REFUSED, ""
+        return _socket_states.REFUSED, ""
     if number == errno.ETIMEDOUT:
-        return _model.FILTERED, ""
+        return _socket_states.FILTERED, ""
     if number in _NO_ROUTE:
-        return _model.NO_ROUTE, describe_errno(number)
-    return _model.ERROR, describe_errno(number)
+        return _socket_states.NO_ROUTE, describe_errno(number)
+    return _socket_states.ERROR, describe_errno(number)
 
 
 def _classify_icmp(extended, own_address, prompt):
     reason = describe_icmp(extended)
     if not extended.offender or extended.offender != own_address:
-        return _model.REJECTED, reason
+        return _socket_states.REJECTED, reason
     if (extended.kind, extended.code) == _HOST_UNREACHABLE[extended.origin]:
         if prompt:
-            return _model.REJECTED, "%s, %s" % (reason, OWN_UNREACHABLE)
+            return _socket_states.REJECTED, "%s, %s" % (reason, OWN_UNREACHABLE)
         # The kernel tells itself so when ARP (RFC 826) or ND (RFC 4861 7.2.2) got no answer
         # to three requests, a second apart. A REJECT in its own firewall comes at once.
-        return _model.NO_ROUTE, "%s (%s)" % (NEIGHBOUR, reason)
-    return _model.REJECTED, "%s, %s" % (reason, OWN_FIREWALL)
+        return _socket_states.NO_ROUTE, "%s (%s)" % (NEIGHBOUR, reason)
+    return _socket_states.REJECTED, "%s, %s" % (reason, OWN_FIREWALL)

@@ -13,7 +13,7 @@ __metaclass__ = type
 
 import ipaddress
 
-from ansible_collections.determined.network.plugins.module_utils import _model, _ports
+from ansible_collections.determined.network.plugins.module_utils import _policy, _ports, _socket_states
 
 ANSWER_LENGTH = 200  # characters kept of what a service says
 _FIELDS = ("address", "protocol", "ports", "identify", "source")
@@ -30,7 +30,7 @@ class Target(object):
         self.identify = frozenset(_ports.numbers(identify))
         self.source = source
         self.family = "ipv6" if ":" in address else "ipv4"
-        self.states = {state: [] for state in _model.STATES}
+        self.states = {state: [] for state in _socket_states.STATES}
         self.answers = {}
         self.reasons = {}  # (state, reason) -> port numbers
         self.sent = 0
@@ -70,7 +70,7 @@ class Target(object):
     @property
     def answers_seen(self):
         """How many ports the address itself answered on: with one, a path to it exists."""
-        return len(self.states[_model.OPEN]) + len(self.states[_model.REFUSED])
+        return len(self.states[_socket_states.OPEN]) + len(self.states[_socket_states.REFUSED])
 
     @property
     def responsive(self):
@@ -80,16 +80,16 @@ class Target(object):
     def observation(self):
         """What was seen, JSON-ready; every port asked is in exactly one state."""
         seen = {"address": self.address, "protocol": self.protocol}
-        for state in _model.STATES:
+        for state in _socket_states.STATES:
             seen[state] = _compact(self.states[state])
         seen["answers"] = {line: _compact(ports) for line, ports in self.answers.items()}
         seen["rejections"] = {}
         seen["errors"] = {}
         for (state, reason), ports in self.reasons.items():
-            seen["rejections" if state == _model.REJECTED else "errors"][reason] = _compact(ports)
+            seen["rejections" if state == _socket_states.REJECTED else "errors"][reason] = _compact(ports)
         seen["sent"] = self.sent
         # Each of these may have been reset more than once, although it is seen once.
-        seen["refused_repeatedly"] = len(self.repeated.intersection(self.states[_model.REFUSED]))
+        seen["refused_repeatedly"] = len(self.repeated.intersection(self.states[_socket_states.REFUSED]))
         seen["resets_sent"] = self.resets_sent
         seen["resets_received"] = self.resets_received
         seen["connect_milliseconds"] = round(1000 * median(self.seconds), 3) if self.seconds else None
@@ -131,8 +131,8 @@ def read_targets(data):
             if source and address and (":" in source) != (":" in address):
                 problems.append("%s.source %s is not of the family of %s" % (where, source, address))
         protocol = item.get("protocol", "tcp")
-        if protocol not in _model.PROTOCOLS:
-            known = ", ".join(_model.PROTOCOLS)
+        if protocol not in _policy.PROTOCOLS:
+            known = ", ".join(_policy.PROTOCOLS)
             problems.append("%s.protocol is %r, not one of %s" % (where, protocol, known))
         ports = _read_ports(where, "ports", item.get("ports"), problems)
         identify = _read_ports(where, "identify", item.get("identify") or "", problems)

@@ -17,20 +17,16 @@ __metaclass__ = type
 import time
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _model,
-    _probe_errors,
-    _probe_observation,
-    _probe_proc,
-    _probe_sockets,
-)
+from ansible_collections.determined.network.plugins.module_utils import _socket_states
+from ansible_collections.determined.network.plugins.module_utils._probe import errors, observation, proc
+from ansible_collections.determined.network.plugins.module_utils._probe import sockets as probe_sockets
 
 _REPEATED_AFTER = 10  # slots: the first SYN is repeated after 1 s (RFC 6298, section 2)
 _SLOT = 0.1  # seconds
 _OFFSET = 0.03  # seconds into its slot that a SYN leaves, so that a late look still counts
 _TESTED = 10  # ports of the whole batch
 
-REASON = "%s (it drops the SYNs: TCPRetransFail)" % _probe_errors.OWN_FIREWALL
+REASON = "%s (it drops the SYNs: TCPRetransFail)" % errors.OWN_FIREWALL
 
 
 class HeldBack(NamedTuple):
@@ -51,7 +47,7 @@ class HeldBack(NamedTuple):
 def read():
     """The two counters of this network namespace, since it was made."""
     with open("/proc/net/netstat") as netstat:
-        counters = _probe_proc.parse_counters(netstat.read())["TcpExt"]
+        counters = proc.parse_counters(netstat.read())["TcpExt"]
     return HeldBack(counters.get("TCPSynRetrans", 0), counters.get("TCPRetransFail", 0))
 
 
@@ -63,21 +59,23 @@ def find(targets, held_back, timeout):
     repetitions held back and others not, some ports are tried once more, one after the
     other. (A congested interface holds SYNs back too: then no single one fails again.)
     """
-    silent = [target for target in targets if target.states[_model.FILTERED]]
+    silent = [target for target in targets if target.states[_socket_states.FILTERED]]
     if not silent or not held_back.failed or timeout < 1.1:
         return
     if held_back.entirely:
         for target in silent:
-            target.move(list(target.states[_model.FILTERED]), _model.FILTERED, _model.REJECTED, REASON)
+            target.move(
+                list(target.states[_socket_states.FILTERED]), _socket_states.FILTERED, _socket_states.REJECTED, REASON
+            )
         return
     pairs = []
     for target in silent[:_TESTED]:
-        ports = sorted(target.states[_model.FILTERED])
-        for port in _probe_observation.spread(ports, max(1, _TESTED // len(silent))):
+        ports = sorted(target.states[_socket_states.FILTERED])
+        for port in observation.spread(ports, max(1, _TESTED // len(silent))):
             pairs.append((target, port))
     for (target, port), counted in _repeat_one_by_one(pairs):
         if counted == (1, 1):
-            target.move([port], _model.FILTERED, _model.REJECTED, REASON)
+            target.move([port], _socket_states.FILTERED, _socket_states.REJECTED, REASON)
 
 
 def _repeat_one_by_one(pairs):
@@ -91,9 +89,9 @@ def _repeat_one_by_one(pairs):
             if slot < len(pairs):
                 target, port = pairs[slot]
                 _sleep_until(start + slot * _SLOT + _OFFSET)
-                sockets.append(_probe_sockets.open_socket(target))
+                sockets.append(probe_sockets.open_socket(target))
                 target.sent += 1
-                sockets[-1].connect_ex(_probe_sockets.socket_address(target.address, port))
+                sockets[-1].connect_ex(probe_sockets.socket_address(target.address, port))
     finally:
         for sock in sockets:
             sock.close()

@@ -13,7 +13,7 @@ import resource
 import socket
 import struct
 
-from ansible_collections.determined.network.plugins.module_utils import _probe_errors
+from ansible_collections.determined.network.plugins.module_utils._probe import errors
 
 # Python names these only in later versions; the numbers are Linux's (linux/in.h, in6.h).
 IP_RECVERR = 11
@@ -79,7 +79,7 @@ def read_error_queue(sock):
             return newest
         for level, kind, data in ancillary:
             if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
-                newest = _probe_errors.parse_extended_error(data)
+                newest = errors.parse_extended_error(data)
 
 
 def source_address(target):

@@ -24,12 +24,8 @@ import errno
 import select
 import time
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _model,
-    _probe_conversation,
-    _probe_errors,
-    _probe_sockets,
-)
+from ansible_collections.determined.network.plugins.module_utils import _socket_states
+from ansible_collections.determined.network.plugins.module_utils._probe import conversation, errors, sockets
 
 _GRACE = 0.05  # seconds
 _FIRST_LAP = 4  # connections launched before the first look; doubles up to _LONGEST_LAP
@@ -61,7 +57,7 @@ class Sweep(object):
         self.slowest = 0.0
         self.short_since = None
         self.paused_until = 0.0
-        address = _probe_sockets.socket_address(target.address, 0)
+        address = sockets.socket_address(target.address, 0)
         self.host, self.tail = address[0], tuple(address[2:])
 
     def settle(self, opened):
@@ -71,7 +67,7 @@ class Sweep(object):
             return
         self.quiet += 1
         if self.quiet >= self.limit:
-            self.limit, self.quiet = min(2 * self.limit, _probe_sockets.MOST_SOCKETS), 0
+            self.limit, self.quiet = min(2 * self.limit, sockets.MOST_SOCKETS), 0
 
     def patience(self):
         """Seconds to wait for an answer, now that some may have shown the distance."""
@@ -106,7 +102,7 @@ class Engine(object):
         self.sockets = 0
         self.pools = {}  # (family, source) -> sockets that can connect again
         self.flights = {}  # file descriptor -> Flight
-        self.talks = _probe_conversation.Deadlines()
+        self.talks = conversation.Deadlines()
         self.epoll = select.epoll()
 
     def run(self, sweeps):
@@ -158,17 +154,17 @@ class Engine(object):
                 sock = pool.pop() if pool else self._open(target)
             except OSError as problem:
                 self._failed_here(sweep, port, problem.errno, None, now)
-                if problem.errno in _probe_errors.SHORTAGES:
+                if problem.errno in errors.SHORTAGES:
                     break
                 continue
             number = sock.connect_ex((host, port) + tail)
             if number == errno.EINPROGRESS or number == 0:
                 begun.append((port, sock))
                 continue
-            extended = _probe_sockets.read_error_queue(sock)
+            extended = sockets.read_error_queue(sock)
             self._close(sock)
             self._failed_here(sweep, port, number, extended, now)
-            if number in _probe_errors.SHORTAGES:
+            if number in errors.SHORTAGES:
                 break
         if begun:
             target.sent += len(begun)
@@ -179,8 +175,8 @@ class Engine(object):
     def _look_at_once(self, sweep, begun, pool, since):
         """Most ports of a near host have answered by now: no need to bother epoll."""
         host, tail = sweep.host, sweep.tail
-        refused, seconds = sweep.target.states[_model.REFUSED], sweep.target.seconds
-        read_error_queue = _probe_sockets.read_error_queue
+        refused, seconds = sweep.target.states[_socket_states.REFUSED], sweep.target.seconds
+        read_error_queue = sockets.read_error_queue
         for port, sock in begun:
             number = sock.connect_ex((host, port) + tail)
             extended = None
@@ -203,7 +199,7 @@ class Engine(object):
                 self._answered(flight, number, extended, time.monotonic())
 
     def _open(self, target):
-        sock = _probe_sockets.open_socket(target)
+        sock = sockets.open_socket(target)
         self.sockets += 1
         return sock
 
@@ -219,9 +215,9 @@ class Engine(object):
     def _failed_here(self, sweep, port, number, extended, now):
         """No packet left this host: a shortage is waited for, anything else is a result."""
         target = sweep.target
-        if extended is not None or number not in _probe_errors.SHORTAGES:
-            own = _probe_sockets.source_address(target) if extended else ""
-            target.record(port, *_probe_errors.classify(number, extended, own, at_once=True))
+        if extended is not None or number not in errors.SHORTAGES:
+            own = sockets.source_address(target) if extended else ""
+            target.record(port, *errors.classify(number, extended, own, at_once=True))
             return
         sweep.todo.append(port)  # the last, as a lack of local ports concerns this port alone
         sweep.paused_until = now + _PAUSE
@@ -231,7 +227,7 @@ class Engine(object):
             sweep.short_since = now
         elif now - sweep.short_since > _PATIENCE:
             while sweep.todo:
-                target.record(sweep.todo.popleft(), _model.ERROR, _probe_errors.describe_errno(number))
+                target.record(sweep.todo.popleft(), _socket_states.ERROR, errors.describe_errno(number))
 
     # -- collecting --------------------------------------------------------------------
 
@@ -260,10 +256,10 @@ class Engine(object):
                     self._land(flight)
                 continue
             sweep = flight.sweep
-            if now - flight.since > _REPETITION and _probe_sockets.repeated(flight.sock):
+            if now - flight.since > _REPETITION and sockets.repeated(flight.sock):
                 sweep.target.repeated.add(flight.port)
             number = flight.sock.connect_ex((sweep.host, flight.port) + sweep.tail)
-            extended = _probe_sockets.read_error_queue(flight.sock) if number else None
+            extended = sockets.read_error_queue(flight.sock) if number else None
             if number != errno.EALREADY or extended is not None:
                 self._answered(flight, number, extended, now)
 
@@ -275,30 +271,30 @@ class Engine(object):
         if number in (0, errno.EISCONN) and extended is None:
             self._established(flight, now, elapsed)
             return
-        own = _probe_sockets.source_address(target) if extended else ""
-        state, reason = _probe_errors.classify(number, extended, own, seconds=elapsed)
+        own = sockets.source_address(target) if extended else ""
+        state, reason = errors.classify(number, extended, own, seconds=elapsed)
         target.record(flight.port, state, reason)
-        if state == _model.OPEN:  # opened and reset before we looked
+        if state == _socket_states.OPEN:  # opened and reset before we looked
             target.resets_received += 1
             if flight.port in target.identify:
                 target.answered(flight.port, b"")
-        elif state == _model.REFUSED and len(target.seconds) < _TIMED:
+        elif state == _socket_states.REFUSED and len(target.seconds) < _TIMED:
             target.seconds.append(elapsed)
-        sweep.settle(state == _model.OPEN)
-        self._land(flight, again=state == _model.REFUSED)
+        sweep.settle(state == _socket_states.OPEN)
+        self._land(flight, again=state == _socket_states.REFUSED)
 
     def _established(self, flight, now, elapsed):
         sweep, target, sock = flight.sweep, flight.sweep.target, flight.sock
-        if _probe_sockets.met_itself(sock):
+        if sockets.met_itself(sock):
             # RFC 9293 3.5, simultaneous open: a local port was the very port we asked for.
             sweep.todo.append(flight.port)
             self._land(flight)
             return
-        target.record(flight.port, _model.OPEN)
+        target.record(flight.port, _socket_states.OPEN)
         if len(target.seconds) < _TIMED:
             target.seconds.append(elapsed)
         sweep.settle(True)
-        flight.talk = _probe_conversation.Conversation(target, flight.port, sock, now, self.timeout)
+        flight.talk = conversation.Conversation(target, flight.port, sock, now, self.timeout)
         if flight.talk.over:
             self._land(flight)
             return
@@ -331,7 +327,7 @@ class Engine(object):
             if not flight.talk:
                 sweep.settle(False)
                 old.append(flight)
-        filtered = sweep.target.states[_model.FILTERED]
+        filtered = sweep.target.states[_socket_states.FILTERED]
         latest = now - sweep.patience()
         while old and (old[0].over or old[0].since <= latest):
             flight = old.popleft()

@@ -17,12 +17,8 @@ import collections
 import select
 import time
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _model,
-    _ports,
-    _probe_errors,
-    _probe_sockets,
-)
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
+from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
 
 _DATAGRAM = b"determined.network probe\n"
 _ATTEMPTS = 3  # datagrams are lost without anybody's knowledge
@@ -54,12 +50,12 @@ def run(targets, timeout, capacity):
                 try:
                     question = _ask(target, port, now)
                 except OSError as problem:
-                    if problem.errno in _probe_errors.SHORTAGES:
+                    if problem.errno in errors.SHORTAGES:
                         shortage = shortage or now
                         if now - shortage < _PATIENCE:
                             waiting.append((target, port))
                             break
-                    target.record(port, *_probe_errors.classify(problem.errno, None, "", at_once=True))
+                    target.record(port, *errors.classify(problem.errno, None, "", at_once=True))
                     continue
                 shortage = None
                 questions[question.sock.fileno()] = question
@@ -80,9 +76,9 @@ def run(targets, timeout, capacity):
 
 
 def _ask(target, port, now):
-    sock = _probe_sockets.open_socket(target)
+    sock = sockets.open_socket(target)
     try:
-        sock.connect(_probe_sockets.socket_address(target.address, port))
+        sock.connect(sockets.socket_address(target.address, port))
         question = _Question(target, port, sock, now)
         _send(question)
     except OSError:
@@ -107,7 +103,7 @@ def _hear(question):
     except OSError as problem:
         _end_by_error(question, problem.errno)
         return
-    target.record(port, _model.OPEN)
+    target.record(port, _socket_states.OPEN)
     target.seconds.append(time.monotonic() - question.since)
     if port in target.identify:
         target.answered(port, data)
@@ -115,22 +111,22 @@ def _hear(question):
 
 
 def _end_by_error(question, number):
-    extended = _probe_sockets.read_error_queue(question.sock)
-    own = _probe_sockets.source_address(question.target)
-    question.target.record(question.port, *_probe_errors.classify(number, extended, own, at_once=True))
+    extended = sockets.read_error_queue(question.sock)
+    own = sockets.source_address(question.target)
+    question.target.record(question.port, *errors.classify(number, extended, own, at_once=True))
     _end(question)
 
 
 def _repeat_or_give_up(question, now, timeout):
     elapsed = now - question.since
     if elapsed >= timeout:
-        question.target.record(question.port, _model.FILTERED)
+        question.target.record(question.port, _socket_states.FILTERED)
         _end(question)
     elif question.sent < _ATTEMPTS and elapsed >= timeout * question.sent / _ATTEMPTS:
         try:
             _send(question)
         except OSError as problem:
-            if problem.errno not in _probe_errors.SHORTAGES:
+            if problem.errno not in errors.SHORTAGES:
                 _end_by_error(question, problem.errno)
 
 

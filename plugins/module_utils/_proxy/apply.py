@@ -11,18 +11,18 @@ __metaclass__ = type
 import contextlib
 import os
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _ports,
-    _proxy_certificate,
-    _proxy_description,
-    _proxy_edits,
-    _proxy_files,
-    _proxy_host,
-    _proxy_json,
-    _proxy_record,
-    _proxy_targets,
-    _proxy_yaml_edit,
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils._proxy import (
+    certificate,
+    edits,
+    files,
+    json_edit,
+    targets,
+    yaml_edit,
 )
+from ansible_collections.determined.network.plugins.module_utils._proxy import description as proxy_description
+from ansible_collections.determined.network.plugins.module_utils._proxy import host as proxy_host
+from ansible_collections.determined.network.plugins.module_utils._proxy import record as proxy_record
 
 
 def change(params, check_mode, runner):
@@ -31,20 +31,20 @@ def change(params, check_mode, runner):
     settings, wishes, left, problems = None, [], {}, []
     if params["state"] == "present":
         settings, wishes, left, problems = wanted(params, record, runner)
-    states = {path: _proxy_files.read(path) for path in {wish.path for wish in wishes} | set(record)}
+    states = {path: files.read(path) for path in {wish.path for wish in wishes} | set(record)}
     try:
-        plan = _proxy_record.plan(wishes, record, states)
-    except _proxy_record.Problems as more:
+        plan = proxy_record.plan(wishes, record, states)
+    except proxy_record.Problems as more:
         problems += [problem for problem in more.problems if problem not in problems]
     if problems:
-        raise _proxy_record.Problems(problems)
+        raise proxy_record.Problems(problems)
     if not check_mode:
         write(plan, record, folders, runner)
     result = report(plan, settings, runner)
     result["left_out"] = left
     if settings and "master" in params["roles"] and settings.task_environment == "print":
-        lines = _proxy_yaml_edit.task_lines(_proxy_targets.task_variables(settings.description))
-        result["task_environment"] = _proxy_record.masked("\n".join(lines) + "\n", settings.description.secrets())
+        lines = yaml_edit.task_lines(targets.task_variables(settings.description))
+        result["task_environment"] = proxy_record.masked("\n".join(lines) + "\n", settings.description.secrets())
     return result
 
 
@@ -52,10 +52,10 @@ def wanted(params, record, runner):
     """The arguments, path -> Kept, a Runner -> (Settings or None, Wishes, what is left out and why, problems)."""
     settings, problems = wanted_settings(params)
     own, broken = own_daemon_json(record)
-    host = _proxy_host.look(params["roles"], runner, "proxies" in own)
+    host = proxy_host.look(params["roles"], runner, "proxies" in own)
     # What is wrong with the description must not hide what is wrong with the host's files.
     probe = settings or wanted_settings(dict(params, **STAND_IN))[0]
-    wishes, left, refused = _proxy_targets.wishes(probe, host)
+    wishes, left, refused = targets.wishes(probe, host)
     if any(wish.target == "docker" for wish in wishes):
         problems += broken  # also where a drop-in is written: dockerd would not start with it
     return settings, wishes, left, problems + refused
@@ -65,23 +65,23 @@ def report(plan, settings, runner):
     """What was done or would be (a Plan), by which Settings (None: restored) -> what the module returns of it."""
     touched = {service for step in plan.steps for service in step.services}
     readers = {service for kept in plan.record.values() for service in kept.services}
-    started = _proxy_host.running(sorted(readers | touched), runner)
+    started = proxy_host.running(sorted(readers | touched), runner)
     # A longer list for tasks to come: neither agent nor master ends its work for a new neighbour.
     at_once = {
         service
         for step in plan.steps
         for service in step.services
-        if step.path not in _proxy_targets.FOR_TASKS or not _proxy_record.only_lists_differ(step)
+        if step.path not in targets.FOR_TASKS or not proxy_record.only_lists_differ(step)
     }
     restart = at_once & set(started)
-    outdated = touched & set(started) | _proxy_host.outdated(plan.record, started)
+    outdated = touched & set(started) | proxy_host.outdated(plan.record, started)
     secrets = settings.description.secrets() if settings else []
     return {
         "changed": bool(plan.steps),
         "files": [{"path": step.path, "target": step.target, "action": action(step)} for step in plan.steps],
-        "restart": {service: service in restart for service in _proxy_targets.SERVICES},
-        "outdated": {service: service in outdated for service in _proxy_targets.SERVICES},
-        "diff": [{"prepared": _proxy_record.difference(step, secrets)} for step in plan.steps],
+        "restart": {service: service in restart for service in targets.SERVICES},
+        "outdated": {service: service in outdated for service in targets.SERVICES},
+        "diff": [{"prepared": proxy_record.difference(step, secrets)} for step in plan.steps],
     }
 
 
@@ -107,12 +107,12 @@ def action(step):
 def read_record():
     """-> (path -> Kept, the folders that we made)."""
     try:
-        return _proxy_record.load(_proxy_files.read_record())
+        return proxy_record.load(files.read_record())
     except ValueError as problem:
-        raise _proxy_record.Problems(
+        raise proxy_record.Problems(
             [
                 "%s, which knows how files were before, cannot be used: %s. Bring it back from a backup; without "
-                "it, remove it and mend the files by hand" % (_proxy_files.RECORD, problem)
+                "it, remove it and mend the files by hand" % (files.RECORD, problem)
             ]
         ) from problem
 
@@ -120,8 +120,8 @@ def read_record():
 def wanted_settings(params):
     """The arguments -> (Settings or None, problems)."""
     stable = params["stable_no_proxy"]
-    description, problems = _proxy_description.describe(
-        {protocol: params[protocol] for protocol in _proxy_description.PROTOCOLS},
+    description, problems = proxy_description.describe(
+        {protocol: params[protocol] for protocol in proxy_description.PROTOCOLS},
         params["username"],
         params["password"],
         params["no_proxy"],
@@ -134,17 +134,17 @@ def wanted_settings(params):
     certificates = []
     if params["ca_certificate"]:
         try:
-            certificates = _proxy_certificate.certificates(params["ca_certificate"])
+            certificates = certificate.certificates(params["ca_certificate"])
         except ValueError as problem:
             path = "" if "\n" in params["ca_certificate"].strip() else "%r: " % params["ca_certificate"]
             problems.append("proxy_ca_certificate: %s%s" % (path, problem))
     if problems:
         return None, problems
-    settings = _proxy_targets.Settings(
+    settings = targets.Settings(
         description=description,
         certificates=tuple(certificates),
         registries=registries,
-        targets=tuple(_proxy_targets.TARGETS if _proxy_targets.ALL in params["targets"] else params["targets"]),
+        targets=tuple(targets.TARGETS if targets.ALL in params["targets"] else params["targets"]),
         docker_method=params["docker_method"],
         task_environment=params["task_environment"],
         share_credentials=params["share_credentials"],
@@ -161,17 +161,17 @@ def _registry_names(services):
         if "/" not in host:  # a network has no certificate
             for first, last in _ports.parse_ports(service["ports"]):
                 if first == last:
-                    yield host if first == _proxy_description.SCHEMES["https"] else "%s:%d" % (host, first)
+                    yield host if first == proxy_description.SCHEMES["https"] else "%s:%d" % (host, first)
 
 
 def own_daemon_json(record):
     """-> (the names in the host's daemon.json as it is without us, problems with it)."""
-    path = _proxy_targets.DAEMON_JSON
+    path = targets.DAEMON_JSON
     try:
-        base = _proxy_record.base_of(record.get(path), _proxy_files.read(path))
+        base = proxy_record.base_of(record.get(path), files.read(path))
         text = base.data.decode("utf-8", "surrogateescape") if base else ""
-        return {member.name for member in _proxy_json.members(text)}, []
-    except _proxy_edits.PROBLEMS as problem:
+        return {member.name for member in json_edit.members(text)}, []
+    except edits.PROBLEMS as problem:
         return set(), ["%s, %s. The file was left as it is" % (path, problem)]
 
 
@@ -180,21 +180,21 @@ def write(plan, record, folders, runner):
     if not plan.steps and plan.record == record:
         return
     # First what is needed to undo it: should the host stop in between, nothing is lost.
-    before = _proxy_record.dump(record, folders)
-    _proxy_files.write_record(_proxy_record.dump(dict(record, **plan.record), folders))
+    before = proxy_record.dump(record, folders)
+    files.write_record(proxy_record.dump(dict(record, **plan.record), folders))
     try:
-        with _proxy_files.all_or_nothing(plan.steps) as made:
-            _proxy_host.make_effective(plan.steps, runner)
-            left = _proxy_files.remove_folders(set(folders) - used_folders(plan.record))
+        with files.all_or_nothing(plan.steps) as made:
+            proxy_host.make_effective(plan.steps, runner)
+            left = files.remove_folders(set(folders) - used_folders(plan.record))
             kept = (set(folders) & used_folders(plan.record)) | set(left) | set(made)
-            _proxy_files.write_record(_proxy_record.dump(plan.record, kept))
-    except _proxy_files.Unrestored:
+            files.write_record(proxy_record.dump(plan.record, kept))
+    except files.Unrestored:
         raise  # the record that knows old and new stays
     except BaseException:
-        _proxy_files.write_record(before)
+        files.write_record(before)
         back = [step._replace(before=step.after, after=step.before) for step in plan.steps]
-        with contextlib.suppress(_proxy_files.FileProblem):  # that one of them fails may be why all this happens
-            _proxy_host.make_effective(back, runner)
+        with contextlib.suppress(files.FileProblem):  # that one of them fails may be why all this happens
+            proxy_host.make_effective(back, runner)
         raise
 
 

@@ -14,14 +14,10 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import (
-    _proxy_json,
-    _proxy_lines,
-    _proxy_yaml,
-    _proxy_yaml_edit,
-)
+from ansible_collections.determined.network.plugins.module_utils._proxy import json_edit, yaml_edit, yaml_reader
+from ansible_collections.determined.network.plugins.module_utils._proxy import lines as proxy_lines
 
-PROBLEMS = (_proxy_yaml.YamlProblem, _proxy_json.JsonProblem, _proxy_lines.LineProblem)
+PROBLEMS = (yaml_reader.YamlProblem, json_edit.JsonProblem, proxy_lines.LineProblem)
 
 OWN, BLOCK, YAML_KEYS, TASK_VARIABLES, JSON_MEMBER, INI, SHELL = (
     "own",
@@ -65,56 +61,56 @@ def _lines_kept(function, edit, text, *more):
     if not windows:
         return function(edit, text, *more)
     if windows != text.count("\n"):
-        raise _proxy_lines.LineProblem(1, "some lines end with CR LF and some with LF. Write all alike")
+        raise proxy_lines.LineProblem(1, "some lines end with CR LF and some with LF. Write all alike")
     plain = [part.replace("\r\n", "\n") if part else part for part in more]
     return function(edit, text.replace("\r\n", "\n"), *plain).replace("\n", "\r\n")
 
 
 def _put_block(edit, text):
-    return _proxy_lines.with_block(text, edit.content)
+    return proxy_lines.with_block(text, edit.content)
 
 
 def _take_block(_edit, text, _original):
-    return _proxy_lines.without_block(text)
+    return proxy_lines.without_block(text)
 
 
 def _put_yaml_keys(edit, text):
-    return _proxy_yaml_edit.set_keys(text, edit.content)
+    return yaml_edit.set_keys(text, edit.content)
 
 
 def _take_yaml_keys(edit, text, original):
-    before = _proxy_yaml_edit.chunks(original or "", edit.keys)
-    return _proxy_yaml_edit.with_chunks(text, {key: before.get(key) for key in edit.keys})
+    before = yaml_edit.chunks(original or "", edit.keys)
+    return yaml_edit.with_chunks(text, {key: before.get(key) for key in edit.keys})
 
 
 def _put_task_variables(edit, text):
-    return _proxy_yaml_edit.set_task_variables(text, edit.content)
+    return yaml_edit.set_task_variables(text, edit.content)
 
 
 def _take_task_variables(_edit, text, original):
-    return _proxy_yaml_edit.restore_task_variables(text, original)
+    return yaml_edit.restore_task_variables(text, original)
 
 
 def _put_member(edit, text):
-    return _proxy_json.set_member(text, edit.section, edit.content)
+    return json_edit.set_member(text, edit.section, edit.content)
 
 
 def _take_member(edit, text, original):
-    text = _proxy_json.set_member(text, edit.section, _proxy_json.member_text(original or "", edit.section))
-    return "" if original is None and not _proxy_json.members(text) else text
+    text = json_edit.set_member(text, edit.section, json_edit.member_text(original or "", edit.section))
+    return "" if original is None and not json_edit.members(text) else text
 
 
 def _put_keys(edit, text):
     lines = {key: ["%s%s%s" % (key, " = " if edit.kind == INI else "=", value)] for key, value in edit.content.items()}
-    return _proxy_lines.with_chunks(text, edit.section or None, lines)
+    return proxy_lines.with_chunks(text, edit.section or None, lines)
 
 
 def _take_keys(edit, text, original):
     section = edit.section or None
-    before = _proxy_lines.chunks(original or "", section, edit.keys)
-    text = _proxy_lines.with_chunks(text, section, {key: before.get(key) for key in edit.keys})
+    before = proxy_lines.chunks(original or "", section, edit.keys)
+    text = proxy_lines.with_chunks(text, section, {key: before.get(key) for key in edit.keys})
     if section and "[%s]" % section not in (original or ""):
-        text = _proxy_lines.without_empty_section(text, section)
+        text = proxy_lines.without_empty_section(text, section)
     return text
 
 

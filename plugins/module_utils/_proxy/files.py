@@ -14,7 +14,7 @@ import os
 import stat
 import tempfile
 
-from ansible_collections.determined.network.plugins.module_utils._proxy_record import State
+from ansible_collections.determined.network.plugins.module_utils._proxy.record import State
 
 RECORD = "/var/lib/determined-network/proxy.json"
 

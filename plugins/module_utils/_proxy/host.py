@@ -12,10 +12,9 @@ import os
 import re
 import time
 
-from ansible_collections.determined.network.plugins.module_utils import _proxy_attached
-from ansible_collections.determined.network.plugins.module_utils import _proxy_targets as targets
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError, Command
-from ansible_collections.determined.network.plugins.module_utils._proxy_files import FileProblem
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Command
+from ansible_collections.determined.network.plugins.module_utils._proxy import attached_networks, targets
+from ansible_collections.determined.network.plugins.module_utils._proxy.files import FileProblem
 
 # systemd.unit(5), "Unit File Load Path", those of the system manager.
 _UNIT_FOLDERS = (
@@ -57,7 +56,7 @@ def look(roles, runner, docker_has_proxies):
 def _networks(runner):
     """Where nobody can tell them, none: every agent is then named."""
     try:
-        return _proxy_attached.networks(_run(runner, "ip", "-oneline", "address", "show"))
+        return attached_networks.networks(_run(runner, "ip", "-oneline", "address", "show"))
     except FileProblem:
         return ()
 

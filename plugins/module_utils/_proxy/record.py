@@ -19,7 +19,7 @@ import json
 import re
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _proxy_edits as edits
+from ansible_collections.determined.network.plugins.module_utils._proxy import edits
 
 VERSION = 1
 

@@ -11,10 +11,8 @@ __metaclass__ = type
 import json
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _proxy_attached
-from ansible_collections.determined.network.plugins.module_utils import _proxy_edits as edits
-from ansible_collections.determined.network.plugins.module_utils import _proxy_formats as formats
-from ansible_collections.determined.network.plugins.module_utils._proxy_description import (
+from ansible_collections.determined.network.plugins.module_utils._proxy import attached_networks, edits, formats
+from ansible_collections.determined.network.plugins.module_utils._proxy.description import (
     PROTOCOLS,
     VARIABLES,
     Description,
@@ -160,7 +158,7 @@ def _agent_unit(name, settings, host):
 def _master_unit(name, settings, host):
     _need(MASTER_SERVICE in host.services, "there is no unit %s.service" % MASTER_SERVICE)
     description = settings.description
-    no_proxy = _proxy_attached.entries(description.no_proxy, description.stable_no_proxy, host.networks)
+    no_proxy = attached_networks.entries(description.no_proxy, description.stable_no_proxy, host.networks)
     return _unit(name, MASTER_SERVICE, description._replace(no_proxy=no_proxy), stable=False)
 
 

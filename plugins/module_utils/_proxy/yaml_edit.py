@@ -13,8 +13,8 @@ __metaclass__ = type
 
 import json
 
-from ansible_collections.determined.network.plugins.module_utils import _proxy_yaml as yaml
-from ansible_collections.determined.network.plugins.module_utils._proxy_description import VARIABLES
+from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_reader as yaml
+from ansible_collections.determined.network.plugins.module_utils._proxy.description import VARIABLES
 
 _DEFAULTS, _LIST = "task_container_defaults", "environment_variables"
 

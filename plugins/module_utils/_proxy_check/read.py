@@ -11,8 +11,9 @@ __metaclass__ = type
 import glob
 import os
 
-from ansible_collections.determined.network.plugins.module_utils import _effective_proxies, _no_proxy
-from ansible_collections.determined.network.plugins.module_utils._effective_proxies import Destination, Place
+from ansible_collections.determined.network.plugins.module_utils import _no_proxy
+from ansible_collections.determined.network.plugins.module_utils._proxy_check import settings as proxy_check_settings
+from ansible_collections.determined.network.plugins.module_utils._proxy_check.settings import Destination, Place
 
 MASTER, AGENTS = "master", "agents"
 
@@ -43,9 +44,9 @@ class Host:
         """Read everything -> self."""
         self._read_logins()
         self._read_agent()
-        tasks = self._variables(_effective_proxies.task_variables, MASTER_SETTINGS)
+        tasks = self._variables(proxy_check_settings.task_variables, MASTER_SETTINGS)
         self._add("%s (task containers)" % MASTER_SETTINGS, tasks, _no_proxy.CLIENTS, (AGENTS,))
-        daemon = self._variables(_effective_proxies.daemon_proxies, DAEMON_SETTINGS)
+        daemon = self._variables(proxy_check_settings.daemon_proxies, DAEMON_SETTINGS)
         running = _running({program: unit for unit, (program, _unused) in _UNITS.items()})
         for unit, (_unused, groups) in _UNITS.items():
             own = daemon if unit == "docker" else {}
@@ -86,10 +87,10 @@ class Host:
 
         PAM cuts long values, so a list that holds every agent may only fit into what shells read.
         """
-        session = self._variables(_effective_proxies.shell_assignments, ENVIRONMENT)
+        session = self._variables(proxy_check_settings.shell_assignments, ENVIRONMENT)
         login, names = dict(session), [ENVIRONMENT]
         for path in sorted(glob.glob(PROFILES)):
-            found = self._variables(_effective_proxies.shell_assignments, path)
+            found = self._variables(proxy_check_settings.shell_assignments, path)
             if found:
                 login.update(found)
                 names.append(path)
@@ -98,8 +99,8 @@ class Host:
             self._add("a login (%s)" % ", ".join(names), login, _no_proxy.CLIENTS, (MASTER, AGENTS))
 
     def _read_agent(self):
-        settings = self._variables(_effective_proxies.agent_settings, AGENT_SETTINGS)
-        variables = _effective_proxies.agent_variables(settings)
+        settings = self._variables(proxy_check_settings.agent_settings, AGENT_SETTINGS)
+        variables = proxy_check_settings.agent_variables(settings)
         self._add("%s (task containers)" % AGENT_SETTINGS, variables, _no_proxy.CLIENTS, (MASTER, AGENTS))
         if settings.get("master_host"):
             port = settings.get("master_port", "")
@@ -118,7 +119,7 @@ class Host:
         paths += [drop_ins[name] for name in sorted(drop_ins)]
         last, variables, files = "%s.service" % unit, {}, []
         for path in paths:
-            found, more = _effective_proxies.unit_settings(self._text(path) or "")
+            found, more = proxy_check_settings.unit_settings(self._text(path) or "")
             if None in found:
                 variables = {}
                 del found[None]
@@ -127,7 +128,7 @@ class Host:
             variables.update(found)
             files += more
         for path in files:  # they win over Environment= (systemd.exec(5))
-            found = self._variables(_effective_proxies.shell_assignments, path)
+            found = self._variables(proxy_check_settings.shell_assignments, path)
             if found:
                 last = path
             variables.update(found)
@@ -136,7 +137,7 @@ class Host:
     def _read_process(self, unit, process, own, groups):
         try:
             with open("/proc/%d/environ" % process, "rb") as file:
-                variables = _effective_proxies.process_environment(file.read())
+                variables = proxy_check_settings.process_environment(file.read())
         except (FileNotFoundError, ProcessLookupError):  # it has just ended
             return
         except OSError as problem:

@@ -19,7 +19,7 @@ try:
 except ImportError:
     netaddr = None
 
-from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES
+from ansible_collections.determined.network.plugins.module_utils._policy import FAMILIES
 
 Families = dict[str, tuple[str, ...]]
 

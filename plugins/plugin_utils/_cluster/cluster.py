@@ -13,9 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements, _settings
-from ansible_collections.determined.network.plugins.plugin_utils._problems import InventoryProblems, Problem
+from ansible_collections.determined.network.plugins.module_utils._policy import FAMILIES
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses as cluster_addresses
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import settings as cluster_settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.problems import InventoryProblems, Problem
 
 # Inventory group -> role, in the words of the requirements table.
 GROUPS = {
@@ -39,7 +41,7 @@ class Host(NamedTuple):
 
     name: str
     roles: tuple[str, ...]
-    addresses: _addresses.Families
+    addresses: cluster_addresses.Families
     gpus: int | None = None
 
     def has(self, role: str) -> bool:
@@ -50,7 +52,7 @@ class Cluster(NamedTuple):
     """Everything that the inventory says about the network."""
 
     hosts: tuple[Host, ...]
-    settings: _settings.Settings
+    settings: cluster_settings.Settings
 
     def with_role(self, role: str) -> tuple[Host, ...]:
         """The hosts of one role, in inventory order."""
@@ -82,7 +84,7 @@ class Cluster(NamedTuple):
             )
             for name, values in data["hosts"].items()
         )
-        return cls(hosts, _settings.Settings.from_dict(data["settings"]))
+        return cls(hosts, cluster_settings.Settings.from_dict(data["settings"]))
 
 
 def cluster_hosts(groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -110,7 +112,7 @@ def build_cluster(
     problems = [*earlier_problems, *_role_problems(roles)]
     login_ports, found = _login_ports(variables)
     problems += found
-    settings, found = _settings.check(options, login_ports)
+    settings, found = cluster_settings.check(options, login_ports)
     problems += found
     # Where a host's address could not be read, what stands in its place means nothing.
     unread = {problem.where for problem in earlier_problems if problem.variable in ADDRESS_VARIABLES}
@@ -169,7 +171,9 @@ def _read_hosts(
 ) -> tuple[tuple[Host, ...], list[Problem]]:
     written = {name: _written_addresses(name, variables.get(name, {})) for name in roles}
     texts = {text for _unused, found in written.values() for text in found}
-    names = {text for text in texts if not _addresses.parse_address(text) and not _addresses.is_numeric(text)}
+    names = {
+        text for text in texts if not cluster_addresses.parse_address(text) and not cluster_addresses.is_numeric(text)
+    }
     answers = resolve(sorted(names)) if names else {}
     hosts, problems = [], []
     owner: dict[str, str] = {}
@@ -183,7 +187,7 @@ def _read_hosts(
                 found.append(Problem(name, variable, text, "give each host its own determined_address"))
         gpus, gpu_problems = _gpus(name, variables.get(name, {}).get("determined_gpus"))
         problems += found + gpu_problems
-        hosts.append(Host(name, held, _addresses.families(addresses), gpus))
+        hosts.append(Host(name, held, cluster_addresses.families(addresses), gpus))
     return tuple(hosts), problems
 
 
@@ -206,8 +210,8 @@ def _addresses_of(
         text = "is empty, so that nobody knows where the host is"
         return addresses, [Problem(host, variable, text, "write the address by which other hosts reach it")]
     for text in texts:
-        parsed = _addresses.parse_address(text)
-        if not parsed and _addresses.is_numeric(text):
+        parsed = cluster_addresses.parse_address(text)
+        if not parsed and cluster_addresses.is_numeric(text):
             problem = f"{text!r} is written like an address, but is none"
             problems.append(Problem(host, variable, problem, "write it in full and without leading zeros: 192.0.2.1"))
             continue
@@ -216,9 +220,9 @@ def _addresses_of(
             problem = f"{text!r} is no address, and the controller cannot resolve it as a name ({answer})"
             problems.append(Problem(host, variable, problem, "set determined_address to the host's address"))
             continue
-        usable = [address for address in answer if not _addresses.why_unusable(address)]
+        usable = [address for address in answer if not cluster_addresses.why_unusable(address)]
         if not usable:
-            reason = "; ".join(f"{address} {_addresses.why_unusable(address)}" for address in answer)
+            reason = "; ".join(f"{address} {cluster_addresses.why_unusable(address)}" for address in answer)
             source = "" if parsed else f"the name {text!r} leads nowhere else: "
             remedy = "set determined_address to the address by which other hosts reach it"
             problems.append(Problem(host, variable, source + reason, remedy))
@@ -235,7 +239,7 @@ def _gpus(host: str, value: Any) -> tuple[int | None, list[Problem]]:
     return int(value), []
 
 
-def _family_problems(hosts: Sequence[Host], extra_requirements: Iterable[_requirements.Requirement]) -> list[Problem]:
+def _family_problems(hosts: Sequence[Host], extra_requirements: Iterable[requirements.Requirement]) -> list[Problem]:
     """Two hosts that must talk but have no address family in common.
 
     Costs one pass: hosts with both families get on with everybody, and those of a single family are
@@ -246,8 +250,8 @@ def _family_problems(hosts: Sequence[Host], extra_requirements: Iterable[_requir
         present = [family for family in FAMILIES if host.addresses[family]]
         if len(present) == 1:
             only[present[0]].setdefault(host.roles, []).append(host)
-    rows = (*_requirements.load_table().requirements, *extra_requirements)
-    joined = {(row.source, row.destination) for row in rows if row.kind == _requirements.FLOW}
+    rows = (*requirements.load_table().requirements, *extra_requirements)
+    joined = {(row.source, row.destination) for row in rows if row.kind == requirements.FLOW}
     problems = []
     for roles, mates in only["ipv6"].items():
         others = [

@@ -9,14 +9,14 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _settings
-from ansible_collections.determined.network.plugins.plugin_utils._problems import Problem
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster, settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.problems import Problem
 
-_HOST_VARIABLES = (*_cluster.HOST_VARIABLES, *_cluster.LOGIN_PORT_VARIABLES)
+_HOST_VARIABLES = (*cluster.HOST_VARIABLES, *cluster.LOGIN_PORT_VARIABLES)
 _PREFIX = "determined_"
 # Of the variables by which Tower and AWX tell a job about itself.
 _TOWER_PREFIXES = ("awx", "tower")
-_KNOWN_VARIABLES = (*_settings.VARIABLES.values(), *_cluster.HOST_VARIABLES)
+_KNOWN_VARIABLES = (*settings.VARIABLES.values(), *cluster.HOST_VARIABLES)
 
 
 class Inventory:
@@ -62,7 +62,7 @@ class Inventory:
         problems += [
             Problem(f"group {name}", "", "is no group of this collection", f"call it {meant[0]}")
             for name in groups
-            if name.startswith(_PREFIX) and (meant := _nearly(name, tuple(_cluster.GROUPS)))
+            if name.startswith(_PREFIX) and (meant := _nearly(name, tuple(cluster.GROUPS)))
         ]
         return problems
 
@@ -90,13 +90,13 @@ class Inventory:
         hosts = list(hosts)
         options: dict[str, Any] = {}
         problems: list[Problem] = []
-        for option, variable in _settings.VARIABLES.items():
+        for option, variable in settings.VARIABLES.items():
             if option in given:
                 options[option] = given[option]
                 continue
             chosen, found = self.one_for_all(hosts, variable)
             problems += found
-            unset = not chosen or _settings.is_unanswered(option, chosen[0])
+            unset = not chosen or settings.is_unanswered(option, chosen[0])
             options[option] = default(option) if unset else chosen[0]
         return options, problems
 
@@ -119,7 +119,7 @@ class Inventory:
             if variable in self._view(host)[1]:
                 self._read(host, variable, values.setdefault(host, {}), unreadable)
         pairs = [(host, found[variable]) for host, found in values.items() if variable in found]
-        chosen, conflicts = _settings.collect(variable, pairs)
+        chosen, conflicts = settings.collect(variable, pairs)
         return chosen, [*_summarize(unreadable), *conflicts]
 
     def _read(self, host: str, name: str, target: dict[str, Any], problems: list[Problem]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.module_utils._model import PROTOCOLS
+from ansible_collections.determined.network.plugins.module_utils._policy import PROTOCOLS
 
 TABLE = Path(__file__).with_name("requirements.yml")
 

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _internet, _ports
-from ansible_collections.determined.network.plugins.module_utils._model import MODES
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements
-from ansible_collections.determined.network.plugins.plugin_utils._problems import Problem
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils._internet import targets
+from ansible_collections.determined.network.plugins.module_utils._policy import MODES
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses, requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.problems import Problem
 
 ALL_PORTS, DOCUMENTED_PORTS = "all", "documented"
 
@@ -44,7 +45,7 @@ class Management(NamedTuple):
     """A way by which hosts are administered: TCP ports, and from where."""
 
     ports: tuple[tuple[int, int], ...]
-    networks: _addresses.Families
+    networks: addresses.Families
 
 
 class Service(NamedTuple):
@@ -67,10 +68,10 @@ class Settings(NamedTuple):
     mode: str
     agent_ports: str
     master_port: int
-    client_networks: _addresses.Families
+    client_networks: addresses.Families
     management: tuple[Management, ...]
     services: tuple[Service, ...]
-    extra_requirements: tuple[_requirements.Requirement, ...]
+    extra_requirements: tuple[requirements.Requirement, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON and Ansible's variables carry."""
@@ -104,7 +105,7 @@ class Settings(NamedTuple):
                 Service(**{**service, "ports": _ports.parse_ports(service["ports"])}) for service in data["services"]
             ),
             extra_requirements=tuple(
-                _requirements.Requirement(
+                requirements.Requirement(
                     **{**row, "sections": tuple(row["sections"]), "networks": tuple(row["networks"])}
                 )
                 for row in data["extra_requirements"]
@@ -112,11 +113,11 @@ class Settings(NamedTuple):
         )
 
 
-def _plain(networks: _addresses.Families) -> dict[str, list[str]]:
+def _plain(networks: addresses.Families) -> dict[str, list[str]]:
     return {family: list(texts) for family, texts in networks.items()}
 
 
-def _families(data: Mapping[str, Iterable[str]]) -> _addresses.Families:
+def _families(data: Mapping[str, Iterable[str]]) -> addresses.Families:
     return {family: tuple(texts) for family, texts in data.items()}
 
 
@@ -148,13 +149,13 @@ def check(values: Mapping[str, Any], login_ports: Iterable[Any] = ()) -> tuple[S
     """
     reader = _Reader(values)
     tls = reader.boolean("tls")
-    table = _requirements.load_table()
+    table = requirements.load_table()
     default_port = table.default_master_port["tls" if tls else "plain"]
     settings = Settings(
         mode=reader.choice("mode", MODES),
         agent_ports=reader.choice("agent_ports", (ALL_PORTS, DOCUMENTED_PORTS)),
         master_port=reader.port("master_port", default_port),
-        client_networks=_addresses.families(reader.networks("client_networks", values.get("client_networks"))),
+        client_networks=addresses.families(reader.networks("client_networks", values.get("client_networks"))),
         management=reader.management(table.default_management_ports, login_ports),
         services=reader.services(table.default_services),
         extra_requirements=reader.extra_requirements(),
@@ -206,7 +207,7 @@ class _Reader:
         texts = []
         for item in value if isinstance(value, (list, tuple)) else [] if value is None else [value]:
             try:
-                texts.append(_addresses.parse_network(item)[1])
+                texts.append(addresses.parse_network(item)[1])
             except ValueError as problem:
                 self._problem(option, str(problem), "write CIDRs such as 198.51.100.0/24")
         return texts
@@ -214,7 +215,7 @@ class _Reader:
     def management(self, default_ports: str, login_ports: Iterable[Any]) -> tuple[Management, ...]:
         value = self.values.get("management")
         if value is None:
-            anywhere = _addresses.ANYWHERE
+            anywhere = addresses.ANYWHERE
             return (Management(self._ports("management", [default_ports, *map(str, login_ports)]), anywhere),)
         entries = value if isinstance(value, (list, tuple)) else [value]
         if not entries:
@@ -226,14 +227,14 @@ class _Reader:
                 text = f"entry {number} is not a dictionary with `ports` and, if need be, `networks`"
                 self._problem("management", text, 'write, for example, {ports: "22", networks: [198.51.100.0/24]}')
                 continue
-            networks = _addresses.ANYWHERE
+            networks = addresses.ANYWHERE
             if "networks" in entry:
                 known = len(self.problems)
                 texts = self.networks("management", entry["networks"])
                 if not texts and len(self.problems) == known:
                     text = f"entry {number} names no network, so that nobody could use it"
                     self._problem("management", text, "name the networks of your administrators, or leave it out")
-                networks = _addresses.families(texts)
+                networks = addresses.families(texts)
             found.append(Management(self._ports("management", entry["ports"]), networks))
         return tuple(found)
 
@@ -263,29 +264,29 @@ class _Reader:
             service = Service(
                 entry["host"],
                 self._ports("services", entry["ports"]),
-                entry.get("purpose", _internet.RESOURCE),
+                entry.get("purpose", targets.RESOURCE),
                 entry.get("scheme", ""),
                 entry.get("path", ""),
             )
-            if service.purpose not in _internet.PURPOSES:
+            if service.purpose not in targets.PURPOSES:
                 self._problem("services", f"purpose {service.purpose!r} is unknown", "write registry or resource")
-            if service.scheme not in ("", *_internet.SCHEMES):
+            if service.scheme not in ("", *targets.SCHEMES):
                 text = f"entry {number}: scheme {service.scheme!r} is unknown"
-                self._problem("services", text, f"write one of {', '.join(_internet.SCHEMES)}, or leave it out")
+                self._problem("services", text, f"write one of {', '.join(targets.SCHEMES)}, or leave it out")
             if not isinstance(service.path, str) or not _PATH.match(service.path):
                 text = f"entry {number}: path {service.path!r} does not start with / or holds what a URL cannot"
                 self._problem("services", text, "write what a verification may ask for, such as /simple/")
             host = service.host
-            if not isinstance(host, str) or not (_addresses.is_network(host) or _NAME.match(host)):
+            if not isinstance(host, str) or not (addresses.is_network(host) or _NAME.match(host)):
                 text = f"entry {number}: host {host!r} is neither a name nor an address nor a network"
                 self._problem("services", text, "write registry.example.com, 198.51.100.7 or 198.51.100.0/24")
                 continue
             found.append(service)
         return tuple(found)
 
-    def extra_requirements(self) -> tuple[_requirements.Requirement, ...]:
+    def extra_requirements(self) -> tuple[requirements.Requirement, ...]:
         value = self.values.get("extra_requirements")
-        rows, problems = _requirements.parse_extra_rows(value if value is not None else [])
+        rows, problems = requirements.parse_extra_rows(value if value is not None else [])
         for problem in problems:
             self._problem("extra_requirements", str(problem), "mend the row; the README's table shows the fields")
         checked = []

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import Cluster
-from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
-from ansible_collections.determined.network.plugins.plugin_utils._report import ADVICE, NOT_KNOWN, OPEN
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.report import ADVICE, NOT_KNOWN, OPEN
 
 SAME_NETWORK = "same_network"
 GCP, AWS = "cloud_gcp_egress", "cloud_aws_egress"

@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import CONFIGURED_ROLES, Cluster, Host
+from ansible_collections.determined.network.plugins.module_utils._policy import FAMILIES
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses, requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import CONFIGURED_ROLES, Cluster, Host
 from ansible_collections.determined.network.plugins.plugin_utils._flows import (
     Flows,
     Peers,
@@ -69,7 +69,7 @@ def derive_checks(cluster: Cluster, scope: Scope) -> Checks:
     members = _Members(hosts)
     checks: list[Check] = []
     for flow in flows.required:
-        if flow.requirement.kind != _requirements.FLOW:
+        if flow.requirement.kind != requirements.FLOW:
             continue
         targets = [hosts[name] for name in flow.destination.hosts if name in hosts]
         sources = [host for host in hosts.values() if members.families(flow.source, host)]
@@ -115,7 +115,7 @@ class _Members:
 
     def _look_up(self, peers: Peers) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
         if peers.name not in self._known:
-            matcher = _addresses.Matcher(peers.addresses)
+            matcher = addresses.Matcher(peers.addresses)
             self._known[peers.name] = {
                 name: (_families(matcher, host, all), _families(matcher, host, any))
                 for name, host in self._hosts.items()
@@ -123,7 +123,7 @@ class _Members:
         return self._known[peers.name]
 
 
-def _families(matcher: _addresses.Matcher, host: Host, quantifier: Callable[[Iterable[bool]], bool]) -> tuple[str, ...]:
+def _families(matcher: addresses.Matcher, host: Host, quantifier: Callable[[Iterable[bool]], bool]) -> tuple[str, ...]:
     return tuple(
         family
         for family in FAMILIES
@@ -187,7 +187,7 @@ def _negative_checks(
 def _uncovered(cluster: Cluster, checks: Sequence[Check], scope: Collection[str]) -> Iterator[tuple[str, str]]:
     covered = {check.requirement for check in checks}
     for row in requirements_of(cluster):
-        if row.kind == _requirements.FLOW and row.id not in covered:
+        if row.kind == requirements.FLOW and row.id not in covered:
             yield row.id, f"not checked: no two hosts in this run stand for {row.source} and {row.destination}"
     if cluster.settings.mode == "restrict":
         closed = {check.destination for check in checks if check.requirement == RESTRICT}

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _internet, _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _requirements
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import Cluster, Host
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses as cluster_addresses
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster, Host
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.settings import Service
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet, requirements_of
-from ansible_collections.determined.network.plugins.plugin_utils._settings import Service
 
 # The requirement id of what no row says and every row needs: cluster traffic does not go to a proxy.
 PROXY_BYPASS = "proxy_bypass"
@@ -52,7 +54,7 @@ def derive_internet_checks(cluster: Cluster, scope: Collection[str]) -> Internet
     services: list[ServiceCheck] = []
     uncovered: list[tuple[str, str]] = []
     for row in requirements_of(cluster):
-        if row.kind != _requirements.INTERNET:
+        if row.kind != requirements.INTERNET:
             continue
         wanted = [one for one in cluster.settings.services if row.service_purpose in ("", one.purpose)]
         for service in wanted:
@@ -71,9 +73,9 @@ def derive_internet_checks(cluster: Cluster, scope: Collection[str]) -> Internet
 
 
 def _is_one_host(service: Service) -> bool:
-    if not _addresses.is_network(service.host):
+    if not cluster_addresses.is_network(service.host):
         return True
-    return _addresses.parse_address(service.host) is not None
+    return cluster_addresses.parse_address(service.host) is not None
 
 
 def _tried(service: Service) -> PortSet:
@@ -126,7 +128,7 @@ def targets_of(check: ServiceCheck) -> list[dict[str, Any]]:
         {
             "host": service.host,
             "port": port,
-            "scheme": service.scheme or _internet.scheme_of(port, service.purpose),
+            "scheme": service.scheme or internet_targets.scheme_of(port, service.purpose),
             "purpose": service.purpose,
             "path": service.path,
         }

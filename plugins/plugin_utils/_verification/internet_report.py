@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of the Internet x what the hosts saw -> cells of the report. Pure.
 
-Cells have the fields of `_report.py`, and three more: ``via`` (the proxy, "" for the direct way), ``step`` (where it
+Cells have the fields of `report.py`, and three more: ``via`` (the proxy, "" for the direct way), ``step`` (where it
 ended) and ``blame`` (who has to mend it).
 """
 
@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.determined.network.plugins.module_utils import _internet, _model, _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses
-from ansible_collections.determined.network.plugins.plugin_utils._internet_checks import (
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
+from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses
+from ansible_collections.determined.network.plugins.plugin_utils._verification.internet_checks import (
     PROXY_BYPASS,
     BypassCheck,
     InternetChecks,
@@ -23,7 +24,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._internet_check
     positions,
     targets_of,
 )
-from ansible_collections.determined.network.plugins.plugin_utils._report import (
+from ansible_collections.determined.network.plugins.plugin_utils._verification.report import (
     CORRECT,
     ERROR,
     FLAKY,
@@ -34,34 +35,36 @@ from ansible_collections.determined.network.plugins.plugin_utils._report import 
 DIRECT, THROUGH_PROXY = "direct", "proxy"
 
 _STEPS = {
-    _internet.NAME: "looking up the name",
-    _internet.CONNECT: "connecting",
-    _internet.PROXY: "at the proxy",
-    _internet.TLS: "in the TLS handshake",
-    _internet.ANSWER: "asking over HTTP",
+    internet_targets.NAME: "looking up the name",
+    internet_targets.CONNECT: "connecting",
+    internet_targets.PROXY: "at the proxy",
+    internet_targets.TLS: "in the TLS handshake",
+    internet_targets.ANSWER: "asking over HTTP",
 }
 _BLAMES = {
-    _internet.HOST: "to blame is {source} itself",
-    _internet.NETWORK: "to blame is the network on the way",
-    _internet.THE_PROXY: "to blame is the proxy",
-    _internet.TARGET: "to blame is the target",
-    _internet.BEYOND: "to blame is the proxy, or the target behind it",
+    internet_targets.HOST: "to blame is {source} itself",
+    internet_targets.NETWORK: "to blame is the network on the way",
+    internet_targets.THE_PROXY: "to blame is the proxy",
+    internet_targets.TARGET: "to blame is the target",
+    internet_targets.BEYOND: "to blame is the proxy, or the target behind it",
 }
 _CERTIFICATE = "let proxy_ca_certificate hold the authority that signed it, or mend the certificate"
 _REMEDIES = {
-    _internet.NAME_NOT_FOUND: "mend the host in determined_services, or the name service",
-    _internet.NAME_SERVER_SILENT: "mend /etc/resolv.conf, or the name servers in it",
-    _model.FILTERED: "look for a firewall that drops it, or set proxy_https and proxy_http if a proxy is the way out",
-    _model.REJECTED: "look for the firewall that rejects it",
-    _model.REFUSED: "see whether the service runs, and at this port",
-    _model.NO_ROUTE: "give it a route, or set proxy_https and proxy_http if a proxy is the way out",
-    _internet.PROXY_CREDENTIALS: "mend proxy_username and proxy_password",
-    _internet.PROXY_FORBIDS: "have the proxy permit it",
-    _internet.CERTIFICATE_UNTRUSTED: _CERTIFICATE,
-    _internet.CERTIFICATE_EXPIRED: "have the certificate renewed",
-    _internet.CERTIFICATE_NOT_YET_VALID: "see whether the clocks are right",
-    _internet.CERTIFICATE_OF_ANOTHER: "see whether the name is right, and who answers there",
-    _internet.NO_HTTP: "see what listens there; `scheme` in determined_services says what to speak",
+    internet_targets.NAME_NOT_FOUND: "mend the host in determined_services, or the name service",
+    internet_targets.NAME_SERVER_SILENT: "mend /etc/resolv.conf, or the name servers in it",
+    _socket_states.FILTERED: (
+        "look for a firewall that drops it, or set proxy_https and proxy_http if a proxy is the way out"
+    ),
+    _socket_states.REJECTED: "look for the firewall that rejects it",
+    _socket_states.REFUSED: "see whether the service runs, and at this port",
+    _socket_states.NO_ROUTE: "give it a route, or set proxy_https and proxy_http if a proxy is the way out",
+    internet_targets.PROXY_CREDENTIALS: "mend proxy_username and proxy_password",
+    internet_targets.PROXY_FORBIDS: "have the proxy permit it",
+    internet_targets.CERTIFICATE_UNTRUSTED: _CERTIFICATE,
+    internet_targets.CERTIFICATE_EXPIRED: "have the certificate renewed",
+    internet_targets.CERTIFICATE_NOT_YET_VALID: "see whether the clocks are right",
+    internet_targets.CERTIFICATE_OF_ANOTHER: "see whether the name is right, and who answers there",
+    internet_targets.NO_HTTP: "see what listens there; `scheme` in determined_services says what to speak",
 }
 
 
@@ -79,7 +82,7 @@ def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[st
     if len(seen) <= max(places):
         return _cell(check, NOT_KNOWN, ERROR, "", _no_answer(check.source, result))
     mine = [seen[place] for place in places]
-    bad = [one for one in mine if one["state"] != _model.OPEN]
+    bad = [one for one in mine if one["state"] != _socket_states.OPEN]
     if not bad:
         repeated = [one for one in mine if one["attempts"] > 1]
         evidence = "; ".join(dict.fromkeys(_good(one) for one in mine))
@@ -87,9 +90,9 @@ def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[st
             evidence += f"; {len(mine)} of {_ports.count(check.service.ports)} ports tried"
         if repeated:
             evidence = f"failed at first, and at attempt {repeated[0]['attempts']} did not; {evidence}"
-        return _cell(check, _model.OPEN, FLAKY if repeated else CORRECT, "", evidence, mine[0])
+        return _cell(check, _socket_states.OPEN, FLAKY if repeated else CORRECT, "", evidence, mine[0])
     wrong = _ports.format_ports(_ports.from_numbers(one["port"] for one in bad))
-    verdict = ERROR if bad[0]["state"] == _model.ERROR else WRONG
+    verdict = ERROR if bad[0]["state"] == _socket_states.ERROR else WRONG
     sentences = dict.fromkeys(_bad(one, check.source) for one in bad)
     return _cell(check, bad[0]["state"], verdict, wrong, "; ".join(sentences), bad[0])
 
@@ -113,14 +116,14 @@ def _bad(seen: Mapping[str, Any], source: str) -> str:
     step = seen["step"]
     what = _STEPS[step]
     # Without a tunnel, the name and the connection are those of the proxy.
-    if seen["via"] and step in (_internet.NAME, _internet.CONNECT):
-        what += " of the proxy" if step == _internet.NAME else " to the proxy"
-    elif seen["via"] and step == _internet.TLS and seen["blame"] == _internet.THE_PROXY:
+    if seen["via"] and step in (internet_targets.NAME, internet_targets.CONNECT):
+        what += " of the proxy" if step == internet_targets.NAME else " to the proxy"
+    elif seen["via"] and step == internet_targets.TLS and seen["blame"] == internet_targets.THE_PROXY:
         what += " with the proxy"
-    elif step == _internet.TLS:
+    elif step == internet_targets.TLS:
         what += " with the target"
     remedy = _REMEDIES.get(seen["state"], "")
-    if seen["via"] and step in (_internet.NAME, _internet.CONNECT):
+    if seen["via"] and step in (internet_targets.NAME, internet_targets.CONNECT):
         remedy = "see whether proxy_https and proxy_http name a proxy that runs, and whether this host may reach it"
     blame = _BLAMES.get(seen["blame"], "").format(source=source)
     return ", ".join(part for part in (f"{_way(seen)}, {what}: {seen['reason']}", blame, remedy) if part)
@@ -134,7 +137,7 @@ def _cell(
     evidence: str,
     seen: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    parsed = _addresses.parse_address(check.service.host)
+    parsed = addresses.parse_address(check.service.host)
     seen = seen or {"via": "", "step": "", "blame": ""}
     return {
         "requirement": check.requirement,
@@ -144,7 +147,7 @@ def _cell(
         "family": parsed[0] if parsed else "",
         "protocol": "tcp",
         "ports": _ports.format_ports(check.service.ports),
-        "expected": _model.OPEN,
+        "expected": _socket_states.OPEN,
         "observed": observed,
         "verdict": verdict,
         "wrong_ports": wrong_ports,
@@ -180,7 +183,7 @@ def _bypass_cell(check: BypassCheck, result: Mapping[str, Any] | None) -> dict[s
     if findings:
         evidence = "; ".join(_finding(finding) for finding in findings)
         remedy = "play the role determined.network.proxy, or add them; what runs already must be restarted"
-        wrong = {"observed": THROUGH_PROXY, "verdict": WRONG, "blame": _internet.HOST}
+        wrong = {"observed": THROUGH_PROXY, "verdict": WRONG, "blame": internet_targets.HOST}
         return {**cell, **wrong, "evidence": f"{evidence}; {remedy}"}
     if bypass["problems"]:
         return {**cell, "evidence": f"{check.source} could not read {'; '.join(bypass['problems'])}"}

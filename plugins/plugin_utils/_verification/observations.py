@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils import _model, _ports
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
 
 NOTHING: PortSet = ()
@@ -174,7 +174,7 @@ def _refused_by_destination(
 def _classify(
     pair: Pair, observation: Mapping[str, Any], destination: _Destination | None, refused_in_all: int
 ) -> Knowledge:
-    states = {state: _ports.parse_ports(observation[state]) for state in _model.STATES}
+    states = {state: _ports.parse_ports(observation[state]) for state in _socket_states.STATES}
     asked = _ports.union(*states.values())
     echo = (observation.get("echo") or {}).get("answered")
     if destination is None or destination.resets is None:

@@ -9,9 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils._checks import BLOCKED, OPEN, RESTRICT, Check
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
-from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair, some_ports
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import (
+    BLOCKED,
+    OPEN,
+    RESTRICT,
+    Check,
+)
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import (
+    Knowledge,
+    Pair,
+    some_ports,
+)
 
 VERSION = 1
 CORRECT, WRONG, FLAKY, ERROR, ADVICE = "correct", "wrong", "flaky", "error", "advice"

@@ -15,10 +15,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _requirements
-from ansible_collections.determined.network.plugins.plugin_utils._checks import BLOCKED, OPEN, Check, Checks
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
-from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import (
+    BLOCKED,
+    OPEN,
+    Check,
+    Checks,
+)
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
 
 FULL, SAMPLE = "full", "sample"
 
@@ -130,8 +135,8 @@ def _landmarks(checks: Checks) -> PortSet:
     sets = [*(check.ports for check in checks.checks), *checks.controls.values()]
     sets += [
         _ports.parse_ports(row.ports)
-        for row in _requirements.load_table().requirements
-        if row.ports and row.ports not in _requirements.PORT_SETTINGS
+        for row in requirements.load_table().requirements
+        if row.ports and row.ports not in requirements.PORT_SETTINGS
     ]
     ends = {end for ports in set(sets) for pair in ports for end in pair}
     around = {end + step for end in ends for step in (-1, 0, 1)}

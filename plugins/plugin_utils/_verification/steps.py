@@ -13,73 +13,73 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.determined.network.plugins.plugin_utils import (
-    _advice,
-    _checks,
-    _flows,
-    _internet_checks,
-    _internet_report,
-    _observations,
-    _report,
-    _requirements,
-    _rounds,
+from ansible_collections.determined.network.plugins.plugin_utils import _flows
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster
+from ansible_collections.determined.network.plugins.plugin_utils._verification import (
+    advice,
+    internet_checks,
+    internet_report,
+    observations,
 )
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import Cluster
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
+from ansible_collections.determined.network.plugins.plugin_utils._verification import report as verification_report
+from ansible_collections.determined.network.plugins.plugin_utils._verification import rounds as verification_rounds
 
 Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def first_listeners(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """What to listen on in the first round: destination -> listeners."""
-    return _rounds.first_listeners(_derive(cluster, run))
+    return verification_rounds.first_listeners(_derive(cluster, run))
 
 
 def first_targets(
     cluster: Mapping[str, Any], run: Mapping[str, Any], started: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """What to probe in the first round, now that each destination told what listens: source -> targets."""
-    options = _rounds.Options(run["sweep"], int(run["sample_size"]), int(run["seed"]))
-    return _rounds.first_round(_derive(cluster, run), options, started).targets
+    options = verification_rounds.Options(run["sweep"], int(run["sample_size"]), int(run["seed"]))
+    return verification_rounds.first_round(_derive(cluster, run), options, started).targets
 
 
 def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
     """What to ask again: ``{"listeners": ..., "targets": ...}``, both empty when nothing is left to ask."""
-    return _rounds.later_round(_derive(cluster, run), _observations.conclude(rounds))._asdict()
+    return verification_rounds.later_round(_derive(cluster, run), observations.conclude(rounds))._asdict()
 
 
 def internet_plan(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """What the hosts are asked about the Internet: see _internet_checks.plan."""
-    return _internet_checks.plan(Cluster.from_dict(cluster), _hosts(run))
+    return internet_checks.plan(Cluster.from_dict(cluster), _hosts(run))
 
 
 def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
     """Everything that was seen -> the report."""
     checks = _derive(cluster, run)
     read = Cluster.from_dict(cluster)
-    known = _observations.conclude(rounds)
+    known = observations.conclude(rounds)
     described = {"mode": cluster["settings"]["mode"], "sweep": run["sweep"]}
     # Extra variables may be texts; the report's numbers are none.
     described |= {name: int(run[name]) for name in ("seed", "sample_size", "max_peers")}
-    rows = [row.id for row in _flows.requirements_of(read) if row.kind == _requirements.INTERNET]
+    rows = [row.id for row in _flows.requirements_of(read) if row.kind == requirements.INTERNET]
     outside = run.get("internet")
-    described["not_verified"] = [*rows, _internet_checks.PROXY_BYPASS] if outside is None else []
+    described["not_verified"] = [*rows, internet_checks.PROXY_BYPASS] if outside is None else []
     # --limit leaves hosts out; then the report must not look like one about all of them.
     described["left_out"] = sorted(set(cluster["hosts"]) - set(map(str, run["hosts"])))
     cells: list[dict[str, str]] = []
     uncovered = list(checks.uncovered)
     if outside is not None:
-        internet = _internet_checks.derive_internet_checks(read, _hosts(run))
-        targets = _internet_checks.plan(read, _hosts(run))["targets"]
-        cells += _internet_report.internet_cells(internet, targets, outside)
-        cells += [*_advice.cloud_cells(outside), *_advice.distance_cells(read, known)]
+        internet = internet_checks.derive_internet_checks(read, _hosts(run))
+        targets = internet_checks.plan(read, _hosts(run))["targets"]
+        cells += internet_report.internet_cells(internet, targets, outside)
+        cells += [*advice.cloud_cells(outside), *advice.distance_cells(read, known)]
         uncovered += internet.uncovered
-    return _report.build_report(checks.checks, uncovered, known, described, cells)
+    return verification_report.build_report(checks.checks, uncovered, known, described, cells)
 
 
 def _hosts(run: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(map(str, run["hosts"]))
 
 
-def _derive(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> _checks.Checks:
-    scope = _checks.Scope(_hosts(run), int(run["max_peers"]), int(run["seed"]))
-    return _checks.derive_checks(Cluster.from_dict(cluster), scope)
+def _derive(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> verification_checks.Checks:
+    scope = verification_checks.Scope(_hosts(run), int(run["max_peers"]), int(run["seed"]))
+    return verification_checks.derive_checks(Cluster.from_dict(cluster), scope)

@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.determined.network.plugins.plugin_utils._observations import MOST_RANGES
-from ansible_collections.determined.network.plugins.plugin_utils._report import ADVICE, CORRECT, ERROR, FLAKY, WRONG
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import MOST_RANGES
+from ansible_collections.determined.network.plugins.plugin_utils._verification.report import (
+    ADVICE,
+    CORRECT,
+    ERROR,
+    FLAKY,
+    WRONG,
+)
 
 # What a cell of the matrix shows; the worst of a pair wins, so the order matters.
 _SYMBOLS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.determined.network.plugins.module_utils import _proxy_targets
+from ansible_collections.determined.network.plugins.module_utils._proxy import targets as proxy_targets
 from ansible_collections.determined.network.plugins.modules import proxy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,10 +23,10 @@ def test_defaults_are_what_the_specification_says():
 
 
 def test_targets():
-    targets = [_proxy_targets.ALL, *_proxy_targets.TARGETS]
+    targets = [proxy_targets.ALL, *proxy_targets.TARGETS]
     assert OPTIONS["proxy_targets"]["choices"] == MODULE["targets"]["choices"] == targets
     guide = (ROOT / "docs/proxy.md").read_text()
-    assert [name for name in _proxy_targets.TARGETS if f"`{name}`" not in guide] == []
+    assert [name for name in proxy_targets.TARGETS if f"`{name}`" not in guide] == []
 
 
 @pytest.mark.parametrize("name", sorted({name[len("proxy_") :] for name in OPTIONS} & set(MODULE)))

@@ -5,7 +5,7 @@
 """The syntaxes a host policy can be written in. One module per firewall, none imports another.
 
 A backend renders and parses; it starts no process and opens no socket. What all of them
-promise is written in :mod:`_base`.
+promise is written in :mod:`base`.
 """
 
 from __future__ import absolute_import, division, print_function

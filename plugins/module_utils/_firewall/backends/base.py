@@ -7,7 +7,7 @@
 A backend never acts. To learn something it yields a question (:class:`Command`,
 :class:`ReadFile`, :class:`ListDirectory`, :class:`FindTool`) from a generator and is sent the answer; to change
 something it returns commands. So every backend can be tested without a firewall, and only
-``_runner`` ever starts a process.
+``_host.runner`` ever starts a process.
 """
 
 from __future__ import absolute_import, division, print_function

@@ -11,7 +11,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ansible_collections.determined.network.plugins.module_utils._backends._base import (
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     Backend,
     BackendError,
     Boot,

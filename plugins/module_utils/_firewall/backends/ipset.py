@@ -15,8 +15,8 @@ __metaclass__ = type
 import ipaddress
 import re
 
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables_state import Set
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.state import Set
 
 KIND = "hash:net"
 SMALLEST_MAXELEM = 65536  # ipset's own default; only a larger cluster needs more

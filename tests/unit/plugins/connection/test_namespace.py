@@ -9,7 +9,7 @@ from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleFileNotFound
 from ansible.playbook.play_context import PlayContext
 from ansible_collections.determined.network.plugins.connection import namespace as plugin
-from ansible_collections.determined.network.plugins.module_utils import _namespace_state as states
+from ansible_collections.determined.network.plugins.module_utils._namespaces import state as states
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import ansible_collections.determined.network.plugins.filter as filters
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
-from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
-from ansible_collections.determined.network.plugins.plugin_utils import _cluster
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
 
 MODULES = [name for _unused, name, _unused in pkgutil.iter_modules(filters.__path__)]
 ADDRESSES = {"master": "192.0.2.10", "agent1": "192.0.2.21", "agent2": "192.0.2.22"}
@@ -32,7 +32,7 @@ def call(name, *arguments):
 def cluster():
     roles = {name: ("master",) if name == "master" else ("agents",) for name in ADDRESSES}
     variables = {name: {"determined_address": address} for name, address in ADDRESSES.items()}
-    return _cluster.build_cluster(roles, variables, {"mode": "restrict"}, lambda names: {}).to_dict()
+    return clusters.build_cluster(roles, variables, {"mode": "restrict"}, lambda names: {}).to_dict()
 
 
 def test_all_filters_are_tested():

@@ -16,7 +16,7 @@ from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.determined.network.plugins.lookup import cluster as lookup_cluster
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses, settings
 
 try:
     from ansible.template import trust_as_template
@@ -192,7 +192,7 @@ def test_a_surveys_answers_are_texts(inventory):
 @pytest.mark.parametrize("option", ["tls", "master_port", "client_networks", "services", "extra_requirements"])
 def test_a_surveys_question_without_an_answer_means_the_default(inventory, option):
     plain = inventory(text="\n".join(line for line in INVENTORY.splitlines() if "determined_client" not in line))
-    made = inventory(extra_variables={_settings.VARIABLES[option]: ""})
+    made = inventory(extra_variables={settings.VARIABLES[option]: ""})
     assert (
         made.look_up("agent1")["settings"][option if option != "tls" else "master_port"]
         == (plain.look_up("agent1")["settings"][option if option != "tls" else "master_port"])
@@ -201,8 +201,8 @@ def test_a_surveys_question_without_an_answer_means_the_default(inventory, optio
 
 @pytest.mark.parametrize("option", ["mode", "agent_ports", "management"])
 def test_no_default_opens_what_the_inventory_may_close(inventory, option):
-    with pytest.raises(AnsibleError, match=_settings.VARIABLES[option]):
-        inventory(extra_variables={_settings.VARIABLES[option]: ""}).look_up("agent1")
+    with pytest.raises(AnsibleError, match=settings.VARIABLES[option]):
+        inventory(extra_variables={settings.VARIABLES[option]: ""}).look_up("agent1")
 
 
 @pytest.mark.parametrize("prefix", ["awx", "tower"])
@@ -298,14 +298,14 @@ def test_an_unknown_option_is_refused(inventory):
 
 def test_without_netaddr(inventory, monkeypatch):
     made = inventory()
-    monkeypatch.setattr(_addresses, "netaddr", None)
+    monkeypatch.setattr(addresses, "netaddr", None)
     assert "-m pip install netaddr" in problems(made)
 
 
 def test_every_option_is_documented_with_its_variable():
     options = yaml.safe_load(lookup_cluster.DOCUMENTATION)["options"]
     documented = {name: option["vars"][0]["name"] for name, option in options.items()}
-    assert documented == _settings.VARIABLES
+    assert documented == settings.VARIABLES
 
 
 def test_examples_and_return_values_are_yaml():

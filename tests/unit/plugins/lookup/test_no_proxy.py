@@ -10,7 +10,7 @@ from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.determined.network.plugins.lookup import no_proxy
-from ansible_collections.determined.network.plugins.plugin_utils import _cluster
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
 
 NAME = "determined.network.no_proxy"
 constants.config.initialize_plugin_configuration_definitions(
@@ -27,10 +27,10 @@ GROUPS = {"determined_master": ["head"], "determined_agents": ["gpu1"], "determi
 
 def look_up(terms=(), variables=None, per_host=None, **options):
     hosts = {name: {**values, **(per_host or {}).get(name, {})} for name, values in HOSTS.items()}
-    roles = _cluster.cluster_hosts(GROUPS)
+    roles = clusters.cluster_hosts(GROUPS)
     own = {name: {"determined_address": "192.0.2.10", **values} for name, values in HOSTS.items()}
     own["gpu1"]["determined_address"], own["stranger"]["determined_address"] = "192.0.2.21", "192.0.2.66"
-    cluster = _cluster.build_cluster(roles, own, {"services": []}, lambda names: {}).to_dict()
+    cluster = clusters.build_cluster(roles, own, {"services": []}, lambda names: {}).to_dict()
     known = {"groups": GROUPS, "hostvars": hosts, "inventory_hostname": "gpu1", **(variables or {})}
     plugin = no_proxy.LookupModule(loader=DataLoader(), templar=Templar(loader=DataLoader(), variables=known))
     plugin._load_name = NAME

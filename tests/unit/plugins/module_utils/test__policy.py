@@ -7,7 +7,7 @@ import copy
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _model
+from ansible_collections.determined.network.plugins.module_utils import _policy
 
 GOOD = {
     "host": "agent1",
@@ -23,10 +23,10 @@ GOOD = {
 
 
 def test_a_policy_travels_as_json():
-    policy = _model.HostPolicy.from_dict(GOOD)
+    policy = _policy.HostPolicy.from_dict(GOOD)
     assert policy.to_dict() == GOOD
-    assert _model.HostPolicy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
-    assert policy.inbound == (_model.Rule("tcp", ((1024, 65535),), "agents", ("agents_from_agents",)),)
+    assert _policy.HostPolicy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
+    assert policy.inbound == (_policy.Rule("tcp", ((1024, 65535),), "agents", ("agents_from_agents",)),)
     assert policy.peers["agents"]["ipv4"] == ("192.0.2.21", "192.0.2.22")
 
 
@@ -37,13 +37,13 @@ def test_equal_peers_compare_equal_however_they_are_written():
         "ipv4": ["192.0.2.22", "192.0.2.21/32", "192.0.2.22"],
     }
     other["inbound"][0]["ports"] = ["2000-65535", "1024-1999"]
-    assert _model.HostPolicy.from_dict(other) == _model.HostPolicy.from_dict(GOOD)
+    assert _policy.HostPolicy.from_dict(other) == _policy.HostPolicy.from_dict(GOOD)
 
 
 def test_a_family_may_be_left_out():
     other = copy.deepcopy(GOOD)
     other["peers"]["agents"] = {"ipv4": ["192.0.2.1"]}
-    assert _model.HostPolicy.from_dict(other).peers["agents"]["ipv6"] == ()
+    assert _policy.HostPolicy.from_dict(other).peers["agents"]["ipv6"] == ()
 
 
 def put(data, path, value):
@@ -101,14 +101,14 @@ def test_a_mistake_is_named(path, value, told):
     data = copy.deepcopy(GOOD)
     put(data, path, value)
     with pytest.raises(ValueError) as caught:
-        _model.HostPolicy.from_dict(data)
+        _policy.HostPolicy.from_dict(data)
     assert told in str(caught.value)
 
 
 @pytest.mark.parametrize("data", [None, [], "policy", 5])
 def test_something_else_is_no_policy(data):
     with pytest.raises(ValueError, match="a policy is a dictionary"):
-        _model.HostPolicy.from_dict(data)
+        _policy.HostPolicy.from_dict(data)
 
 
 def test_all_problems_are_named_at_once():
@@ -118,5 +118,5 @@ def test_all_problems_are_named_at_once():
     put(data, ["inbound", 0, "ports"], "z")
     put(data, ["outbound", 0, "peers"], "w")
     with pytest.raises(ValueError) as caught:
-        _model.HostPolicy.from_dict(data)
+        _policy.HostPolicy.from_dict(data)
     assert str(caught.value).count("; ") == 3

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Clusters for tests, built by the same code as a real one."""
 
-from ansible_collections.determined.network.plugins.plugin_utils import _cluster
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster
 
 DEMO = {
     "master": (("master",), ["192.0.2.10", "2001:db8:1::10"]),
@@ -31,4 +31,4 @@ def build(hosts=None, **options):
     hosts = DEMO if hosts is None else hosts
     roles = {name: held for name, (held, _unused) in hosts.items()}
     variables = {name: {"determined_address": addresses} for name, (_unused, addresses) in hosts.items()}
-    return _cluster.build_cluster(roles, variables, {"services": [], **options}, no_resolver)
+    return cluster.build_cluster(roles, variables, {"services": [], **options}, no_resolver)

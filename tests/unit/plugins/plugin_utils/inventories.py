@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Inventories for property tests: right ones, wrong ones, and any mixture."""
 
-from ansible_collections.determined.network.plugins.plugin_utils import _settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import settings
 from hypothesis import Phase
 from hypothesis import strategies as st
 
@@ -143,7 +143,7 @@ any_options = st.fixed_dictionaries(
     {},
     optional={
         option: _sometimes(right_options.map(lambda values, name=option: values.get(name)))
-        for option in _settings.VARIABLES
+        for option in settings.VARIABLES
     },
 )
 

@@ -6,7 +6,7 @@ the bits of a number stand for ports, and addresses are those of the standard li
 
 import ipaddress
 
-from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES
+from ansible_collections.determined.network.plugins.module_utils._policy import FAMILIES
 
 
 def port_bits(text):

@@ -11,7 +11,7 @@ import ipaddress
 import shlex
 from typing import NamedTuple
 
-from policy_evaluator import EVERY_PORT
+from tests.unit.plugins.plugin_utils.policy_evaluator import EVERY_PORT
 
 
 class Fate(NamedTuple):

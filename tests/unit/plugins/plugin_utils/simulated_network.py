@@ -13,7 +13,7 @@ import json
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _verification
+from ansible_collections.determined.network.plugins.plugin_utils._verification import steps
 
 MOST_ROUNDS = 9  # the role plays one and then loops eight times
 
@@ -146,14 +146,14 @@ def play(network, hosts=None, **run):
     names = [host.name for host in network.cluster.hosts] if hosts is None else list(hosts)
     run = {"hosts": names, "sweep": "full", "seed": 1, "sample_size": 64, "max_peers": 0, **run}
     rounds = {name: [] for name in names}
-    listeners = _carry(_verification.first_listeners(cluster, run))
+    listeners = _carry(steps.first_listeners(cluster, run))
     targets = None
     again = {"listeners": {}, "targets": {}}
     for number in range(MOST_ROUNDS):
         network.round = number
         network.listening = {}
         started = {name: _carry(network.listen(name, listeners.get(name, []))) for name in names}
-        targets = again["targets"] or _carry(_verification.first_targets(cluster, run, started))
+        targets = again["targets"] or _carry(steps.first_targets(cluster, run, started))
         probed = {name: _carry(network.probe(name, targets.get(name, []))) for name in names}
         for name in names:
             rounds[name].append(
@@ -165,9 +165,9 @@ def play(network, hosts=None, **run):
                     "read": _carry(network.read(name)),
                 }
             )
-        again = _carry(_verification.next_round(cluster, run, rounds))
+        again = _carry(steps.next_round(cluster, run, rounds))
         listeners = again["listeners"]
         if not again["targets"]:
             break
-    report = _carry(_verification.report(cluster, run, rounds))
+    report = _carry(steps.report(cluster, run, rounds))
     return Played(report, rounds, bool(again["targets"]))

@@ -5,8 +5,10 @@
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _flows, _requirements
-from clusters import SMALL, build
+from ansible_collections.determined.network.plugins.plugin_utils import _flows
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses, requirements
+
+from tests.unit.plugins.plugin_utils.clusters import SMALL, build
 
 SERVICES = [
     {"host": "registry.example.com", "ports": 443, "purpose": "registry"},
@@ -53,7 +55,7 @@ def test_every_row_of_the_table_with_its_default_ports():
 
 
 def ids_of_kind(kind):
-    return {row.id for row in _requirements.load_table().requirements if row.kind == kind}
+    return {row.id for row in requirements.load_table().requirements if row.kind == kind}
 
 
 def test_advice_becomes_no_flow_and_everything_else_does():
@@ -131,7 +133,7 @@ def test_extra_rows_with_networks():
 def test_management_ways_are_peers_of_their_own():
     ways = [{"ports": "22"}, {"ports": "9090", "networks": ["192.0.2.0/28"]}]
     assert _flows.derive_flows(build(management=ways)).management == (
-        (_flows.Peers("management_1", (), _addresses.ANYWHERE), ((22, 22),)),
+        (_flows.Peers("management_1", (), addresses.ANYWHERE), ((22, 22),)),
         (_flows.Peers("management_2", (), {"ipv4": ("192.0.2.0/28",), "ipv6": ()}), ((9090, 9090),)),
     )
 

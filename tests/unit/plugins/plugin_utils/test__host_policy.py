@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 from ansible_collections.determined.network.plugins.plugin_utils import _host_policy
-from clusters import DEMO, SMALL, build
+
+from tests.unit.plugins.plugin_utils.clusters import DEMO, SMALL, build
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 SERVICES = [

@@ -5,14 +5,15 @@
 
 import urllib.request
 
-import clusters
 import pytest
 import requests.utils
 from ansible_collections.determined.network.plugins.module_utils import _no_proxy
-from ansible_collections.determined.network.plugins.module_utils._proxy_description import no_proxy_problems
+from ansible_collections.determined.network.plugins.module_utils._proxy.description import no_proxy_problems
 from ansible_collections.determined.network.plugins.plugin_utils import _no_proxy_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.unit.plugins.plugin_utils import clusters
 
 NAMES = {"master": ["head.cluster.example", "192.0.2.10"], "agent1": ["gpu1.cluster.example"]}
 CLUSTER = clusters.build()

@@ -15,20 +15,26 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _firewalld_change,
-    _firewalld_errors,
-    _firewalld_files,
-    _firewalld_read,
-    _firewalld_state,
-    _nft_table,
-)
-from ansible_collections.determined.network.plugins.module_utils._backends._base import (
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     Backend,
     BackendError,
     Boot,
     ReadFile,
     Reading,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    change,
+    errors,
+    nft_table,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    files as firewalld_files,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    read as firewalld_read,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    state as firewalld_state,
 )
 
 _IPV6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
@@ -39,16 +45,16 @@ class Firewalld(Backend):
 
     name = "firewalld"
     programs = ("busctl", "nft", "sh")
-    folders = tuple(sorted(_firewalld_files.FOLDERS.values()))
+    folders = tuple(sorted(firewalld_files.FOLDERS.values()))
 
     def __init__(self, container_interfaces=()):
         self.container_interfaces = tuple(container_interfaces)
 
     def read(self):
         families = ("ipv4", "ipv6") if (yield ReadFile(_IPV6)) is not None else ("ipv4",)
-        found = yield from _firewalld_read.read()
+        found = yield from firewalld_read.read()
         return Reading(
-            state=_firewalld_state.State(found.policies, found.sets, found.table),
+            state=firewalld_state.State(found.policies, found.sets, found.table),
             variant=found.variant,
             reason="firewalld %s runs" % found.version if found.running else "firewalld does not run",
             families=families,
@@ -59,50 +65,50 @@ class Firewalld(Backend):
 
     def render(self, policy, reading):
         if policy is None:
-            return _firewalld_state.NOTHING
+            return firewalld_state.NOTHING
         missing = list(reading.missing)
         if policy.mode == "restrict" and reading.details.nft is None:
-            missing.append(_firewalld_errors.missing_tool("nft"))
+            missing.append(errors.missing_tool("nft"))
         if missing:
             raise BackendError("This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(missing))
-        return _firewalld_state.render(
+        return firewalld_state.render(
             policy, reading.families, _names_destinations(reading.details), self.container_interfaces
         )
 
     def transactions(self, reading, desired):
-        return _firewalld_change.commands(reading.details, reading.state, desired)
+        return change.commands(reading.details, reading.state, desired)
 
     def force(self, reading):
         return reading._replace(details=reading.details._replace(forced=True))
 
     def flushes_others(self, command):
-        return _firewalld_change.is_reload(command)
+        return change.is_reload(command)
 
     def describe(self, state):
-        return _firewalld_state.describe(state)
+        return firewalld_state.describe(state)
 
     def explain(self, command, output):
-        return _firewalld_errors.explain(command, output)
+        return errors.explain(command, output)
 
     def inspect(self):
         reading = yield from self.read()
         return reading, _facts(reading)
 
     def dump(self, state):
-        return _firewalld_state.dump(state)
+        return firewalld_state.dump(state)
 
     def load(self, data):
-        return _firewalld_state.load(data)
+        return firewalld_state.load(data)
 
     def stored(self, policy, desired, reading):
         """firewalld begins with its own files; what loads the table is ours."""
-        wanted = _firewalld_files.files(desired) if policy is not None else {}
+        wanted = firewalld_files.files(desired) if policy is not None else {}
         paths = sorted(set(wanted) | set(reading.details.files))
         files = tuple((path, wanted.get(path)) for path in paths)
         if policy is None or desired.table is None:
             return Boot(load="", holds="", files=files) if files else None
         nft = reading.details.nft
-        last = _nft_table.emergency(policy, reading.families, self.container_interfaces)
+        last = nft_table.emergency(policy, reading.families, self.container_interfaces)
         return Boot(
             load=_loading(nft, desired.table),
             holds=_holding(nft, desired.table),
@@ -113,33 +119,33 @@ class Firewalld(Backend):
 
 def _loading(nft, table):
     """The shell's words that put the table in place, whatever was there before."""
-    return "%s -f - <<'END OF TABLE'\n%sEND OF TABLE" % (nft, _nft_table.replacing(table))
+    return "%s -f - <<'END OF TABLE'\n%sEND OF TABLE" % (nft, nft_table.replacing(table))
 
 
 def _holding(nft, table):
     """The shell's words that end with code 0 exactly when every chain of the table is there."""
-    listing = "%s list chain %s %s %%s >/dev/null 2>&1" % (nft, _nft_table.FAMILY, _nft_table.NAME)
+    listing = "%s list chain %s %s %%s >/dev/null 2>&1" % (nft, nft_table.FAMILY, nft_table.NAME)
     return " &&\n".join(listing % chain.name for chain in table.chains)
 
 
 def _names_destinations(found):
-    return _firewalld_read.release(found.version) >= _firewalld_read.FIRST_WITH_DESTINATION_SETS
+    return firewalld_read.release(found.version) >= firewalld_read.FIRST_WITH_DESTINATION_SETS
 
 
 def _missing(found):
     if not found.installed:
-        return [_firewalld_errors.missing_tool("firewall-cmd")]
+        return [errors.missing_tool("firewall-cmd")]
     if found.busctl is None:
-        return [_firewalld_errors.missing_tool("busctl")]
+        return [errors.missing_tool("busctl")]
     if not found.running:
         return [
             "firewalld is installed, but does not run (systemctl unmask firewalld; systemctl enable --now firewalld; "
             "or use backend iptables)"
         ]
-    if _firewalld_read.release(found.version) < _firewalld_read.FIRST_WITH_POLICIES:
+    if firewalld_read.release(found.version) < firewalld_read.FIRST_WITH_POLICIES:
         return [
             "firewalld %s is too old: policy objects came with %d.%d. Upgrade it, or stop and mask it and use "
-            "backend iptables" % ((found.version,) + _firewalld_read.FIRST_WITH_POLICIES)
+            "backend iptables" % ((found.version,) + firewalld_read.FIRST_WITH_POLICIES)
         ]
     if found.status == "FAILED":
         return [
@@ -157,8 +163,8 @@ def _warnings(found, families):
             "firewalld %s cannot name a set as destination (that came with 1.0): nothing is said about outgoing "
             "traffic, which it lets out unless it was told otherwise" % found.version
         )
-    state = _firewalld_state.State(found.policies, found.sets, found.table)
-    if found.lost and _firewalld_change.emptied(state):
+    state = firewalld_state.State(found.policies, found.sets, found.table)
+    if found.lost and change.emptied(state):
         yield (
             "firewalld keeps our policy objects, emptied, until its next reload. It was not reloaded for that, since "
             "others would have lost: %s" % "; ".join(found.lost[:20])
@@ -169,7 +175,7 @@ def _facts(reading):
     found = reading.details
     rules = []
     for chain, rule, packets, octets in found.counters:
-        rules.append(_fact("", "%s %s %s" % (_nft_table.FAMILY, _nft_table.NAME, chain), rule, packets, octets))
+        rules.append(_fact("", "%s %s %s" % (nft_table.FAMILY, nft_table.NAME, chain), rule, packets, octets))
     for name, policy in sorted(found.policies.items()):
         for rule in policy.rules:
             family = "ipv6" if 'family="ipv6"' in rule else "ipv4"

@@ -14,7 +14,7 @@ __metaclass__ = type
 
 import re
 
-from ansible_collections.determined.network.plugins.module_utils._backends._base import Command
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Command
 
 NAME = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"

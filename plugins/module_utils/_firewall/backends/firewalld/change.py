@@ -14,14 +14,14 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _firewalld_bus,
-    _firewalld_files,
-    _firewalld_reload,
-    _members,
-    _nft_table,
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Command
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    bus,
+    files,
+    nft_table,
+    reload,
 )
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError, Command
 
 # Up to this many changed members are added and removed one by one (10 ms each), so that a packet always meets the
 # old members or the new ones. firewalld empties a set before it fills it with many.
@@ -40,9 +40,9 @@ def commands(found, state, desired):
     """A Found, the State in it and the State to be -> list of Commands."""
     steps = []
     if desired.table is not None and state.table != desired.table:
-        steps.append(Command((found.nft, "-f", "-"), _nft_table.replacing(desired.table), "write the nft table"))
+        steps.append(Command((found.nft, "-f", "-"), nft_table.replacing(desired.table), "write the nft table"))
     if desired.table is None and state.table is not None:
-        argv = (found.nft, "delete", "table", _nft_table.FAMILY, _nft_table.NAME)
+        argv = (found.nft, "delete", "table", nft_table.FAMILY, nft_table.NAME)
         steps.append(Command(argv, purpose="remove the nft table"))
     if not found.running:
         return steps  # what firewalld begins with lies in its files
@@ -52,7 +52,7 @@ def commands(found, state, desired):
     if not found.lost or (new and found.forced):
         return steps + [_reload(found, desired)]
     if new:
-        raise BackendError(_firewalld_reload.refusal(found.lost))
+        raise BackendError(reload.refusal(found.lost))
     # Only to be removed: emptied now, and gone with the next reload, which somebody else may time.
     policies = dict(state.policies)
     for name, policy in state.policies.items():
@@ -80,7 +80,7 @@ def _frames(state):
 
 def _reload(found, desired):
     """One shell script: the files as they shall be, the reload, the files as they were."""
-    wanted = _firewalld_files.files(desired)
+    wanted = files.files(desired)
     before, after = [], []
     for path in sorted(set(wanted) | set(found.files)):
         if wanted.get(path) != found.files.get(path):
@@ -88,12 +88,12 @@ def _reload(found, desired):
             after.append(_place(path, found.files.get(path)))
     script = ["umask 022", "new=", _PUT]
     script += ["after() {", 'rm -f "$new"'] + after + ["}", "trap after EXIT", "trap exit HUP INT TERM"] + before
-    script.append(_firewalld_bus.reload_line(found.busctl))
+    script.append(bus.reload_line(found.busctl))
     return Command(
         (_SHELL, "-s"),
         "\n".join(script + [""]),
         "reload firewalld with the policy objects",
-        timeout=_firewalld_bus.RELOAD_SECONDS,
+        timeout=bus.RELOAD_SECONDS,
         loses=found.lost,
     )
 
@@ -122,14 +122,14 @@ def _in_force(found, state, desired):
 
 def _rules(found, purpose, name, rules):
     """A call that leaves all other settings of the policy as they are."""
-    arguments = (name, "1", "rich_rules", "as") + _firewalld_bus.strings(rules)
+    arguments = (name, "1", "rich_rules", "as") + bus.strings(rules)
     return _call(found, purpose, "policy", "setPolicySettings", "sa{sv}", *arguments)
 
 
 def _change_set(found, name, was, wanted, come, go):
     new, old = sorted(set(wanted) - set(was)), sorted(set(was) - set(wanted))
-    if len(new) + len(old) > ONE_BY_ONE or (new and old and _members.overlap(new, old)):
-        arguments = (name,) + _firewalld_bus.strings(wanted)
+    if len(new) + len(old) > ONE_BY_ONE or (new and old and members.overlap(new, old)):
+        arguments = (name,) + bus.strings(wanted)
         come.append(_call(found, "fill the ipset %s" % name, "ipset", "setEntries", "sas", *arguments))
         return
     for member in new:
@@ -139,4 +139,4 @@ def _change_set(found, name, was, wanted, come, go):
 
 
 def _call(found, purpose, interface, method, signature, *arguments):
-    return _firewalld_bus.call(found.busctl, purpose, interface, method, signature, arguments)
+    return bus.call(found.busctl, purpose, interface, method, signature, arguments)

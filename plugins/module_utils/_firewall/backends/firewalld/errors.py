@@ -10,7 +10,7 @@ __metaclass__ = type
 
 import re
 
-from ansible_collections.determined.network.plugins.module_utils._backends._base import explanation
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import explanation
 
 _PACKAGES = {
     "firewall-cmd": "package firewalld",

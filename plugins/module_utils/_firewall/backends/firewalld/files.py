@@ -11,7 +11,9 @@ __metaclass__ = type
 import re
 from xml.sax.saxutils import quoteattr
 
-from ansible_collections.determined.network.plugins.module_utils._backends import _firewalld_state
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    state as firewalld_state,
+)
 
 FOLDERS = {"policy": "/etc/firewalld/policies", "ipset": "/etc/firewalld/ipsets"}
 _HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
@@ -40,7 +42,7 @@ def is_ours(kind, filename):
     name, dot, ending = filename.partition(".")
     if dot + ending not in (".xml", ".xml.old", ".xml.new"):
         return False
-    return name in _firewalld_state.POLICIES if kind == "policy" else bool(_firewalld_state.OUR_SETS.match(name))
+    return name in firewalld_state.POLICIES if kind == "policy" else bool(firewalld_state.OUR_SETS.match(name))
 
 
 def _policy(value):
@@ -55,7 +57,7 @@ def _policy(value):
 
 
 def _rich_rule(text):
-    """A rich rule as :mod:`_firewalld_state` writes it -> lines of XML: each word with its attributes."""
+    """A rich rule as :mod:`state` writes it -> lines of XML: each word with its attributes."""
     lines = []
     for part in re.findall(r'([a-z-]+)((?: [a-z-]+="[^"]*")*)', text):
         attributes = "".join(" %s=%s" % (name, quoteattr(value)) for name, value in _ATTRIBUTE.findall(part[1]))

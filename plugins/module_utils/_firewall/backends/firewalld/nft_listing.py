@@ -2,7 +2,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``nft -j list`` prints -> the values of :mod:`_nft_table`. Source: libnftables-json(5).
+"""What ``nft -j list`` prints -> the values of :mod:`nft_table`. Source: libnftables-json(5).
 
 Releases list the same rule with other words (a list of flags or a tree of them, an operator or
 another); here each part that we write has one text. Whatever else a rule holds keeps its JSON: it
@@ -15,7 +15,8 @@ __metaclass__ = type
 
 import json
 
-from ansible_collections.determined.network.plugins.module_utils._backends import _members, _nft_table
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members as backends_members
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import nft_table
 
 _CT_STATES = ("established", "related", "new", "invalid", "untracked")
 _TCP_FLAGS = ("syn", "rst", "ack")
@@ -33,7 +34,7 @@ def parse(text):
         if kind == "set":
             members = [_member(element) for element in value.get("elem", ())]
             flags = ",".join(sorted(value.get("flags", ())))
-            sets.append((value["name"], str(value["type"]), flags, _members.ordered(members)))
+            sets.append((value["name"], str(value["type"]), flags, backends_members.ordered(members)))
         elif kind == "chain":
             policy = value.get("policy", "accept")
             hook = value.get("hook", "")
@@ -47,15 +48,15 @@ def parse(text):
         elif kind not in ("metainfo", "table"):
             sets.append((json.dumps(item, sort_keys=True), kind, "", ()))  # a flow table, a map: not ours
     found = tuple(
-        _nft_table.Chain(name, hook, priority, tuple(rules.get(name, ()))) for name, hook, priority in sorted(chains)
+        nft_table.Chain(name, hook, priority, tuple(rules.get(name, ()))) for name, hook, priority in sorted(chains)
     )
-    return _nft_table.Table(tuple(sorted(sets)), found), counters
+    return nft_table.Table(tuple(sorted(sets)), found), counters
 
 
 def has_table(text):
     """The text of ``nft -j list tables`` -> whether our table is among them; ValueError when it is no such text."""
     names = [item["table"] for item in _objects(text) if "table" in item]
-    return any(name["family"] == _nft_table.FAMILY and name["name"] == _nft_table.NAME for name in names)
+    return any(name["family"] == nft_table.FAMILY and name["name"] == nft_table.NAME for name in names)
 
 
 def _objects(text):

@@ -14,7 +14,7 @@ any table is final. Its base chains hook in at priority mangle:
   more for what was redirected to a port of this host;
 - ``forward``: what others send straight to a container's own address, with this host as router.
 
-A rule is a text in the one form that :mod:`_nft_listing` also gives what nft lists.
+A rule is a text in the one form that :mod:`nft_listing` also gives what nft lists.
 """
 
 from __future__ import absolute_import, division, print_function
@@ -23,7 +23,8 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._backends import _ipset, _members
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members as backends_members
 
 FAMILY, NAME = "inet", "determined"
 PRIORITY = -150  # nft(8), "mangle": after connection tracking (-200), before dstnat (-100)
@@ -82,10 +83,15 @@ def emergency(policy, families, container_interfaces):
     for rule in policy.management:
         for family in families:
             addresses = policy.peers[rule.peers][family]
-            if addresses and not _ipset.is_anybody(addresses):
+            if addresses and not ipset.is_anybody(addresses):
                 rules.append(
                     "%s saddr { %s } %s return comment %s"
-                    % (_IP[family], ", ".join(_members.disjoint(addresses)), _ports(rule), _comment(rule.requirements))
+                    % (
+                        _IP[family],
+                        ", ".join(backends_members.disjoint(addresses)),
+                        _ports(rule),
+                        _comment(rule.requirements),
+                    )
                 )
             elif addresses:
                 rules.append(_passing(rule, family, addresses, {}))
@@ -131,11 +137,11 @@ def _wild(pattern):
 
 def _passing(rule, family, addresses, sets):
     """One rule for one family; what it needs is added to ``sets``."""
-    if _ipset.is_anybody(addresses):
+    if ipset.is_anybody(addresses):
         who = "meta nfproto %s" % family
     else:
         name = "%s_v%s" % (rule.peers, family[-1])
-        sets[name] = (name, _TYPES[family], "interval", _members.disjoint(addresses))
+        sets[name] = (name, _TYPES[family], "interval", backends_members.disjoint(addresses))
         who = "%s saddr @%s" % (_IP[family], name)
     return "%s %s return comment %s" % (who, _ports(rule), _comment(rule.requirements))
 

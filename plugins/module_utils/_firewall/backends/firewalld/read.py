@@ -11,22 +11,24 @@ __metaclass__ = type
 import re
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _firewalld_bus,
-    _firewalld_errors,
-    _firewalld_files,
-    _firewalld_reload,
-    _firewalld_state,
-    _members,
-    _nft_listing,
-    _nft_table,
-)
-from ansible_collections.determined.network.plugins.module_utils._backends._base import (
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     BackendError,
     Command,
     FindTool,
     ListDirectory,
     ReadFile,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    bus,
+    errors,
+    nft_listing,
+    nft_table,
+    reload,
+    state,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    files as firewalld_files,
 )
 
 _NETWORK_MANAGER = "org.freedesktop.NetworkManager"
@@ -68,14 +70,12 @@ def read():
     found = Found(bool(command), False, "", "", "", busctl, nft, {}, {}, table, counters, files, (), [])
     if not command or not busctl:
         return found
-    folder, socket = _firewalld_bus.SOCKET.rsplit("/", 1)
+    folder, socket = bus.SOCKET.rsplit("/", 1)
     if socket not in ((yield ListDirectory(folder)) or ()):
         return found  # without a bus there is no firewalld
-    if not (yield from _ask(_firewalld_bus.has_owner(busctl, _firewalld_bus.NAME))):
+    if not (yield from _ask(bus.has_owner(busctl, bus.NAME))):
         return found
-    lines = yield from _ask(
-        _firewalld_bus.properties(busctl, "ask firewalld for its version", "", ("version", "state")), True
-    )
+    lines = yield from _ask(bus.properties(busctl, "ask firewalld for its version", "", ("version", "state")), True)
     found = found._replace(running=True, version=lines[0], status=lines[1])
     if release(found.version) < FIRST_WITH_POLICIES:
         return found
@@ -95,9 +95,9 @@ def release(version):
 def _ask(command, lines=False):
     output = yield command
     if output.code != 0:
-        raise BackendError(_firewalld_errors.explain(command, output))
+        raise BackendError(errors.explain(command, output))
     try:
-        return _firewalld_bus.parse_lines(output.stdout) if lines else _firewalld_bus.parse(output.stdout)
+        return bus.parse_lines(output.stdout) if lines else bus.parse(output.stdout)
     except (KeyError, ValueError) as problem:
         raise BackendError("Could not %s: the answer cannot be read: %s" % (command.purpose, problem)) from problem
 
@@ -111,13 +111,13 @@ def _read_table(nft):
     if text is None:
         return None, []
     try:
-        if not _nft_listing.has_table(text):
+        if not nft_listing.has_table(text):
             return None, []
-        purpose = "read the nft table %s" % _nft_table.NAME
-        text = yield from _list(nft, ("list", "table", _nft_table.FAMILY, _nft_table.NAME), purpose)
+        purpose = "read the nft table %s" % nft_table.NAME
+        text = yield from _list(nft, ("list", "table", nft_table.FAMILY, nft_table.NAME), purpose)
         if text is None:
             raise ValueError("the kernel has lost nf_tables meanwhile")
-        return _nft_listing.parse(text)
+        return nft_listing.parse(text)
     except ValueError as problem:
         raise BackendError("Could not %s: %s" % (purpose, problem)) from problem
 
@@ -129,16 +129,16 @@ def _list(nft, words, purpose):
     if output.code != 0 and "rotocol not supported" in output.stderr:
         return None
     if output.code != 0:
-        raise BackendError(_firewalld_errors.explain(command, output))
+        raise BackendError(errors.explain(command, output))
     return output.stdout
 
 
 def _read_files():
     """Generator -> path -> text of our files below /etc/firewalld."""
     files = {}
-    for kind, folder in sorted(_firewalld_files.FOLDERS.items()):
+    for kind, folder in sorted(firewalld_files.FOLDERS.items()):
         for name in (yield ListDirectory(folder)) or ():
-            if _firewalld_files.is_ours(kind, name):
+            if firewalld_files.is_ours(kind, name):
                 path = "%s/%s" % (folder, name)
                 text = yield ReadFile(path)
                 if text is not None:
@@ -148,18 +148,16 @@ def _read_files():
 
 def _read_running(found):
     def call(purpose, interface, method, *arguments, **options):
-        command = _firewalld_bus.call(
-            found.busctl, purpose, interface, method, "s" * len(arguments), arguments, **options
-        )
+        command = bus.call(found.busctl, purpose, interface, method, "s" * len(arguments), arguments, **options)
         return (yield from _ask(command))
 
     variant, flush_all = yield from _ask(
-        _firewalld_bus.properties(
+        bus.properties(
             found.busctl,
             "ask firewalld for its settings",
             "config",
             ("FirewallBackend", "FlushAllOnReload"),
-            _firewalld_bus.CONFIG,
+            bus.CONFIG,
         ),
         True,
     )
@@ -171,39 +169,37 @@ def _read_running(found):
         ("zone", "getZones", "getZoneNames"),
     ):
         runtime[kind] = yield from call("list firewalld's objects", kind, method)
-        on_disk_too[kind] = yield from call("list firewalld's files", "config", word, path=_firewalld_bus.CONFIG)
+        on_disk_too[kind] = yield from call("list firewalld's files", "config", word, path=bus.CONFIG)
     for name in sorted(runtime["policy"]):
         settings = yield from call("read firewalld's policy %s" % name, "policy", "getPolicySettings", name)
-        if name in _firewalld_state.POLICIES:
+        if name in state.POLICIES:
             policies[name] = _policy(settings)
             continue
         on_disk = yield from _on_disk(call, on_disk_too, "policy", "Policy", name)
-        lost += _firewalld_reload.runtime_only("policy", name, settings, on_disk)
-        if settings.get("priority", 0) <= _firewalld_state.PRIORITY:
+        lost += reload.runtime_only("policy", name, settings, on_disk)
+        if settings.get("priority", 0) <= state.PRIORITY:
             before += [("", "policy %s" % name, rule) for rule in settings.get("rich_rules", ())]
     for name in sorted(runtime["ipset"]):
         settings = yield from call("read firewalld's ipset %s" % name, "ipset", "getIPSetSettings", name)
-        if _firewalld_state.OUR_SETS.match(name):
-            sets[name] = _firewalld_state.Set(
-                settings[3], tuple(sorted(settings[4].items())), _members.ordered(settings[5])
-            )
+        if state.OUR_SETS.match(name):
+            sets[name] = state.Set(settings[3], tuple(sorted(settings[4].items())), members.ordered(settings[5]))
             continue
         on_disk = yield from _on_disk(call, on_disk_too, "ipset", "IPSet", name)
         on_disk = on_disk and _set_settings(on_disk)
-        lost += _firewalld_reload.runtime_only("ipset", name, _set_settings(settings), on_disk)
+        lost += reload.runtime_only("ipset", name, _set_settings(settings), on_disk)
         if settings[4].get("timeout", "0") != "0":
             lost.append("ipset %s: its members with a timeout" % name)
-    manager = yield from _ask(_firewalld_bus.has_owner(found.busctl, _NETWORK_MANAGER))
+    manager = yield from _ask(bus.has_owner(found.busctl, _NETWORK_MANAGER))
     for name in sorted(runtime["zone"]):
         settings = yield from call("read firewalld's zone %s" % name, "zone", "getZoneSettings2", name)
         on_disk = yield from _on_disk(call, on_disk_too, "zone", "Zone", name, "getSettings2")
-        kept = _firewalld_reload.zone_keeps(name, manager, flush_all == "yes")
-        lost += _firewalld_reload.runtime_only("zone", name, settings, on_disk, kept)
+        kept = reload.zone_keeps(name, manager, flush_all == "yes")
+        lost += reload.runtime_only("zone", name, settings, on_disk, kept)
     direct = yield from _read_direct(call)
-    lost += _firewalld_reload.runtime_only("firewalld's", "direct configuration", direct[0], direct[1])
+    lost += reload.runtime_only("firewalld's", "direct configuration", direct[0], direct[1])
     before += [(rule[0], rule[2], " ".join(rule[4])) for rule in direct[0]["rules"] if rule[2] == "INPUT"]
-    if _firewalld_reload.flushes_iptables(release(found.version), variant, any(direct[0].values())):
-        lost += yield from _read_iptables(_firewalld_reload.direct_rules(direct[1]))
+    if reload.flushes_iptables(release(found.version), variant, any(direct[0].values())):
+        lost += yield from _read_iptables(reload.direct_rules(direct[1]))
     return found._replace(variant=variant, policies=policies, sets=sets, lost=tuple(lost), before=before)
 
 
@@ -212,7 +208,7 @@ def _on_disk(call, names, kind, word, name, method="getSettings"):
     if name not in names[kind]:
         return None
     path = yield from call(
-        "find firewalld's %s %s" % (kind, name), "config", "get%sByName" % word, name, path=_firewalld_bus.CONFIG
+        "find firewalld's %s %s" % (kind, name), "config", "get%sByName" % word, name, path=bus.CONFIG
     )
     return (yield from call("read firewalld's %s %s" % (kind, name), "config.%s" % kind, method, path=path))
 
@@ -227,7 +223,7 @@ def _read_direct(call):
         ("passthroughs", "getAllPassthroughs"),
     ):
         now[key] = yield from call(purpose, "direct", method)
-    then = yield from call(purpose, "config.direct", "getSettings", path=_firewalld_bus.CONFIG)
+    then = yield from call(purpose, "config.direct", "getSettings", path=bus.CONFIG)
     return now, dict(zip(("chains", "rules", "passthroughs"), then))
 
 
@@ -244,17 +240,15 @@ def _read_iptables(direct):
             command = Command((path,), purpose="read the rules of %s-%s" % (tool, variant))
             output = yield command
             if output.code != 0:
-                raise BackendError(_firewalld_errors.explain(command, output))
-            lost += [
-                "%s-%s %s" % (tool, variant, rule) for rule in _firewalld_reload.foreign_rules(output.stdout, direct)
-            ]
+                raise BackendError(errors.explain(command, output))
+            lost += ["%s-%s %s" % (tool, variant, rule) for rule in reload.foreign_rules(output.stdout, direct)]
     return lost
 
 
 def _policy(settings):
     known = ("target", "priority", "ingress_zones", "egress_zones", "rich_rules", "short", "description", "version")
     other = ["%s %r" % (key, value) for key, value in sorted(settings.items()) if key not in known and value]
-    return _firewalld_state.Policy(
+    return state.Policy(
         settings.get("target", "CONTINUE"),
         settings.get("priority", 0),
         tuple(settings.get("ingress_zones", ())),

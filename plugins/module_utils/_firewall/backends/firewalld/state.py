@@ -7,7 +7,7 @@
 firewalld only accepts here, before all that it does by itself: a policy object from anywhere to
 this host, one from this host to anywhere, both at the smallest priority and with target CONTINUE,
 so that what they do not name meets the host's own zones. What mode ``restrict`` drops, the native
-table of :mod:`_nft_table` drops. Source: firewalld.policy(5), firewalld.richlanguage(5).
+table of :mod:`nft_table` drops. Source: firewalld.policy(5), firewalld.richlanguage(5).
 """
 
 from __future__ import absolute_import, division, print_function
@@ -17,7 +17,9 @@ __metaclass__ = type
 import re
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._backends import _ipset, _members, _nft_table
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members as backends_members
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import nft_table
 
 INBOUND, OUTBOUND = "determined", "determined-out"
 POLICIES = (INBOUND, OUTBOUND)
@@ -94,7 +96,7 @@ def render(policy, families, outbound, container_interfaces):
         policies[name] = Policy(TARGET, PRIORITY, ingress, egress, tuple(sorted(texts)))
     table = None
     if policy.mode == "restrict":
-        table = _nft_table.render(policy, families, container_interfaces)
+        table = nft_table.render(policy, families, container_interfaces)
     return State(policies, sets, table)
 
 
@@ -110,12 +112,12 @@ def _rich_rules(policy, rule, family, side, sets):
     """
     addresses = policy.peers[rule.peers][family]
     who = ""
-    if not _ipset.is_anybody(addresses):
+    if not ipset.is_anybody(addresses):
         name = set_name(rule.peers, family)
-        made = _ipset.make_set((), family)
+        made = ipset.make_set((), family)
         words = made.options.split()
         options = dict(zip(words[::2], words[1::2]))
-        members = _members.disjoint(addresses)
+        members = backends_members.disjoint(addresses)
         while int(options["maxelem"]) < len(members):
             options["maxelem"] = "%d" % (2 * int(options["maxelem"]))
         sets[name] = Set(made.kind, tuple(sorted(options.items())), members)
@@ -147,9 +149,9 @@ def load(data):
     table = None
     if data["table"] is not None:
         found_sets, chains = data["table"]
-        table = _nft_table.Table(
+        table = nft_table.Table(
             tuple((name, kind, flags, tuple(members)) for name, kind, flags, members in found_sets),
-            tuple(_nft_table.Chain(name, hook, prio, tuple(rules)) for name, hook, prio, rules in chains),
+            tuple(nft_table.Chain(name, hook, prio, tuple(rules)) for name, hook, prio, rules in chains),
         )
     return State(policies, sets, table)
 
@@ -166,5 +168,5 @@ def describe(state):
         lines += ["# firewalld, ipset", ("create %s %s %s" % (name, value.kind, options)).rstrip()]
         lines += ["add %s %s" % (name, member) for member in value.members] + [""]
     if state.table is not None:
-        lines += ["# nft", _nft_table.text(state.table)]
+        lines += ["# nft", nft_table.text(state.table)]
     return "\n".join(lines)

@@ -14,23 +14,32 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _ipset,
-    _iptables_errors,
-    _iptables_facts,
-    _iptables_rules,
-    _iptables_state,
-    _iptables_stored,
-    _iptables_text,
-    _iptables_tools,
-    _iptables_variant,
-)
-from ansible_collections.determined.network.plugins.module_utils._backends._base import (
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     Backend,
     BackendError,
     Command,
     ReadFile,
     Reading,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import errors, facts
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    rules as iptables_rules,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    state as iptables_state,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    stored as iptables_stored,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    text as iptables_text,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    tools as iptables_tools,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    variant as iptables_variant,
 )
 
 _FAMILY_NAMES = {"ipv4": "IPv4", "ipv6": "IPv6"}
@@ -41,7 +50,7 @@ _LEGACY_TABLES = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_ta
 class _Details(NamedTuple):
     """``saved``: (variant, family) -> Saved."""
 
-    tools: _iptables_tools.Tools
+    tools: iptables_tools.Tools
     saved: dict
 
 
@@ -60,8 +69,8 @@ class Iptables(Backend):
         return self._read(counters=False)
 
     def _read(self, counters):
-        families = ("ipv4", "ipv6") if (yield ReadFile(_iptables_stored.IPV6)) is not None else ("ipv4",)
-        tools, default, missing = yield from _iptables_tools.find(families)
+        families = ("ipv4", "ipv6") if (yield ReadFile(iptables_stored.IPV6)) is not None else ("ipv4",)
+        tools, default, missing = yield from iptables_tools.find(families)
         warnings = [] if "ipv6" in families else ["this kernel has no IPv6: only IPv4 is handled"]
         for family in families:
             if ("legacy", family) not in tools.save and (yield ReadFile(_LEGACY_TABLES[family])):
@@ -76,7 +85,7 @@ class Iptables(Backend):
                 broken[variant] = "iptables-%s is installed, but this kernel does not support it" % variant
                 continue
             try:
-                saved[variant, family] = _iptables_text.parse_save(text)
+                saved[variant, family] = iptables_text.parse_save(text)
             except ValueError as problem:
                 raise BackendError(
                     "what %s printed cannot be read: %s" % (tools.save[variant, family], problem)
@@ -88,19 +97,19 @@ class Iptables(Backend):
         tables = {}
         for key, value in saved.items():
             for name, found in value.tables.items():
-                table = _iptables_text.our_table(found)
-                if table != _iptables_state.Table():
+                table = iptables_text.our_table(found)
+                if table != iptables_state.Table():
                     tables[key + (name,)] = table
         foreign = {}
         for (variant, _family), value in saved.items():
-            foreign[variant] = foreign.get(variant, 0) + _iptables_text.foreign_weight(value)
-        variant, reason, more = _iptables_variant.choose(usable, {key[0] for key in tables}, foreign, default)
+            foreign[variant] = foreign.get(variant, 0) + iptables_text.foreign_weight(value)
+        variant, reason, more = iptables_variant.choose(usable, {key[0] for key in tables}, foreign, default)
         for family in families:
             if variant and (variant, family) not in tools.restore:
-                missing.append(_iptables_errors.missing_tool(_iptables_tools.COMMANDS[family]))
+                missing.append(errors.missing_tool(iptables_tools.COMMANDS[family]))
         sets = yield from self._read_sets(tools)
         return Reading(
-            state=_iptables_state.State(tables, sets),
+            state=iptables_state.State(tables, sets),
             variant=variant,
             reason=reason,
             families=families,
@@ -130,14 +139,14 @@ class Iptables(Backend):
         if tools.ipset is None:
             return {}
         names = yield from self._ask((tools.ipset, "list", "-n"), "list the ipsets")
-        ours = [name for name in names.split() if _ipset.OURS.match(name)]
+        ours = [name for name in names.split() if ipset.OURS.match(name)]
         # A foreign set may hold a hundred thousand entries: save only ours, one by one then.
         wanted = [()] if len(ours) == len(names.split()) else [(name,) for name in ours]
         texts = []
         for name in wanted if ours else ():
             texts.append((yield from self._ask((tools.ipset, "save") + name, "read the ipsets")))
         try:
-            return _ipset.parse_save("".join(texts))
+            return ipset.parse_save("".join(texts))
         except ValueError as problem:
             raise BackendError("what ipset save printed cannot be read: %s" % problem) from problem
 
@@ -150,29 +159,29 @@ class Iptables(Backend):
 
     def render(self, policy, reading):
         if policy is None:
-            return _iptables_state.NOTHING
+            return iptables_state.NOTHING
         if reading.missing:
             raise BackendError(
                 "This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(reading.missing)
             )
         tables = {}
         for family in reading.families:
-            for name, chains in _iptables_rules.chains(policy, family, self.container_interfaces).items():
+            for name, chains in iptables_rules.chains(policy, family, self.container_interfaces).items():
                 if name in reading.details.saved[reading.variant, family].unreadable:
                     raise BackendError(_unreadable(name, family))
                 jumps = [
-                    _iptables_state.Jump(base.chain, 1, base.jump)
-                    for base in _iptables_state.BASES
+                    iptables_state.Jump(base.chain, 1, base.jump)
+                    for base in iptables_state.BASES
                     if base.ours in dict(chains)
                 ]
-                tables[reading.variant, family, name] = _iptables_state.Table(chains, tuple(sorted(jumps)))
-        return _iptables_state.State(tables, _ipset.sets_of(policy, reading.families))
+                tables[reading.variant, family, name] = iptables_state.Table(chains, tuple(sorted(jumps)))
+        return iptables_state.State(tables, ipset.sets_of(policy, reading.families))
 
     def transactions(self, reading, desired):
         current, tools = reading.state, reading.details.tools
-        wanted_sets = {name: value for name, value in desired.sets.items() if not _ipset.is_temporary(name)}
+        wanted_sets = {name: value for name, value in desired.sets.items() if not ipset.is_temporary(name)}
         commands = []
-        sets = _ipset.restore_text(current.sets, wanted_sets)
+        sets = ipset.restore_text(current.sets, wanted_sets)
         if sets:
             commands.append(Command((_tool(tools.ipset, "ipset"), "restore"), sets, "write the ipsets"))
         # What is to be there first, then what is to go: a host that changes its variant is
@@ -180,11 +189,11 @@ class Iptables(Backend):
         pairs = {key[:2] for key in set(current.tables) | set(desired.tables)}
         wanted = {key[:2] for key in desired.tables}
         for variant, family in sorted(pairs, key=lambda pair: (pair not in wanted, pair)):
-            text = _iptables_text.restore_text(
-                [_change(reading, desired, variant, family, name) for name in _iptables_state.TABLES]
+            text = iptables_text.restore_text(
+                [_change(reading, desired, variant, family, name) for name in iptables_state.TABLES]
             )
             if text:
-                tool = _tool(tools.restore.get((variant, family)), "%s-restore" % _iptables_tools.COMMANDS[family])
+                tool = _tool(tools.restore.get((variant, family)), "%s-restore" % iptables_tools.COMMANDS[family])
                 commands.append(
                     Command(
                         (tool, "--noflush", "--wait=%d" % self.lock_timeout),
@@ -193,7 +202,7 @@ class Iptables(Backend):
                         timeout=60.0 + self.lock_timeout,
                     )
                 )
-        for name in _ipset.unwanted(current.sets, wanted_sets):
+        for name in ipset.unwanted(current.sets, wanted_sets):
             # nf_tables lets go of a removed rule's set only a moment later.
             commands.append(
                 Command(
@@ -221,17 +230,17 @@ class Iptables(Backend):
         return "\n".join(lines)
 
     def explain(self, command, output):
-        return _iptables_errors.explain(command, output)
+        return errors.explain(command, output)
 
     def inspect(self):
         reading = yield from self._read(counters=True)
-        return reading, _iptables_facts.facts(reading)
+        return reading, facts.facts(reading)
 
     def dump(self, state):
-        return _iptables_state.dump(state)
+        return iptables_state.dump(state)
 
     def load(self, data):
-        return _iptables_state.load(data)
+        return iptables_state.load(data)
 
     def stored(self, policy, desired, reading):
         if policy is None:
@@ -239,16 +248,16 @@ class Iptables(Backend):
         emergency = None
         if policy.mode == "restrict":
             emergency = self.render(policy._replace(inbound=(), outbound=()), reading)
-        return _iptables_stored.boot(desired, emergency, reading.details.tools)
+        return iptables_stored.boot(desired, emergency, reading.details.tools)
 
 
 def _change(reading, desired, variant, family, name):
     saved, key = reading.details.saved.get((variant, family)), (variant, family, name)
-    foreign = _iptables_text.foreign_rules(saved.tables[name]) if saved else {}
-    return _iptables_text.Change(
+    foreign = iptables_text.foreign_rules(saved.tables[name]) if saved else {}
+    return iptables_text.Change(
         name,
-        reading.state.tables.get(key, _iptables_state.Table()),
-        desired.tables.get(key, _iptables_state.Table()),
+        reading.state.tables.get(key, iptables_state.Table()),
+        desired.tables.get(key, iptables_state.Table()),
         {chain: len(rules) for chain, rules in foreign.items()},
     )
 
@@ -256,10 +265,10 @@ def _change(reading, desired, variant, family, name):
 def _refuse_unreadable(saved, family):
     """A table of others that iptables cannot print is no matter, unless ours may be in it."""
     restricts = any(
-        rule.endswith("-j DROP") for rule in saved.tables["filter"].rules.get(_iptables_state.INPUT_CHAIN, ())
+        rule.endswith("-j DROP") for rule in saved.tables["filter"].rules.get(iptables_state.INPUT_CHAIN, ())
     )
     for name in saved.unreadable:
-        if name == "filter" or name in _iptables_state.TABLES and restricts:
+        if name == "filter" or name in iptables_state.TABLES and restricts:
             raise BackendError(_unreadable(name, family))
 
 
@@ -273,5 +282,5 @@ def _unreadable(name, family):
 
 def _tool(path, name):
     if path is None:
-        raise BackendError(_iptables_errors.missing_tool(name))
+        raise BackendError(errors.missing_tool(name))
     return path

@@ -8,25 +8,22 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _iptables_state,
-    _iptables_text,
-)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state, text
 
 
 def facts(reading):
     """A Reading of the backend iptables -> the facts of :meth:`Backend.inspect`."""
     rules, before, weights = [], [], {}
     for (variant, family), saved in sorted(reading.details.saved.items()):
-        weights[variant] = weights.get(variant, 0) + _iptables_text.foreign_weight(saved)
-        for base in _iptables_state.BASES:
+        weights[variant] = weights.get(variant, 0) + text.foreign_weight(saved)
+        for base in state.BASES:
             table = saved.tables[base.table]
             place = {"variant": variant, "family": family}
             for rule, count in zip(table.rules.get(base.ours, ()), table.counters.get(base.ours, ())):
                 packets, octets = count or (0, 0)
                 rules.append(dict(place, chain=base.ours, rule=rule, packets=packets, bytes=octets))
             for rule in table.rules.get(base.chain, ()) if base.ours in table.chains else ():
-                if _iptables_text.leads_to(rule) == base.ours:
+                if text.leads_to(rule) == base.ours:
                     break
                 before.append(dict(place, chain=base.chain, rule=rule))
     sets = [

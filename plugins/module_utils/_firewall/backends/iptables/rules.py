@@ -24,10 +24,10 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _ipset,
-    _iptables_state,
-    _iptables_text,
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    text as iptables_text,
 )
 
 MULTIPORT_SLOTS = 15  # iptables-extensions(8), multiport: a range takes two of them
@@ -71,17 +71,17 @@ def chains(policy, family, container_interfaces):
     beneath = list(_BENEATH[family]) if inbound or outbound else []
     into = beneath + _accept(inbound, "src", "dport") + _accept(outbound, "src", "sport", replies=True)
     out = beneath + _accept(outbound, "dst", "dport") + _accept(inbound, "dst", "sport", replies=True)
-    found = {"filter": {_iptables_state.INPUT_CHAIN: into, _iptables_state.OUTPUT_CHAIN: out}}
+    found = {"filter": {state.INPUT_CHAIN: into, state.OUTPUT_CHAIN: out}}
     if policy.mode == "restrict":
         needed = _needed(policy, family, container_interfaces)
         into += needed + [_REST]
         before = needed + [dict(rule, **{"-j": "RETURN"}) for rule in _accept(inbound, "src", "dport")] + [_REST]
-        found["mangle"] = {_iptables_state.PREROUTING_CHAIN: before}
+        found["mangle"] = {state.PREROUTING_CHAIN: before}
         if container_interfaces:
-            found["mangle"][_iptables_state.FORWARD_CHAIN] = _direct(container_interfaces)
+            found["mangle"][state.FORWARD_CHAIN] = _direct(container_interfaces)
     return {
         table: tuple(
-            (name, tuple(_iptables_text.format_rule(rule) for rule in rules)) for name, rules in sorted(lists.items())
+            (name, tuple(iptables_text.format_rule(rule) for rule in rules)) for name, rules in sorted(lists.items())
         )
         for table, lists in found.items()
     }
@@ -93,8 +93,8 @@ def _flows(policy, rules, family):
     for rule in rules:
         addresses = policy.peers[rule.peers][family]
         if addresses:
-            anybody = _ipset.is_anybody(addresses)
-            found.append((rule, None if anybody else _ipset.set_name(rule.peers, family)))
+            anybody = ipset.is_anybody(addresses)
+            found.append((rule, None if anybody else ipset.set_name(rule.peers, family)))
     return found
 
 

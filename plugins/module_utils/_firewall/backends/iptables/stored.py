@@ -13,12 +13,14 @@ __metaclass__ = type
 
 import re
 
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _ipset,
-    _iptables_state,
-    _iptables_text,
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Boot
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    state as iptables_state,
 )
-from ansible_collections.determined.network.plugins.module_utils._backends._base import Boot
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    text as iptables_text,
+)
 
 IPV6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
 LOCK_SECONDS = 30  # a boot may wait longer for the xtables lock than a run that somebody watches
@@ -65,7 +67,7 @@ def boot(desired, emergency, tools):
 def _sets(sets):
     """Lines for ``ipset -exist restore``: each set is filled beside and swapped, as a change does it."""
     for name, value in sorted(sets.items()):
-        beside = _ipset.temporary_name(name)
+        beside = ipset.temporary_name(name)
         for created in (name, beside):
             yield "create %s %s %s" % (created, value.kind, value.options)
         yield "flush %s" % beside
@@ -77,11 +79,11 @@ def _sets(sets):
 
 def _text(state, pair):
     """A State and (variant, family) -> what iptables-restore reads on a host that has nothing of ours."""
-    empty = _iptables_state.Table()
-    return _iptables_text.restore_text(
+    empty = iptables_state.Table()
+    return iptables_text.restore_text(
         [
-            _iptables_text.Change(name, empty, state.tables.get(pair + (name,), empty), {})
-            for name in _iptables_state.TABLES
+            iptables_text.Change(name, empty, state.tables.get(pair + (name,), empty), {})
+            for name in iptables_state.TABLES
         ]
     )
 
@@ -110,10 +112,10 @@ def _unless_absent(pair, otherwise="return 1"):
 
 def _holds(tools, pair, desired):
     lines = []
-    for name in _iptables_state.TABLES:
-        table = desired.tables.get(pair + (name,), _iptables_state.Table())
+    for name in iptables_state.TABLES:
+        table = desired.tables.get(pair + (name,), iptables_state.Table())
         for jump in table.jumps:
-            chain = _iptables_text.leads_to(jump.rule)
+            chain = iptables_text.leads_to(jump.rule)
             pattern = "^-A %s .*-j %s$" % (jump.chain, chain)
             lines.append("%s -t %s | grep -q -e '%s'%s" % (tools.save[pair], name, pattern, _unless_absent(pair)))
     return "\n".join(lines)

@@ -17,7 +17,9 @@ import re
 import shlex
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._backends import _iptables_state
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    state as iptables_state,
+)
 
 
 class SavedTable(NamedTuple):
@@ -50,7 +52,7 @@ _INCOMPATIBLE = re.compile(r"# Table `(\S+)' is incompatible")
 
 def parse_save(text):
     """The text of ``iptables-save`` -> Saved; ValueError when it is no such text."""
-    tables = {name: SavedTable({}, {}, {}) for name in _iptables_state.TABLES}
+    tables = {name: SavedTable({}, {}, {}) for name in iptables_state.TABLES}
     elsewhere, unreadable = 0, []
     table = None
     for number, line in enumerate(text.splitlines(), 1):
@@ -98,7 +100,7 @@ def leads_to(rule):
     except ValueError:
         return None
     for index, value in enumerate(tokens):
-        if value in _iptables_state.CHAINS and tokens[index - 1] in ("-j", "-g"):
+        if value in iptables_state.CHAINS and tokens[index - 1] in ("-j", "-g"):
             return value
     return None
 
@@ -108,16 +110,16 @@ def our_table(saved):
     chains = tuple(
         (name, tuple(canonical(rule) for rule in saved.rules[name]))
         for name in sorted(saved.chains)
-        if name in _iptables_state.CHAINS
+        if name in iptables_state.CHAINS
     )
     jumps = (
-        _iptables_state.Jump(name, position, rule)
+        iptables_state.Jump(name, position, rule)
         for name in saved.chains
-        if name not in _iptables_state.CHAINS
+        if name not in iptables_state.CHAINS
         for position, rule in enumerate(saved.rules[name], 1)
         if leads_to(rule)
     )
-    return _iptables_state.Table(chains, tuple(sorted(jumps)))
+    return iptables_state.Table(chains, tuple(sorted(jumps)))
 
 
 def foreign_rules(saved):
@@ -125,7 +127,7 @@ def foreign_rules(saved):
     return {
         name: [rule for rule in rules if not leads_to(rule)]
         for name, rules in saved.rules.items()
-        if name not in _iptables_state.CHAINS
+        if name not in iptables_state.CHAINS
     }
 
 
@@ -134,7 +136,7 @@ def foreign_weight(saved):
     weight = saved.elsewhere
     for table in saved.tables.values():
         weight += sum(len(found) for found in foreign_rules(table).values())
-        weight += sum(policy != "ACCEPT" for name, policy in table.chains.items() if name not in _iptables_state.CHAINS)
+        weight += sum(policy != "ACCEPT" for name, policy in table.chains.items() if name not in iptables_state.CHAINS)
     return weight
 
 

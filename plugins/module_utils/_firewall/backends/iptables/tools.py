@@ -10,15 +10,14 @@ __metaclass__ = type
 
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _iptables_errors,
-    _iptables_state,
-    _iptables_variant,
-)
-from ansible_collections.determined.network.plugins.module_utils._backends._base import (
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     BackendError,
     Command,
     FindTool,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import errors, state
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    variant as iptables_variant,
 )
 
 COMMANDS = {"ipv4": "iptables", "ipv6": "ip6tables"}
@@ -36,21 +35,21 @@ def find(families):
     """Generator: families -> (Tools, what ``iptables`` itself is or None, sentences about what is missing)."""
     tools = Tools({}, {}, (yield FindTool("ipset")))
     for family in families:
-        for variant in _iptables_state.VARIANTS:
+        for variant in state.VARIANTS:
             save = yield FindTool("%s-%s-save" % (COMMANDS[family], variant))
             restore = yield FindTool("%s-%s-restore" % (COMMANDS[family], variant))
             if save and restore:
                 tools.save[variant, family] = save
                 tools.restore[variant, family] = restore
-    missing = [] if tools.ipset else [_iptables_errors.missing_tool("ipset")]
+    missing = [] if tools.ipset else [errors.missing_tool("ipset")]
     default = None
     plain = yield FindTool("iptables")
     if plain:
         command = Command((plain, "--version"), purpose="ask iptables for its version")
         output = yield command
         if output.code != 0:
-            raise BackendError(_iptables_errors.explain(command, output))
-        default = _iptables_variant.of_version(output.stdout)
+            raise BackendError(errors.explain(command, output))
+        default = iptables_variant.of_version(output.stdout)
         for family in families:
             if not any(found_family == family for dummy, found_family in tools.save):
                 save = yield FindTool("%s-save" % COMMANDS[family])
@@ -59,5 +58,5 @@ def find(families):
                     tools.save[default, family] = save
                     tools.restore[default, family] = restore
     if not tools.save:
-        missing.append(_iptables_errors.missing_tool("iptables"))
+        missing.append(errors.missing_tool("iptables"))
     return tools, default, missing

@@ -12,7 +12,7 @@ from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables_state import VARIANTS
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.state import VARIANTS
 
 
 def choose(available, ours, foreign, default):

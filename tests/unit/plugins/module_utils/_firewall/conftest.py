@@ -3,9 +3,9 @@
 import os
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _stored, _stored_texts
+from ansible_collections.determined.network.plugins.module_utils._firewall import boot_units, stored
 
-ENTRY = _stored.Entry
+ENTRY = stored.Entry
 
 
 @pytest.fixture
@@ -15,12 +15,12 @@ def etc(tmp_path, monkeypatch):
     folder, units = tmp_path / "determined-network", tmp_path / "systemd"
     wants = units / "sysinit.target.wants"
     file = folder / "firewall"
-    monkeypatch.setattr(_stored_texts, "FILE", str(file))
-    monkeypatch.setattr(_stored, "FOLDER", str(folder))
-    monkeypatch.setattr(_stored, "WANTS_FOLDER", str(wants))
-    monkeypatch.setattr(_stored, "UNITS", tuple(str(units / name) for name in _stored_texts.UNITS))
-    monkeypatch.setattr(_stored, "LINKS", tuple(str(wants / name) for name in _stored_texts.UNITS))
-    monkeypatch.setattr(_stored, "PATHS", (str(folder), str(file)) + _stored.UNITS + _stored.LINKS)
+    monkeypatch.setattr(boot_units, "FILE", str(file))
+    monkeypatch.setattr(stored, "FOLDER", str(folder))
+    monkeypatch.setattr(stored, "WANTS_FOLDER", str(wants))
+    monkeypatch.setattr(stored, "UNITS", tuple(str(units / name) for name in boot_units.UNITS))
+    monkeypatch.setattr(stored, "LINKS", tuple(str(wants / name) for name in boot_units.UNITS))
+    monkeypatch.setattr(stored, "PATHS", (str(folder), str(file)) + stored.UNITS + stored.LINKS)
     # The tests may run as somebody who is not root.
-    monkeypatch.setattr(_stored, "Entry", lambda *words, **more: ENTRY(*words, **more)._replace(owner=os.geteuid()))
+    monkeypatch.setattr(stored, "Entry", lambda *words, **more: ENTRY(*words, **more)._replace(owner=os.geteuid()))
     return tmp_path

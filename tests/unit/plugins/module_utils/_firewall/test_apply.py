@@ -6,15 +6,11 @@ import signal
 import time
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import (
-    _apply,
-    _lock,
-    _runner,
-    _stored,
-    _stored_texts,
-    _switch,
-)
-from ansible_collections.determined.network.plugins.module_utils._backends import _base
+from ansible_collections.determined.network.plugins.module_utils._firewall import apply as firewall_apply
+from ansible_collections.determined.network.plugins.module_utils._firewall import boot_units, lock, switch
+from ansible_collections.determined.network.plugins.module_utils._firewall import stored as firewall_stored
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._host import runner
 
 TOKEN = "a" * 16
 
@@ -26,7 +22,7 @@ def wait_until(condition, seconds=8.0):
         time.sleep(0.02)
 
 
-class FileBackend(_base.Backend):
+class FileBackend(base.Backend):
     """A firewall that is a file; "bad" cannot be written. ``others``: a file that only a way back may empty."""
 
     name = "file"
@@ -36,9 +32,9 @@ class FileBackend(_base.Backend):
         self.others = self.path + "-others"
 
     def read(self):
-        text = yield _base.ReadFile(self.path)
-        others = yield _base.ReadFile(self.others)
-        return _base.Reading(text or "", "", "", (), (), (), others or "")
+        text = yield base.ReadFile(self.path)
+        others = yield base.ReadFile(self.others)
+        return base.Reading(text or "", "", "", (), (), (), others or "")
 
     def force(self, reading):
         return reading._replace(details=(reading.details,))
@@ -51,11 +47,11 @@ class FileBackend(_base.Backend):
             return []
         lost = tuple(filter(None, reading.details)) if isinstance(reading.details, tuple) else ()
         if reading.details and not isinstance(reading.details, tuple):
-            raise _base.BackendError("others would lose by it")
+            raise base.BackendError("others would lose by it")
         script = f"cat > {self.path}; : > {self.others}; ! grep -q bad {self.path}"
         return [
-            _base.Command(("sh", "-c", "true"), purpose="begin"),
-            _base.Command(("sh", "-c", script), desired, "write", loses=lost),
+            base.Command(("sh", "-c", "true"), purpose="begin"),
+            base.Command(("sh", "-c", script), desired, "write", loses=lost),
         ]
 
     def describe(self, state):
@@ -74,7 +70,7 @@ class FileBackend(_base.Backend):
         return data
 
     def stored(self, policy, desired, reading):
-        return policy and _base.Boot(f"echo {desired}", "true", "true")
+        return policy and base.Boot(f"echo {desired}", "true", "true")
 
 
 class Host:
@@ -85,8 +81,8 @@ class Host:
         self.backend = FileBackend(self.file)
 
     def apply(self, wanted, confirm_timeout=30.0, token=TOKEN, check_mode=False, lock_timeout=0.2, persist=None):
-        settings = _apply.Settings(confirm_timeout, lock_timeout, token, self.directory, persist)
-        return _apply.apply(self.backend, wanted, settings, _runner.Runner(), check_mode)
+        settings = firewall_apply.Settings(confirm_timeout, lock_timeout, token, self.directory, persist)
+        return firewall_apply.apply(self.backend, wanted, settings, runner.Runner(), check_mode)
 
     def left(self):
         return sorted(os.listdir(self.directory)) if os.path.isdir(self.directory) else []
@@ -96,7 +92,7 @@ class Host:
 def host(tmp_path):
     made = Host(tmp_path)
     yield made
-    for change in _switch.changes(made.directory):
+    for change in switch.changes(made.directory):
         if change.watched:
             os.kill(change.record["pid"], signal.SIGKILL)
 
@@ -106,13 +102,13 @@ def test_a_change_is_armed_until_it_is_confirmed(host):
     assert outcome.changed and outcome.armed and 29 < outcome.seconds_left <= 30
     assert (outcome.plan.before, outcome.plan.after) == ("old", "new")
     assert host.left() == ["armed-" + TOKEN]
-    (change,) = _switch.changes(host.directory)
+    (change,) = switch.changes(host.directory)
     assert change.watched and change.record["old"] == "old"
-    assert _apply.confirm(TOKEN, host.directory) == "kept"
+    assert firewall_apply.confirm(TOKEN, host.directory) == "kept"
     assert host.left() == [] and not os.path.exists(host.directory)
     wait_until(lambda: not os.path.exists(f"/proc/{change.record['pid']}"))
     assert host.file.read_text() == "new"
-    assert _apply.confirm(TOKEN, host.directory) == "gone"
+    assert firewall_apply.confirm(TOKEN, host.directory) == "gone"
 
 
 def test_unchanged_and_check_mode_touch_nothing(host):
@@ -126,9 +122,9 @@ def test_without_confirmation_the_old_state_comes_back(host):
     assert host.file.read_text() == "new"
     wait_until(lambda: host.left() == ["restored-" + TOKEN])
     assert host.file.read_text() == "old"
-    assert _apply.confirm(TOKEN, host.directory) == "gone"
-    assert "old state is back" in _apply.settle(TOKEN, host.directory)["message"]
-    assert _apply.settle(TOKEN, host.directory)["state"] == "unknown"
+    assert firewall_apply.confirm(TOKEN, host.directory) == "gone"
+    assert "old state is back" in firewall_apply.settle(TOKEN, host.directory)["message"]
+    assert firewall_apply.settle(TOKEN, host.directory)["state"] == "unknown"
     assert not os.path.exists(host.directory)
 
 
@@ -137,43 +133,43 @@ def test_what_others_have_set_up_meanwhile_does_not_keep_the_old_state_away(host
     (tmp_path / "firewall-others").write_text("a ban")
     wait_until(lambda: host.left() == ["restored-" + TOKEN])
     assert host.file.read_text() == "old"
-    assert _switch.describe(host.directory, TOKEN)["message"].endswith("others have lost by that: a ban")
+    assert switch.describe(host.directory, TOKEN)["message"].endswith("others have lost by that: a ban")
     assert "others have lost by that: a ban" in host.apply("old").warnings[0]
     assert host.left() == [] and host.apply("old").warnings == ()
 
 
 def test_what_others_lost_is_told_where_the_next_run_puts_back(host, tmp_path):
     host.apply("new")
-    (change,) = _switch.changes(host.directory)
+    (change,) = switch.changes(host.directory)
     os.kill(change.record["pid"], signal.SIGKILL)
-    wait_until(lambda: not _switch.changes(host.directory)[0].watched)
+    wait_until(lambda: not switch.changes(host.directory)[0].watched)
     (tmp_path / "firewall-others").write_text("a ban")
     assert "put back first; others have lost by that: a ban" in host.apply("old").warnings[0]
 
 
 def test_what_others_lost_is_told_where_a_failed_change_is_undone(host, tmp_path, monkeypatch):
-    put_back = _apply.put_back
+    put_back = firewall_apply.put_back
     others = tmp_path / "firewall-others"
-    monkeypatch.setattr(_apply, "put_back", lambda *args: others.write_text("a ban") and put_back(*args))
-    with pytest.raises(_base.BackendError) as caught:
+    monkeypatch.setattr(firewall_apply, "put_back", lambda *args: others.write_text("a ban") and put_back(*args))
+    with pytest.raises(base.BackendError) as caught:
         host.apply("bad")
     assert str(caught.value).endswith("as it was before; others have lost by that: a ban")
 
 
 def test_what_others_lost_is_cut_short():
-    assert _switch.losses(None) == _switch.losses([]) == ""
-    assert _switch.losses(["x"] * 25).endswith("; x; and 5 more")
+    assert switch.losses(None) == switch.losses([]) == ""
+    assert switch.losses(["x"] * 25).endswith("; x; and 5 more")
 
 
 def test_a_failed_change_is_undone_at_once_and_disarmed(host):
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         host.apply("bad")
     assert "Could not write" in str(caught.value) and "as it was before" in str(caught.value)
     assert host.file.read_text() == "old" and host.left() == []
 
 
 def test_a_change_that_takes_too_long_is_undone(host):
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         host.apply("new", confirm_timeout=-1.0)
     assert "longer than confirm_timeout" in str(caught.value)
     wait_until(lambda: not any(name.startswith(("armed", "restoring")) for name in host.left()))
@@ -183,21 +179,21 @@ def test_a_change_that_takes_too_long_is_undone(host):
 def test_an_open_change_blocks_the_next_and_check_mode_warns(host):
     host.apply("new")
     for wanted in ("newer", "new", ""):
-        with pytest.raises(_base.BackendError) as caught:
+        with pytest.raises(base.BackendError) as caught:
             host.apply(wanted, token="b" * 16)
         assert "awaits its confirmation" in str(caught.value)
     assert "awaits its confirmation" in host.apply("newer", check_mode=True).warnings[0]
-    assert "awaits its confirmation for" in _switch.describe(host.directory, TOKEN)["message"]
-    assert _apply.settle(TOKEN, host.directory)["state"] == "armed"
-    assert _apply.confirm(TOKEN, host.directory) == "kept"
+    assert "awaits its confirmation for" in switch.describe(host.directory, TOKEN)["message"]
+    assert firewall_apply.settle(TOKEN, host.directory)["state"] == "armed"
+    assert firewall_apply.confirm(TOKEN, host.directory) == "kept"
     assert host.apply("newer", token="b" * 16).changed
 
 
 def test_a_killed_switch_is_replaced(host):
     host.apply("new")
-    (change,) = _switch.changes(host.directory)
+    (change,) = switch.changes(host.directory)
     os.kill(change.record["pid"], signal.SIGKILL)
-    wait_until(lambda: not _switch.changes(host.directory)[0].watched)
+    wait_until(lambda: not switch.changes(host.directory)[0].watched)
     outcome = host.apply("newer", token="b" * 16)
     assert outcome.plan.before == "old" and "switch was killed" in outcome.warnings[0]
     assert host.left() == ["armed-" + "b" * 16]
@@ -205,7 +201,7 @@ def test_a_killed_switch_is_replaced(host):
 
 def test_a_killed_switch_in_the_middle_of_its_restore_is_replaced(host):
     os.mkdir(host.directory, 0o700)
-    with open(_switch.path_of(host.directory, _switch.RESTORING, TOKEN), "w") as handle:
+    with open(switch.path_of(host.directory, switch.RESTORING, TOKEN), "w") as handle:
         json.dump({"old": "older", "deadline": 0.0}, handle)
     with open(os.path.join(host.directory, ".half-written"), "w"):
         pass
@@ -215,9 +211,9 @@ def test_a_killed_switch_in_the_middle_of_its_restore_is_replaced(host):
 
 def test_what_could_not_be_restored_is_told(host):
     os.mkdir(host.directory, 0o700)
-    with open(_switch.path_of(host.directory, _switch.FAILED, TOKEN), "w") as handle:
+    with open(switch.path_of(host.directory, switch.FAILED, TOKEN), "w") as handle:
         json.dump({"old": "older", "problem": "the disk burns"}, handle)
-    assert "the disk burns" in _switch.describe(host.directory, TOKEN)["message"]
+    assert "the disk burns" in switch.describe(host.directory, TOKEN)["message"]
     assert "the disk burns" in host.apply("old").warnings[0]
     assert host.left() == []
 
@@ -240,31 +236,31 @@ def test_the_switch_lets_go_of_everything_it_inherited(host):
     host.apply("new")
     os.close(writer)
     assert os.read(reader, 1) == b"", "a reader of the module's output would wait for the switch"
-    (change,) = _switch.changes(host.directory)
+    (change,) = switch.changes(host.directory)
     assert os.getsid(change.record["pid"]) not in (os.getsid(0), os.getpid())
     assert os.readlink(f"/proc/{change.record['pid']}/cwd") == "/"
 
 
 def test_a_switch_that_does_not_come_up_stops_the_change(host):
-    with pytest.raises(_base.BackendError) as caught:
-        _switch.arm(host.directory, TOKEN, {"deadline": 0.0}, None)  # the folder is missing
+    with pytest.raises(base.BackendError) as caught:
+        switch.arm(host.directory, TOKEN, {"deadline": 0.0}, None)  # the folder is missing
     assert "could not be armed" in str(caught.value)
 
 
 def test_damaged_file_is_named(host):
     os.mkdir(host.directory, 0o700)
-    path = _switch.path_of(host.directory, _switch.ARMED, TOKEN)
+    path = switch.path_of(host.directory, switch.ARMED, TOKEN)
     with open(path, "w") as handle:
         handle.write("{")
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         host.apply("new")
     assert path in str(caught.value)
     os.unlink(path)
 
 
 def test_one_holder_at_a_time(host):
-    with _lock.Lock(host.directory, 1.0):
-        with pytest.raises(_base.BackendError) as caught:
+    with lock.Lock(host.directory, 1.0):
+        with pytest.raises(base.BackendError) as caught:
             host.apply("new", lock_timeout=0.1)
         assert "Another run" in str(caught.value)
     assert not os.path.exists(host.directory)
@@ -285,7 +281,7 @@ def test_a_folder_that_others_may_write_is_not_trusted(host, tmp_path, kind):
     else:
         os.mkdir(host.directory)
         os.chmod(host.directory, 0o777)
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         host.apply("new")
     assert host.directory in str(caught.value) and host.file.read_text() == "old"
 
@@ -294,37 +290,37 @@ def test_a_folder_that_others_may_write_is_not_trusted(host, tmp_path, kind):
 
 
 def stored_text():
-    if not os.path.lexists(_stored_texts.FILE):
+    if not os.path.lexists(boot_units.FILE):
         return None
-    with open(_stored_texts.FILE) as handle:
+    with open(boot_units.FILE) as handle:
         return "new" if "echo new\n" in handle.read() else "other"
 
 
 def staged(etc):
     # Unlike a glob, this bears that folders vanish meanwhile.
     names = [name for _unused, _unused, files in os.walk(str(etc)) for name in files]
-    return [name for name in names if _stored.staged_token(name)]
+    return [name for name in names if firewall_stored.staged_token(name)]
 
 
 def test_stored_is_what_was_confirmed(host, etc):
     outcome = host.apply("new", persist=True)
-    assert outcome.armed and _stored_texts.FILE in outcome.plan.after
+    assert outcome.armed and boot_units.FILE in outcome.plan.after
     assert stored_text() is None and len(staged(etc)) == 5
-    assert _apply.confirm(TOKEN, host.directory) == "kept"
+    assert firewall_apply.confirm(TOKEN, host.directory) == "kept"
     assert stored_text() == "new" and staged(etc) == [] and host.left() == []
     assert not host.apply("new", persist=True).changed
 
 
 def test_a_rename_is_a_confirmation_too(host, etc):
     host.apply("new", persist=True)
-    os.rename(*(_switch.path_of(host.directory, state, TOKEN) for state in (_switch.ARMED, _switch.CONFIRMED)))
+    os.rename(*(switch.path_of(host.directory, state, TOKEN) for state in (switch.ARMED, switch.CONFIRMED)))
     wait_until(lambda: host.left() == [])
     assert stored_text() == "new"
 
 
 def test_removing_the_file_keeps_the_rules_and_stores_nothing(host, etc):
     host.apply("new", persist=True)
-    os.unlink(_switch.path_of(host.directory, _switch.ARMED, TOKEN))
+    os.unlink(switch.path_of(host.directory, switch.ARMED, TOKEN))
     wait_until(lambda: staged(etc) == [])
     assert host.file.read_text() == "new" and stored_text() is None
 
@@ -333,30 +329,30 @@ def test_stored_is_not_what_expired(host, etc):
     host.apply("new", confirm_timeout=0.5, persist=True)
     wait_until(lambda: host.left() == ["restored-" + TOKEN])
     assert stored_text() is None and staged(etc) == []
-    assert not os.path.lexists(_stored.FOLDER)
+    assert not os.path.lexists(firewall_stored.FOLDER)
 
 
 def test_stored_is_not_what_failed(host, etc):
-    with pytest.raises(_base.BackendError):
+    with pytest.raises(base.BackendError):
         host.apply("bad", persist=True)
-    assert stored_text() is None and staged(etc) == [] and not os.path.lexists(_stored.FOLDER)
+    assert stored_text() is None and staged(etc) == [] and not os.path.lexists(firewall_stored.FOLDER)
 
 
 def test_stored_files_alone_need_no_confirmation(host, etc):
     outcome = host.apply("old", persist=True)
     assert outcome.changed and not outcome.armed and stored_text() == "other"
-    os.unlink(_stored_texts.FILE)
+    os.unlink(boot_units.FILE)
     assert host.apply("old", persist=True, check_mode=True).changed and stored_text() is None
     assert host.apply("old", persist=True).changed and stored_text() == "other"
     assert not host.apply("old", persist=None).changed
     assert host.apply("old", persist=False).changed and stored_text() is None
-    assert not os.path.lexists(_stored.FOLDER)
+    assert not os.path.lexists(firewall_stored.FOLDER)
 
 
 def test_what_cannot_be_stored_is_refused_before_the_change(host, etc, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     for check_mode in (True, False):
-        with pytest.raises(_base.BackendError) as caught:
+        with pytest.raises(base.BackendError) as caught:
             host.apply("new", persist=True, check_mode=check_mode)
         assert "Nothing was changed" in str(caught.value)
     assert host.file.read_text() == "old" and host.left() == []
@@ -364,22 +360,22 @@ def test_what_cannot_be_stored_is_refused_before_the_change(host, etc, monkeypat
 
 def test_a_confirmed_change_that_cannot_be_stored_is_told_and_repaired(host, etc):
     host.apply("new", persist=True)
-    os.mkdir(_stored_texts.FILE)  # a file cannot be renamed over a folder
-    assert _apply.confirm(TOKEN, host.directory) == "unstored"
-    told = _apply.settle(TOKEN, host.directory)
-    assert told["state"] == "unstored" and "not stored" in told["message"] and _stored_texts.FILE in told["message"]
+    os.mkdir(boot_units.FILE)  # a file cannot be renamed over a folder
+    assert firewall_apply.confirm(TOKEN, host.directory) == "unstored"
+    told = firewall_apply.settle(TOKEN, host.directory)
+    assert told["state"] == "unstored" and "not stored" in told["message"] and boot_units.FILE in told["message"]
     assert host.file.read_text() == "new" and host.left() == [] and staged(etc) == []
-    os.rmdir(_stored_texts.FILE)
+    os.rmdir(boot_units.FILE)
     assert host.apply("new", persist=True).changed and stored_text() == "new"
 
 
 def test_a_switch_that_was_killed_after_the_confirmation_is_replaced(host, etc):
     host.apply("new", persist=True)
-    (change,) = _switch.changes(host.directory)
+    (change,) = switch.changes(host.directory)
     os.kill(change.record["pid"], signal.SIGKILL)
-    wait_until(lambda: not _switch.changes(host.directory)[0].watched)
-    assert _switch.confirm(host.directory, TOKEN)
-    assert "not stored" in _switch.describe(host.directory, TOKEN)["message"]
+    wait_until(lambda: not switch.changes(host.directory)[0].watched)
+    assert switch.confirm(host.directory, TOKEN)
+    assert "not stored" in switch.describe(host.directory, TOKEN)["message"]
     outcome = host.apply("new", persist=True, token="b" * 16)
     assert outcome.changed and not outcome.armed and stored_text() == "new"
     assert staged(etc) == [] and host.left() == []

@@ -1,8 +1,8 @@
 """Which backend, why, and who else would undo it."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _backend_choice
-from ansible_collections.determined.network.plugins.module_utils._backends import _base
+from ansible_collections.determined.network.plugins.module_utils._firewall import backend_choice
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
 
 SYSTEMD = "/run/systemd/system"
 NO_UNIT = {"LoadState": "not-found", "ActiveState": "inactive", "UnitFileState": ""}
@@ -16,27 +16,27 @@ def unit(load="loaded", active="inactive", enabled="disabled", start=""):
 
 def ask(asked, installed=True, systemd=True, files=None, state=(252, "not running\n"), show=0, **units):
     """Answer the questions as a host with these units and files would -> Choice."""
-    conversation = _backend_choice.choose(asked)
+    conversation = backend_choice.choose(asked)
     answer = None
     try:
         while True:
             question = conversation.send(answer)
-            if isinstance(question, _base.FindTool):
+            if isinstance(question, base.FindTool):
                 answer = question.name if question.name == "systemctl" or installed else None
-            elif isinstance(question, _base.ListDirectory):
+            elif isinstance(question, base.ListDirectory):
                 assert question.path == SYSTEMD
                 answer = () if systemd else None
-            elif isinstance(question, _base.ReadFile):
+            elif isinstance(question, base.ReadFile):
                 answer = (files or {}).get(question.path)
             elif question.argv[0] == "firewall-cmd":
-                answer = _base.Output(state[0], state[1], "")
+                answer = base.Output(state[0], state[1], "")
             else:
                 names = [name.split(".")[0] for name in question.argv if name.endswith(".service")]
                 blocks = []
                 for name in names:
                     found = dict(units.get(name.replace("-", "_"), NO_UNIT), Id=f"{name}.service")
                     blocks.append("".join("{}={}\n".format(*pair) for pair in sorted(found.items())))
-                answer = _base.Output(show, "\n".join(blocks), "no bus")
+                answer = base.Output(show, "\n".join(blocks), "no bus")
     except StopIteration as end:
         return end.value
 
@@ -117,6 +117,6 @@ def test_nobody_else_is_named(host):
 
 
 def test_a_systemd_that_does_not_answer_is_an_error():
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         ask("auto", show=1)
     assert "no bus" in str(caught.value)

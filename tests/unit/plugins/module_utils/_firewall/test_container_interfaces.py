@@ -3,20 +3,20 @@
 import sys
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _container_interfaces, _lockout
+from ansible_collections.determined.network.plugins.module_utils._firewall import container_interfaces, lockout
 
 
 def test_default_is_valid():
-    assert _container_interfaces.read(_container_interfaces.DEFAULT) == _container_interfaces.DEFAULT
+    assert container_interfaces.read(container_interfaces.DEFAULT) == container_interfaces.DEFAULT
 
 
 @pytest.mark.parametrize("patterns", [[], ["docker0"], ["br-+", "cni0", "eth0.5", "a@b", "123456789012345"]])
 def test_valid(patterns):
-    assert _container_interfaces.read(patterns) == tuple(patterns)
+    assert container_interfaces.read(patterns) == tuple(patterns)
 
 
 def test_each_counts_once_in_its_order():
-    assert _container_interfaces.read(["br-+", "a", "br-+", "a"]) == ("br-+", "a")
+    assert container_interfaces.read(["br-+", "a", "br-+", "a"]) == ("br-+", "a")
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_each_counts_once_in_its_order():
 )
 def test_what_is_no_pattern_is_named_with_its_place(pattern):
     with pytest.raises(ValueError) as caught:
-        _container_interfaces.read(["docker0", pattern, "a:b"])
+        container_interfaces.read(["docker0", pattern, "a:b"])
     for part in (f"container_interfaces[1] is {pattern!r}", "container_interfaces[2]"):
         assert part in str(caught.value)
     assert "container_interfaces[0]" not in str(caught.value)
@@ -43,7 +43,7 @@ def test_what_is_no_pattern_is_named_with_its_place(pattern):
     ],
 )
 def test_matches(pattern, name, meant):
-    assert _container_interfaces.matches(pattern, name) is meant
+    assert container_interfaces.matches(pattern, name) is meant
 
 
 def ipv4(destination, mask, name, flags="0003"):
@@ -80,7 +80,7 @@ IPV6 = "".join(
 
 
 def carrier(client):
-    return _lockout.Carrier(client, 50000, "192.0.2.1", 22)
+    return lockout.Carrier(client, 50000, "192.0.2.1", 22)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def carrier(client):
     ],
 )
 def test_ways(client, found):
-    ways = _container_interfaces.ways(IPV4, IPV6, carrier(client) if client else None)
+    ways = container_interfaces.ways(IPV4, IPV6, carrier(client) if client else None)
     default = [name for name, why in ways if "default route" in why]
     assert default == ["br-ex", "eth0"]
     by_ssh = [name + " " + why.rsplit(" ", 1)[1] for name, why in ways if "SSH" in why]
@@ -104,25 +104,25 @@ def test_ways(client, found):
 
 
 def test_a_host_without_routes_or_without_a_family():
-    assert _container_interfaces.ways(HEADER, None, None) == []
-    assert _container_interfaces.ways(None, None, carrier("192.0.2.100")) == []
+    assert container_interfaces.ways(HEADER, None, None) == []
+    assert container_interfaces.ways(None, None, carrier("192.0.2.100")) == []
 
 
 def test_the_routes_of_this_machine_can_be_read():
     texts = []
-    for path in (_container_interfaces.ROUTES_IPV4, _container_interfaces.ROUTES_IPV6):
+    for path in (container_interfaces.ROUTES_IPV4, container_interfaces.ROUTES_IPV6):
         with open(path, encoding="ascii") as handle:
             texts.append(handle.read())
-    names = [name for name, _why in _container_interfaces.ways(texts[0], texts[1], None)]
+    names = [name for name, _why in container_interfaces.ways(texts[0], texts[1], None)]
     with open("/proc/net/route", encoding="ascii") as handle:
         defaults = [line.split()[0] for line in handle if line.split()[1] == "00000000"]
     assert set(defaults) <= set(names)
 
 
 def test_refusal_names_interface_pattern_and_remedy():
-    found = _container_interfaces.ways(IPV4, IPV6, carrier("192.0.2.100"))
-    assert _container_interfaces.refusal(("docker0", "veth+"), found) is None
-    text = _container_interfaces.refusal(_container_interfaces.DEFAULT, found)
+    found = container_interfaces.ways(IPV4, IPV6, carrier("192.0.2.100"))
+    assert container_interfaces.refusal(("docker0", "veth+"), found) is None
+    text = container_interfaces.refusal(container_interfaces.DEFAULT, found)
     for word in (
         "nothing was changed",
         "interface br-ex carries this host's default route",

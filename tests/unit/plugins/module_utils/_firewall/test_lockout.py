@@ -1,7 +1,8 @@
 """Would a policy cut its own connection?"""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _lockout, _model
+from ansible_collections.determined.network.plugins.module_utils import _policy
+from ansible_collections.determined.network.plugins.module_utils._firewall import lockout
 
 PEERS = {
     "office": {"ipv4": ["192.0.2.96/27"], "ipv6": ["2001:db8::/64"]},
@@ -14,7 +15,7 @@ def policy(mode="restrict", inbound=(), management=()):
     def rule(protocol, ports, peers):
         return {"protocol": protocol, "ports": ports, "peers": peers, "requirements": ["x"]}
 
-    return _model.HostPolicy.from_dict(
+    return _policy.HostPolicy.from_dict(
         {
             "host": "agent1",
             "mode": mode,
@@ -38,7 +39,7 @@ def policy(mode="restrict", inbound=(), management=()):
     ],
 )
 def test_parse_ssh_connection(value, carrier):
-    assert _lockout.parse_ssh_connection(value) == carrier
+    assert lockout.parse_ssh_connection(value) == carrier
 
 
 OFFICE = ("192.0.2.100", 50000, "192.0.2.1", 22)
@@ -66,11 +67,11 @@ ELSEWHERE = ("203.0.113.5", 50000, "192.0.2.1", 22)
     ],
 )
 def test_permits(found, carrier, permitted):
-    assert _lockout.permits(found, _lockout.Carrier(*carrier)) is permitted
+    assert lockout.permits(found, lockout.Carrier(*carrier)) is permitted
 
 
 def test_refusal_names_client_port_and_remedy():
-    text = _lockout.refusal(policy(), _lockout.Carrier(*OFFICE))
+    text = lockout.refusal(policy(), lockout.Carrier(*OFFICE))
     for word in (
         "192.0.2.100",
         "port 22",
@@ -105,5 +106,5 @@ HEADER = "  sl  local_address rem_address   st tx_queue\n"
     ],
 )
 def test_is_established(line, carrier, established):
-    assert _lockout.is_established([HEADER + line + "\n"], _lockout.Carrier(*carrier)) is established
-    assert not _lockout.is_established([HEADER], _lockout.Carrier(*carrier))
+    assert lockout.is_established([HEADER + line + "\n"], lockout.Carrier(*carrier)) is established
+    assert not lockout.is_established([HEADER], lockout.Carrier(*carrier))

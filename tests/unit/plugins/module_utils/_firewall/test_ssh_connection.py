@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-PROGRAM = "from ansible_collections.determined.network.plugins.module_utils import _carrier\nprint(_carrier.find())\n"
+PROGRAM = """
+from ansible_collections.determined.network.plugins.module_utils._firewall import ssh_connection
+print(ssh_connection.find())
+"""
 ROOTS = [path for path in sys.path if path.endswith("collections")]
 
 

@@ -5,10 +5,10 @@ import os
 import stat
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _storage, _stored, _stored_texts
-from ansible_collections.determined.network.plugins.module_utils._backends import _base
+from ansible_collections.determined.network.plugins.module_utils._firewall import boot_units, storage, stored
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
 
-BOOT = _base.Boot("true", "true", "true")
+BOOT = base.Boot("true", "true", "true")
 TOKEN = "c" * 32
 
 
@@ -20,8 +20,8 @@ class NoTools:
 
 
 def steps_to(boot, token=TOKEN, alive=()):
-    wanted = _stored.wanted(boot)
-    return _stored.steps(_storage.read(wanted), wanted, _storage.leftovers((), alive), token)
+    wanted = stored.wanted(boot)
+    return stored.steps(storage.read(wanted), wanted, storage.leftovers((), alive), token)
 
 
 def everything(folder):
@@ -30,42 +30,42 @@ def everything(folder):
 
 def test_stage_then_promote(etc):
     steps = steps_to(BOOT)
-    _storage.stage(steps)
-    assert not os.path.lexists(_stored_texts.FILE) and not any(map(os.path.lexists, _stored.UNITS + _stored.LINKS))
+    storage.stage(steps)
+    assert not os.path.lexists(boot_units.FILE) and not any(map(os.path.lexists, stored.UNITS + stored.LINKS))
     assert len([name for name in everything(etc) if TOKEN in name]) == 5
-    _storage.promote(steps, NoTools())
+    storage.promote(steps, NoTools())
     assert not [name for name in everything(etc) if TOKEN in name]
     assert steps_to(BOOT) == []
-    assert stat.S_IMODE(os.stat(_stored_texts.FILE).st_mode) == 0o600
-    assert stat.S_IMODE(os.stat(_stored.FOLDER).st_mode) == 0o700
-    assert [os.readlink(link) for link in _stored.LINKS] == list(_stored.UNITS)
+    assert stat.S_IMODE(os.stat(boot_units.FILE).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(stored.FOLDER).st_mode) == 0o700
+    assert [os.readlink(link) for link in stored.LINKS] == list(stored.UNITS)
 
 
 def test_what_is_not_kept_leaves_nothing(etc):
     before = everything(etc)
     steps = steps_to(BOOT)
-    _storage.stage(steps)
-    _storage.discard(steps)
+    storage.stage(steps)
+    storage.discard(steps)
     assert everything(etc) == before
-    _storage.discard(steps)
+    storage.discard(steps)
 
 
 def test_removal_takes_the_folders_along(etc):
     before = everything(etc)
     steps = steps_to(BOOT)
-    _storage.stage(steps)
-    _storage.promote(steps, NoTools())
+    storage.stage(steps)
+    storage.promote(steps, NoTools())
     gone = steps_to(None)
-    _storage.stage(gone)
-    _storage.promote(gone, NoTools())
+    storage.stage(gone)
+    storage.promote(gone, NoTools())
     assert everything(etc) == before and steps_to(None) == []
 
 
 def test_what_others_keep_stays(etc):
     for boot in (BOOT, None):
         steps = steps_to(boot)
-        _storage.stage(steps)
-        _storage.promote(steps, NoTools())
+        storage.stage(steps)
+        storage.promote(steps, NoTools())
         if boot:
             (etc / "determined-network/note").write_text("theirs")
             (etc / "systemd/sysinit.target.wants/other.service").symlink_to("/nowhere")
@@ -82,14 +82,14 @@ def test_what_others_keep_stays(etc):
 
 def test_leftovers_are_those_of_changes_that_are_no_more(etc):
     steps = steps_to(BOOT)
-    _storage.stage(steps)
-    assert _storage.leftovers((), {TOKEN}) == []
-    left = _storage.leftovers((), set())
+    storage.stage(steps)
+    assert storage.leftovers((), {TOKEN}) == []
+    left = storage.leftovers((), set())
     assert left == sorted(step.staged for step in steps if step.entry.kind != "folder")
     again = steps_to(BOOT, "d" * 32)
     assert [step.path for step in again if step.action == "remove"] == left
-    _storage.stage(again)
-    _storage.promote(again, NoTools())
+    storage.stage(again)
+    storage.promote(again, NoTools())
     assert steps_to(BOOT) == []
 
 
@@ -97,7 +97,7 @@ def test_folders_of_a_backend_are_looked_into(etc):
     (etc / "more").mkdir()
     left = etc / "more" / (".determined_agents_v4.xml." + TOKEN)
     left.write_text("")
-    assert _storage.leftovers((str(etc / "more"), str(etc / "missing")), set()) == [str(left)]
+    assert storage.leftovers((str(etc / "more"), str(etc / "missing")), set()) == [str(left)]
 
 
 @pytest.mark.parametrize(
@@ -114,49 +114,49 @@ def test_what_cannot_be_written_is_refused_whole(etc, monkeypatch, code, remedy)
             raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(_base.BackendError) as caught:
-        _storage.stage(steps_to(BOOT))
-    for word in (_stored.UNITS[0], os.strerror(code), remedy, "persist: false", "Nothing was changed"):
+    with pytest.raises(base.BackendError) as caught:
+        storage.stage(steps_to(BOOT))
+    for word in (stored.UNITS[0], os.strerror(code), remedy, "persist: false", "Nothing was changed"):
         assert word in str(caught.value)
     assert everything(etc) == before
 
 
 def test_what_cannot_be_written_is_seen_without_writing(etc, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: str(etc / "systemd") not in path)
-    with pytest.raises(_base.BackendError) as caught:
-        _storage.refuse(steps_to(BOOT))
+    with pytest.raises(base.BackendError) as caught:
+        storage.refuse(steps_to(BOOT))
     assert str(etc / "systemd") in str(caught.value) and "Read-only" in str(caught.value)
-    _storage.refuse([])
+    storage.refuse([])
 
 
 def test_to_store_nothing_is_no_remedy_where_the_backend_writes_all_the_same(etc, monkeypatch):
     boot = BOOT._replace(files=((str(etc / "more" / "determined.xml"), "<policy/>"),))
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    with pytest.raises(_base.BackendError) as caught:
-        _storage.refuse(steps_to(boot))
+    with pytest.raises(base.BackendError) as caught:
+        storage.refuse(steps_to(boot))
     text = str(caught.value)
     assert "cannot be stored" in text and "remount,rw" in text and "persist" not in text
 
 
 def test_what_cannot_be_removed_is_not_said_to_be_stored(etc, monkeypatch):
     steps = steps_to(BOOT)
-    _storage.stage(steps)
-    _storage.promote(steps, NoTools())
+    storage.stage(steps)
+    storage.promote(steps, NoTools())
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    with pytest.raises(_base.BackendError) as caught:
-        _storage.refuse(steps_to(None))
+    with pytest.raises(base.BackendError) as caught:
+        storage.refuse(steps_to(None))
     assert "cannot be removed" in str(caught.value) and "persist" not in str(caught.value)
 
 
 def test_what_is_no_text_is_still_shown(etc):
     steps = steps_to(BOOT)
-    _storage.stage(steps)
-    _storage.promote(steps, NoTools())
-    with open(_stored_texts.FILE, "ab") as handle:
+    storage.stage(steps)
+    storage.promote(steps, NoTools())
+    with open(boot_units.FILE, "ab") as handle:
         handle.write(b"\xff\n")
-    shown = _stored.describe(_storage.read([_stored_texts.FILE]))
+    shown = stored.describe(storage.read([boot_units.FILE]))
     assert "\\xff" in shown and shown.encode("utf-8")
-    assert [step.path for step in steps_to(BOOT)] == [_stored_texts.FILE]
+    assert [step.path for step in steps_to(BOOT)] == [boot_units.FILE]
 
 
 @pytest.mark.parametrize("place", ["file", "folder", "unit"])
@@ -164,30 +164,30 @@ def test_what_is_not_ours_is_not_replaced(etc, place):
     if place == "folder":
         (etc / "determined-network").write_text("")
     else:
-        os.makedirs(_stored_texts.FILE if place == "file" else _stored.UNITS[0])
+        os.makedirs(boot_units.FILE if place == "file" else stored.UNITS[0])
     before = everything(etc)
-    with pytest.raises(_base.BackendError) as caught:
-        _storage.stage(steps_to(BOOT))
+    with pytest.raises(base.BackendError) as caught:
+        storage.stage(steps_to(BOOT))
     assert "Look at it" in str(caught.value) and "Nothing was changed" in str(caught.value)
     assert everything(etc) == before
 
 
 def test_a_link_is_replaced_and_not_followed(etc):
-    os.mkdir(_stored.FOLDER, 0o700)
+    os.mkdir(stored.FOLDER, 0o700)
     (etc / "elsewhere").write_text("theirs")
-    os.symlink(str(etc / "elsewhere"), _stored_texts.FILE)
+    os.symlink(str(etc / "elsewhere"), boot_units.FILE)
     steps = steps_to(BOOT)
-    _storage.stage(steps)
-    _storage.promote(steps, NoTools())
-    assert (etc / "elsewhere").read_text() == "theirs" and not os.path.islink(_stored_texts.FILE)
+    storage.stage(steps)
+    storage.promote(steps, NoTools())
+    assert (etc / "elsewhere").read_text() == "theirs" and not os.path.islink(boot_units.FILE)
 
 
 def test_a_step_that_fails_names_its_path(etc):
     steps = steps_to(BOOT)
-    _storage.stage(steps)
+    storage.stage(steps)
     os.unlink(steps[1].staged)
-    with pytest.raises(_base.BackendError) as caught:
-        _storage.promote(steps, NoTools())
-    assert _stored_texts.FILE in str(caught.value)
-    _storage.discard(steps)
+    with pytest.raises(base.BackendError) as caught:
+        storage.promote(steps, NoTools())
+    assert boot_units.FILE in str(caught.value)
+    storage.discard(steps)
     assert not [name for name in everything(etc) if TOKEN in name]

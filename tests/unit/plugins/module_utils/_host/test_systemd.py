@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _systemd
-from ansible_collections.determined.network.plugins.module_utils._backends import _base
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._host import systemd
 
 
 class Recorder:
@@ -21,23 +21,23 @@ class Recorder:
         self.commands.append(command.argv)
         if self.act:
             self.act()
-        return _base.Output(self.code, "", self.stderr)
+        return base.Output(self.code, "", self.stderr)
 
 
 @pytest.fixture
 def booted(tmp_path, monkeypatch):
-    monkeypatch.setattr(_systemd, "RUNS", str(tmp_path))
+    monkeypatch.setattr(systemd, "RUNS", str(tmp_path))
 
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(_systemd, "RUNS", str(tmp_path / "missing"))
+    monkeypatch.setattr(systemd, "RUNS", str(tmp_path / "missing"))
 
 
 def test_reload_and_letting_go(booted):
     runner = Recorder()
-    _systemd.let_go(runner, ["/etc/systemd/system/a.service", "/etc/systemd/system/b.service"])
-    _systemd.reload(runner)
+    systemd.let_go(runner, ["/etc/systemd/system/a.service", "/etc/systemd/system/b.service"])
+    systemd.reload(runner)
     assert runner.commands == [
         ("/bin/systemctl", "stop", "a.service", "b.service"),
         ("/bin/systemctl", "reset-failed", "a.service", "b.service"),
@@ -46,25 +46,25 @@ def test_reload_and_letting_go(booted):
 
 
 def test_what_systemctl_refuses_is_told(booted):
-    with pytest.raises(_base.BackendError) as caught:
-        _systemd.reload(Recorder(1, "Access denied"))
+    with pytest.raises(base.BackendError) as caught:
+        systemd.reload(Recorder(1, "Access denied"))
     assert "daemon-reload" in str(caught.value) and "Access denied" in str(caught.value)
-    _systemd.let_go(Recorder(5), [])  # not loaded: nothing to let go of
+    systemd.let_go(Recorder(5), [])  # not loaded: nothing to let go of
 
 
 def test_without_systemd_nothing_is_asked(elsewhere):
     runner = Recorder()
-    _systemd.reload(runner)
-    _systemd.let_go(runner, ["a"])
-    assert not _systemd.runs() and _systemd.move_to_scope(runner, os.getpid(), "x") == ""
+    systemd.reload(runner)
+    systemd.let_go(runner, ["a"])
+    assert not systemd.runs() and systemd.move_to_scope(runner, os.getpid(), "x") == ""
     assert runner.commands == []
 
 
 def test_a_process_is_moved(booted, monkeypatch):
     places = ["session", "session", "scope"]
-    monkeypatch.setattr(_systemd, "_cgroups", lambda _pid: places.pop(0))
+    monkeypatch.setattr(systemd, "_cgroups", lambda _pid: places.pop(0))
     runner = Recorder()
-    assert _systemd.move_to_scope(runner, 123, "determined-network-x") == ""
+    assert systemd.move_to_scope(runner, 123, "determined-network-x") == ""
     (argv,) = runner.commands
     assert argv[:2] == ("/bin/busctl", "call") and "StartTransientUnit" in argv
     assert "determined-network-x.scope" in argv and argv[argv.index("PIDs") :][:4] == ("PIDs", "au", "1", "123")
@@ -80,5 +80,5 @@ def test_a_process_is_moved(booted, monkeypatch):
     ],
 )
 def test_why_a_process_was_not_moved(booted, monkeypatch, runner, reason):
-    monkeypatch.setattr(_systemd, "_MOVE_SECONDS", 0.01)
-    assert reason in _systemd.move_to_scope(runner, os.getpid(), "x")
+    monkeypatch.setattr(systemd, "_MOVE_SECONDS", 0.01)
+    assert reason in systemd.move_to_scope(runner, os.getpid(), "x")

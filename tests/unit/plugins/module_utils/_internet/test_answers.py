@@ -7,15 +7,15 @@ import base64
 import textwrap
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _internet, _internet_answers
+from ansible_collections.determined.network.plugins.module_utils._internet import answers, targets
 
-REGISTRY = _internet.Target("r.example.com", 443, "https", "registry", "")
-RESOURCE = _internet.Target("p.example.com", 80, "http", "resource", "")
+REGISTRY = targets.Target("r.example.com", 443, "https", "registry", "")
+RESOURCE = targets.Target("p.example.com", 80, "http", "resource", "")
 
 
 def head(status, **fields):
     lines = [f"HTTP/1.1 {status} Words"] + [f"{name.replace('_', '-')}: {fields[name]}" for name in fields]
-    return _internet_answers.parse_head("\r\n".join(lines).encode("iso-8859-1"))
+    return answers.parse_head("\r\n".join(lines).encode("iso-8859-1"))
 
 
 def outcome(found):
@@ -23,24 +23,24 @@ def outcome(found):
 
 
 def test_a_head():
-    found = _internet_answers.parse_head(b"HTTP/1.0 407 Who\xe9 are you\r\nA-B: c: d\r\nEmpty:\r\nno field")
+    found = answers.parse_head(b"HTTP/1.0 407 Who\xe9 are you\r\nA-B: c: d\r\nEmpty:\r\nno field")
     assert found == (407, "Who? are you", {"a-b": "c: d", "empty": ""})
     assert found.line() == "407 Who? are you"
-    assert _internet_answers.parse_head(b"HTTP/1.1 200").line() == "200"
+    assert answers.parse_head(b"HTTP/1.1 200").line() == "200"
 
 
 @pytest.mark.parametrize("data", [b"", b"220 mail ESMTP", b"HTTP/1.1 2000 OK", b"HTTP/1.1 OK", b"\x15\x03\x01"])
 def test_what_is_no_http(data):
     with pytest.raises(ValueError, match="the answer is no HTTP"):
-        _internet_answers.parse_head(data)
+        answers.parse_head(data)
 
 
 def test_requests():
-    assert _internet_answers.request("CONNECT", "a:443", "a:443", "Basic eA==") == (
+    assert answers.request("CONNECT", "a:443", "a:443", "Basic eA==") == (
         b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nUser-Agent: determined.network\r\nAccept: */*\r\n"
         b"Proxy-Authorization: Basic eA==\r\n\r\n"
     )
-    assert b"Connection: close" in _internet_answers.request("GET", "/", "a:80")
+    assert b"Connection: close" in answers.request("GET", "/", "a:80")
 
 
 # The proxy's answer to CONNECT, whether credentials were sent -> state, step, blame.
@@ -66,13 +66,13 @@ TUNNELS = [
 
 @pytest.mark.parametrize("answer, credentials, expected", TUNNELS)
 def test_tunnels(answer, credentials, expected):
-    assert outcome(_internet_answers.tunnel(answer, credentials)) == expected
+    assert outcome(answers.tunnel(answer, credentials)) == expected
 
 
 def test_the_words_about_credentials():
-    assert "refuses" in _internet_answers.tunnel(head(407), True).reason
-    assert "none are set" in _internet_answers.tunnel(head(407), False).reason
-    negotiate = _internet_answers.tunnel(head(407, Proxy_Authenticate="Negotiate"), True)
+    assert "refuses" in answers.tunnel(head(407), True).reason
+    assert "none are set" in answers.tunnel(head(407), False).reason
+    negotiate = answers.tunnel(head(407, Proxy_Authenticate="Negotiate"), True)
     assert negotiate.reason.endswith("and it takes none but Negotiate")
 
 
@@ -107,7 +107,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize("answer, target, through_proxy, expected", ANSWERS)
 def test_answers(answer, target, through_proxy, expected):
-    assert outcome(_internet_answers.answer(answer, target, through_proxy, True)) == expected
+    assert outcome(answers.answer(answer, target, through_proxy, True)) == expected
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_answers(answer, target, through_proxy, expected):
     [(9, "not_yet_valid"), (10, "expired"), (18, "untrusted"), (20, "untrusted"), (62, "of_another"), (0, "untrusted")],
 )
 def test_openssls_numbers(code, state):
-    assert _internet_answers.certificate_state(code) == "certificate_" + state
+    assert answers.certificate_state(code) == "certificate_" + state
 
 
 # Valid from 2020-01-02 03:04:05 (UTCTime) to 2051-06-07 08:09:10 (GeneralizedTime).
@@ -129,7 +129,7 @@ iDQyOPNEpg+AlB+7B3lf5WVNypqozUvL6Yp7mKebdwIgS5aDG8i4X3dFMKqkGn2+Y6ddnWqw4r2H+Xj3
 
 def test_the_validity_of_a_certificate():
     der = base64.b64decode(CERTIFICATE)
-    assert _internet_answers.validity(der) == (1577934245, 2569738150)
+    assert answers.validity(der) == (1577934245, 2569738150)
     for broken in (b"", b"\x30", b"\x30\x03\x02\x01", der[:60], b"\x30\x82\xff\xff" + der[4:]):
         with pytest.raises(ValueError, match="this is no certificate"):
-            _internet_answers.validity(broken)
+            answers.validity(broken)

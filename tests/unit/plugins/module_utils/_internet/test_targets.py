@@ -4,14 +4,14 @@
 """Targets, proxies, and the way from the one through the other."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _internet
+from ansible_collections.determined.network.plugins.module_utils._internet import targets
 
 TARGET = {"host": "registry.example.com", "port": 443, "scheme": "https", "purpose": "registry", "path": ""}
 PROXY = {"serves": "https", "scheme": "http", "host": "proxy.example.com", "port": 3128, "authorization": None}
 
 
 def target(**more):
-    (read,) = _internet.read_targets([{**TARGET, **more}])
+    (read,) = targets.read_targets([{**TARGET, **more}])
     return read
 
 
@@ -31,7 +31,7 @@ def target(**more):
 )
 def test_bad_targets_are_refused(more, problem):
     with pytest.raises(ValueError, match="targets\\[2\\]") as told:
-        _internet.read_targets([TARGET, {**TARGET, **more}])
+        targets.read_targets([TARGET, {**TARGET, **more}])
     assert problem in str(told.value)
 
 
@@ -45,13 +45,13 @@ def test_bad_targets_are_refused(more, problem):
 )
 def test_bad_proxies_are_refused(more, problem):
     with pytest.raises(ValueError, match="proxies\\[1\\]") as told:
-        _internet.read_proxies([{**PROXY, **more}])
+        targets.read_proxies([{**PROXY, **more}])
     assert problem in str(told.value)
 
 
 def test_two_proxies_for_one_scheme_are_refused():
     with pytest.raises(ValueError, match="there is a proxy for https already"):
-        _internet.read_proxies([PROXY, PROXY])
+        targets.read_proxies([PROXY, PROXY])
 
 
 def test_names_are_written_as_dns_has_them():
@@ -92,14 +92,14 @@ WAYS = [
 
 @pytest.mark.parametrize("more, no_proxy, taken", WAYS)
 def test_the_way_of_the_workloads(more, no_proxy, taken):
-    proxies = _internet.read_proxies([PROXY])
-    way = _internet.way_of(target(**more), proxies, no_proxy, frozenset(["192.0.2.99"]))
+    proxies = targets.read_proxies([PROXY])
+    way = targets.way_of(target(**more), proxies, no_proxy, frozenset(["192.0.2.99"]))
     assert way == (proxies["https"] if taken else None)
 
 
 def test_credentials_as_rfc_7617_has_them():
-    assert _internet.basic_authorization("Aladdin", "open sesame") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
-    assert _internet.basic_authorization("test", "123\u00a3") == "Basic dGVzdDoxMjPCow=="
+    assert targets.basic_authorization("Aladdin", "open sesame") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    assert targets.basic_authorization("test", "123\u00a3") == "Basic dGVzdDoxMjPCow=="
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_credentials_as_rfc_7617_has_them():
     [(443, "https", "https"), (80, "http", "http"), (5000, "tcp", "https"), (22, "tcp", "https")],
 )
 def test_what_is_spoken_at_a_port(port, resource, registry):
-    assert _internet.scheme_of(port, _internet.RESOURCE) == resource
-    assert _internet.scheme_of(port, _internet.REGISTRY) == registry
+    assert targets.scheme_of(port, targets.RESOURCE) == resource
+    assert targets.scheme_of(port, targets.REGISTRY) == registry
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_what_is_spoken_at_a_port(port, resource, registry):
     ],
 )
 def test_private_addresses(address, private):
-    assert _internet.is_private(address) is private
+    assert targets.is_private(address) is private

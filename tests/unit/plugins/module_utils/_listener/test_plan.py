@@ -4,8 +4,8 @@
 """What listeners are asked for, divided among workers, and put together again."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _listener_plan as plan
 from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils._listener import plan
 
 
 def ports(text):

@@ -4,7 +4,7 @@
 import os
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _namespace_files as files
+from ansible_collections.determined.network.plugins.module_utils._namespaces import files
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
 import ipaddress
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _namespaces as namespaces
+from ansible_collections.determined.network.plugins.module_utils._namespaces import hosts as namespaces
 
 
 @pytest.mark.parametrize("name", ["rehearsal", "a", "molecule-1", "x.y_z", "9"])

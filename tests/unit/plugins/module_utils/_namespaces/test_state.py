@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _namespace_state as states
+from ansible_collections.determined.network.plugins.module_utils._namespaces import state as states
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_directory_that_others_could_use_is_refused(place, tmp_path, kind):
 def test_one_module_waits_for_the_other(place):
     script = (
         f"import sys, time; sys.path[:0] = {sys.path!r}\n"
-        "from ansible_collections.determined.network.plugins.module_utils import _namespace_state as states\n"
+        "from ansible_collections.determined.network.plugins.module_utils._namespaces import state as states\n"
         f"states.directory = lambda: {str(place)!r}\n"
         "with states.locked(): print('mine', flush=True); time.sleep(float(sys.argv[1]))"
     )

@@ -6,7 +6,7 @@
 import struct
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _probe_echo as echo
+from ansible_collections.determined.network.plugins.module_utils._probe import echo
 
 
 @pytest.mark.parametrize(

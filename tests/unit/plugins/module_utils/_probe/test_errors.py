@@ -8,8 +8,8 @@ import socket
 import struct
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _model
-from ansible_collections.determined.network.plugins.module_utils import _probe_errors as errors
+from ansible_collections.determined.network.plugins.module_utils import _socket_states
+from ansible_collections.determined.network.plugins.module_utils._probe import errors
 
 OWN, PEER = "192.0.2.1", "192.0.2.2"
 OWN6, PEER6 = "2001:db8::1", "2001:db8::2"
@@ -83,22 +83,22 @@ def test_describe_icmp_without_sender():
 @pytest.mark.parametrize(
     "number, at_once, state, reason",
     [
-        (0, False, _model.OPEN, ""),
-        (errno.ECONNRESET, False, _model.OPEN, ""),
-        (errno.ECONNREFUSED, False, _model.REFUSED, ""),
-        (errno.ECONNREFUSED, True, _model.REJECTED, errors.OWN_FIREWALL),
-        (errno.EPERM, True, _model.REJECTED, errors.OWN_FIREWALL),
-        (errno.EACCES, True, _model.REJECTED, errors.OWN_FIREWALL),
-        (errno.ETIMEDOUT, False, _model.FILTERED, ""),
-        (errno.ENETUNREACH, True, _model.NO_ROUTE, "ENETUNREACH: Network is unreachable"),
-        (errno.EHOSTUNREACH, False, _model.NO_ROUTE, "EHOSTUNREACH: No route to host"),
-        (errno.EINVAL, True, _model.NO_ROUTE, "EINVAL"),
-        (errno.EAFNOSUPPORT, True, _model.NO_ROUTE, "EAFNOSUPPORT"),
-        (errno.EMFILE, True, _model.ERROR, "EMFILE: Too many open files"),
-        (errno.ENFILE, True, _model.ERROR, "ENFILE"),
-        (errno.ENOBUFS, True, _model.ERROR, "ENOBUFS"),
-        (errno.EADDRNOTAVAIL, True, _model.ERROR, "EADDRNOTAVAIL"),
-        (12345, False, _model.ERROR, "errno 12345"),
+        (0, False, _socket_states.OPEN, ""),
+        (errno.ECONNRESET, False, _socket_states.OPEN, ""),
+        (errno.ECONNREFUSED, False, _socket_states.REFUSED, ""),
+        (errno.ECONNREFUSED, True, _socket_states.REJECTED, errors.OWN_FIREWALL),
+        (errno.EPERM, True, _socket_states.REJECTED, errors.OWN_FIREWALL),
+        (errno.EACCES, True, _socket_states.REJECTED, errors.OWN_FIREWALL),
+        (errno.ETIMEDOUT, False, _socket_states.FILTERED, ""),
+        (errno.ENETUNREACH, True, _socket_states.NO_ROUTE, "ENETUNREACH: Network is unreachable"),
+        (errno.EHOSTUNREACH, False, _socket_states.NO_ROUTE, "EHOSTUNREACH: No route to host"),
+        (errno.EINVAL, True, _socket_states.NO_ROUTE, "EINVAL"),
+        (errno.EAFNOSUPPORT, True, _socket_states.NO_ROUTE, "EAFNOSUPPORT"),
+        (errno.EMFILE, True, _socket_states.ERROR, "EMFILE: Too many open files"),
+        (errno.ENFILE, True, _socket_states.ERROR, "ENFILE"),
+        (errno.ENOBUFS, True, _socket_states.ERROR, "ENOBUFS"),
+        (errno.EADDRNOTAVAIL, True, _socket_states.ERROR, "EADDRNOTAVAIL"),
+        (12345, False, _socket_states.ERROR, "errno 12345"),
     ],
 )
 def test_classify_without_icmp(number, at_once, state, reason):
@@ -109,40 +109,40 @@ def test_classify_without_icmp(number, at_once, state, reason):
 
 @pytest.mark.parametrize("number", sorted(errors.SHORTAGES))
 def test_a_shortage_is_an_error_and_never_a_state_of_the_path(number):
-    assert errors.classify(number, None, OWN, at_once=True)[0] == _model.ERROR
+    assert errors.classify(number, None, OWN, at_once=True)[0] == _socket_states.ERROR
 
 
 @pytest.mark.parametrize(
     "number, extended, own, seconds, state, reason",
     [
         # Port unreachable of a REJECT looks like a RST to connect().
-        (111, (111, 2, 3, 3, PEER), OWN, 0.0, _model.REJECTED, "icmp 3/3 port unreachable from 192.0.2.2"),
-        (0, (113, 2, 3, 13, PEER), OWN, 0.0, _model.REJECTED, "icmp 3/13"),
-        (114, (111, 3, 1, 4, PEER6), OWN6, 9.0, _model.REJECTED, "icmp6 1/4"),
+        (111, (111, 2, 3, 3, PEER), OWN, 0.0, _socket_states.REJECTED, "icmp 3/3 port unreachable from 192.0.2.2"),
+        (0, (113, 2, 3, 13, PEER), OWN, 0.0, _socket_states.REJECTED, "icmp 3/13"),
+        (114, (111, 3, 1, 4, PEER6), OWN6, 9.0, _socket_states.REJECTED, "icmp6 1/4"),
         (
             111,
             (111, 2, 3, 3, OWN),
             OWN,
             0.0,
-            _model.REJECTED,
+            _socket_states.REJECTED,
             "icmp 3/3 port unreachable from 192.0.2.1, this",
         ),
         # A router on the way does not reach the host: its ICMP error is a rejection ...
-        (113, (113, 2, 3, 1, PEER), OWN, 3.0, _model.REJECTED, "icmp 3/1"),
-        (113, (113, 3, 1, 3, PEER6), OWN6, 3.0, _model.REJECTED, "icmp6 1/3"),
+        (113, (113, 2, 3, 1, PEER), OWN, 3.0, _socket_states.REJECTED, "icmp 3/1"),
+        (113, (113, 3, 1, 3, PEER6), OWN6, 3.0, _socket_states.REJECTED, "icmp6 1/3"),
         # ... but this host itself saying so after seconds means that ARP or ND failed.
-        (113, (113, 2, 3, 1, OWN), OWN, 3.0, _model.NO_ROUTE, errors.NEIGHBOUR),
-        (113, (113, 3, 1, 3, OWN6), OWN6, 1.0, _model.NO_ROUTE, errors.NEIGHBOUR),
+        (113, (113, 2, 3, 1, OWN), OWN, 3.0, _socket_states.NO_ROUTE, errors.NEIGHBOUR),
+        (113, (113, 3, 1, 3, OWN6), OWN6, 1.0, _socket_states.NO_ROUTE, errors.NEIGHBOUR),
         (
             113,
             (113, 2, 3, 1, OWN),
             OWN,
             0.01,
-            _model.REJECTED,
+            _socket_states.REJECTED,
             "icmp 3/1 host unreachable from 192.0.2.1, this",
         ),
         # An error of local origin is not ICMP.
-        (90, (90, 1, 0, 0, ""), OWN, 0.0, _model.ERROR, "EMSGSIZE"),
+        (90, (90, 1, 0, 0, ""), OWN, 0.0, _socket_states.ERROR, "EMSGSIZE"),
     ],
 )
 def test_classify_with_an_entry_of_the_error_queue(number, extended, own, seconds, state, reason):

@@ -4,8 +4,8 @@
 """The questions of a probe and what was observed."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _model, _ports
-from ansible_collections.determined.network.plugins.module_utils import _probe_observation as observation
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
+from ansible_collections.determined.network.plugins.module_utils._probe import observation
 
 
 def target(ports="1-10", identify="", **more):
@@ -14,11 +14,11 @@ def target(ports="1-10", identify="", **more):
 
 def test_every_port_is_in_one_state():
     asked = target("1-6", "1")
-    for port, state in enumerate(_model.STATES, 1):
+    for port, state in enumerate(_socket_states.STATES, 1):
         asked.record(port, state, f"why {state}")
     asked.answered(1, b"determined.network t agent2\nmore")
     seen = asked.observation()
-    assert [seen[state] for state in _model.STATES] == ["1", "2", "3", "4", "5", "6"]
+    assert [seen[state] for state in _socket_states.STATES] == ["1", "2", "3", "4", "5", "6"]
     assert seen["answers"] == {"determined.network t agent2": "1"}
     assert seen["rejections"] == {"why rejected": "3"}
     assert seen["errors"]["why no_route"] == "5"
@@ -47,27 +47,27 @@ def test_answers_are_one_printable_line(data, line):
 def test_take_forgets_ports_and_their_reasons():
     asked = target()
     for port in (3, 1, 2):
-        asked.record(port, _model.NO_ROUTE, "because")
-    asked.record(4, _model.ERROR, "because")
-    assert asked.take(_model.NO_ROUTE, [2, 1]) == [1, 2]
-    assert asked.states[_model.NO_ROUTE] == [3]
-    assert asked.reasons == {(_model.NO_ROUTE, "because"): [3], (_model.ERROR, "because"): [4]}
-    assert asked.take(_model.NO_ROUTE) == [3]
-    assert asked.reasons == {(_model.ERROR, "because"): [4]}
+        asked.record(port, _socket_states.NO_ROUTE, "because")
+    asked.record(4, _socket_states.ERROR, "because")
+    assert asked.take(_socket_states.NO_ROUTE, [2, 1]) == [1, 2]
+    assert asked.states[_socket_states.NO_ROUTE] == [3]
+    assert asked.reasons == {(_socket_states.NO_ROUTE, "because"): [3], (_socket_states.ERROR, "because"): [4]}
+    assert asked.take(_socket_states.NO_ROUTE) == [3]
+    assert asked.reasons == {(_socket_states.ERROR, "because"): [4]}
 
 
 def test_move_changes_state_and_reason():
     asked = target()
     for port in (1, 2, 3):
-        asked.record(port, _model.FILTERED)
-    asked.move([2], _model.FILTERED, _model.REJECTED, "own")
+        asked.record(port, _socket_states.FILTERED)
+    asked.move([2], _socket_states.FILTERED, _socket_states.REJECTED, "own")
     seen = asked.observation()
     assert (seen["filtered"], seen["rejected"], seen["rejections"]) == ("1,3", "2", {"own": "2"})
 
 
 @pytest.mark.parametrize(
     "state, responsive",
-    [(state, state in (_model.OPEN, _model.REFUSED)) for state in _model.STATES],
+    [(state, state in (_socket_states.OPEN, _socket_states.REFUSED)) for state in _socket_states.STATES],
 )
 def test_only_the_address_itself_makes_a_target_responsive(state, responsive):
     asked = target()

@@ -4,7 +4,7 @@
 """Repeated SYNs that did not leave this host."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._probe_own_firewall import HeldBack, read
+from ansible_collections.determined.network.plugins.module_utils._probe.own_firewall import HeldBack, read
 
 
 @pytest.mark.parametrize(

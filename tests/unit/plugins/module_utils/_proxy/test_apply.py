@@ -6,14 +6,14 @@
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import (
-    _proxy_apply,
-    _proxy_attached,
-    _proxy_files,
-    _proxy_host,
-    _proxy_targets,
+from ansible_collections.determined.network.plugins.module_utils._proxy import (
+    apply,
+    attached_networks,
+    files,
+    host,
+    targets,
 )
-from ansible_collections.determined.network.plugins.module_utils._proxy_record import Problems, State
+from ansible_collections.determined.network.plugins.module_utils._proxy.record import Problems, State
 
 AGENT_YAML = b"# mine\na: 1\n"
 PARAMETERS = {
@@ -40,19 +40,19 @@ class Machine:
     """The files, and what happens to them."""
 
     def __init__(self, monkeypatch):
-        self.files = {_proxy_targets.AGENT_YAML: State(AGENT_YAML, 0o644, 0, 0)}
+        self.files = {targets.AGENT_YAML: State(AGENT_YAML, 0o644, 0, 0)}
         self.made_effective = []
         self.failures = []
         self.networks = ()
         self.running = {"docker": 0.0, "determined-agent": 0.0}
-        monkeypatch.setattr(_proxy_files, "read", self.files.get)
-        monkeypatch.setattr(_proxy_files, "write", self.write)
-        monkeypatch.setattr(_proxy_files, "make_folders", lambda folder, mode=0o755: [])
-        monkeypatch.setattr(_proxy_files, "remove_folders", lambda folders: [])
-        monkeypatch.setattr(_proxy_host, "look", self.look)
-        monkeypatch.setattr(_proxy_host, "make_effective", self.make_effective)
-        monkeypatch.setattr(_proxy_host, "running", self.find_running)
-        monkeypatch.setattr(_proxy_host, "outdated", lambda record, started: set())
+        monkeypatch.setattr(files, "read", self.files.get)
+        monkeypatch.setattr(files, "write", self.write)
+        monkeypatch.setattr(files, "make_folders", lambda folder, mode=0o755: [])
+        monkeypatch.setattr(files, "remove_folders", lambda folders: [])
+        monkeypatch.setattr(host, "look", self.look)
+        monkeypatch.setattr(host, "make_effective", self.make_effective)
+        monkeypatch.setattr(host, "running", self.find_running)
+        monkeypatch.setattr(host, "outdated", lambda record, started: set())
 
     def write(self, path, state):
         self.files.pop(path, None)
@@ -61,9 +61,9 @@ class Machine:
         return []
 
     def look(self, roles, runner, docker_has_proxies):
-        return _proxy_targets.Host(
+        return targets.Host(
             tuple(roles),
-            frozenset([_proxy_targets.AGENT_YAML, _proxy_targets.MASTER_YAML]),
+            frozenset([targets.AGENT_YAML, targets.MASTER_YAML]),
             frozenset(["dockerd"]),
             frozenset(["docker", "determined-agent", "determined-master"]),
             (26, 1),
@@ -80,7 +80,7 @@ class Machine:
         return {name: started for name, started in self.running.items() if name in services}
 
     def run(self, check_mode=False, **more):
-        return _proxy_apply.change(dict(PARAMETERS, **more), check_mode, None)
+        return apply.change(dict(PARAMETERS, **more), check_mode, None)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_there_again_and_back(machine):
     }
     assert "sec" not in json.dumps(done)
     assert b"sec%20ret@p:1" in machine.files["/etc/determined/agent.yaml"].data
-    assert machine.files[_proxy_files.RECORD].mode == 0o600
+    assert machine.files[files.RECORD].mode == 0o600
     again = machine.run()
     assert not again["changed"] and not any(again["restart"].values()) and again["diff"] == []
     assert len(machine.made_effective) == 1
@@ -125,19 +125,19 @@ def test_there_again_and_back(machine):
         (drop_in + "conf", "removed"),
         (drop_in + "env", "removed"),
     ]
-    gone = _proxy_apply.change(ABSENT, False, None)
+    gone = apply.change(ABSENT, False, None)
     assert paths(gone) == [("/etc/environment", "removed")]
     assert machine.files == before
-    assert not _proxy_apply.change(ABSENT, False, None)["changed"]
+    assert not apply.change(ABSENT, False, None)["changed"]
 
 
 def test_removal_forgets_what_somebody_removed_by_hand(machine):
     machine.run(targets=["docker"])
-    for path in [path for path in machine.files if path.startswith(_proxy_targets.UNITS)]:
+    for path in [path for path in machine.files if path.startswith(targets.UNITS)]:
         del machine.files[path]
-    assert _proxy_files.RECORD in machine.files
+    assert files.RECORD in machine.files
     assert machine.run(**ABSENT)["files"] == []
-    assert _proxy_files.RECORD not in machine.files
+    assert files.RECORD not in machine.files
 
 
 def test_everything_wrong_is_told_at_once(machine):
@@ -182,11 +182,11 @@ def test_proxies_of_the_hosts_own_daemon_json_are_taken_over(machine):
     machine.files["/etc/docker/daemon.json"] = own
     assert paths(machine.run(targets=["docker"])) == [("/etc/docker/daemon.json", "changed")]
     assert not machine.run(targets=["docker"])["changed"]
-    _proxy_apply.change(ABSENT, False, None)
+    apply.change(ABSENT, False, None)
     assert machine.files["/etc/docker/daemon.json"] == own
 
 
-@pytest.mark.parametrize("problem", [_proxy_files.FileProblem("no"), KeyboardInterrupt()])
+@pytest.mark.parametrize("problem", [files.FileProblem("no"), KeyboardInterrupt()])
 def test_what_fails_is_put_back(machine, problem):
     before = dict(machine.files)
     machine.failures = [problem]
@@ -200,10 +200,10 @@ def test_what_fails_is_put_back(machine, problem):
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b'{"version": 9}'])
 def test_a_record_that_cannot_be_read_stops_everything(machine, text):
-    machine.files[_proxy_files.RECORD] = State(text, 0o600, 0, 0)
-    with pytest.raises((Problems, _proxy_files.FileProblem)) as found:
+    machine.files[files.RECORD] = State(text, 0o600, 0, 0)
+    with pytest.raises((Problems, files.FileProblem)) as found:
         machine.run()
-    assert _proxy_files.RECORD in str(found.value)
+    assert files.RECORD in str(found.value)
 
 
 def test_task_variables_are_shown_without_credentials(machine):
@@ -225,13 +225,13 @@ def test_task_variables_are_shown_without_credentials(machine):
     ],
 )
 def test_registries(services, expected):
-    settings, problems = _proxy_apply.wanted_settings(dict(PARAMETERS, registries=services))
+    settings, problems = apply.wanted_settings(dict(PARAMETERS, registries=services))
     assert problems == [] and set(settings.registries) == expected
 
 
 @pytest.mark.parametrize("service", [{}, {"host": 1, "ports": "1"}, {"host": "r"}, {"host": "r", "ports": "none"}])
 def test_registries_that_are_refused(service):
-    settings, problems = _proxy_apply.wanted_settings(dict(PARAMETERS, registries=[service]))
+    settings, problems = apply.wanted_settings(dict(PARAMETERS, registries=[service]))
     assert settings is None and len(problems) == 1 and problems[0].startswith("registries: ")
 
 
@@ -246,8 +246,8 @@ def test_a_longer_list_alone_restarts_nothing(machine):
 
 
 def test_a_new_neighbour_restarts_no_master(machine):
-    machine.networks = _proxy_attached.networks("2: eth0 inet 192.0.2.10/24 scope global eth0")
-    machine.files[_proxy_targets.MASTER_YAML] = State(b"a: 1\n", 0o644, 0, 0)
+    machine.networks = attached_networks.networks("2: eth0 inet 192.0.2.10/24 scope global eth0")
+    machine.files[targets.MASTER_YAML] = State(b"a: 1\n", 0o644, 0, 0)
     machine.running = {"determined-master": 0.0}
     asked = {"roles": ["master"], "targets": ["master_unit", "task_environment"]}
     assert machine.run(**asked, no_proxy=["a", "192.0.2.21"])["restart"]["determined-master"]

@@ -4,7 +4,7 @@
 """What determined-master reaches without the proxy: networks where it has neighbours, else addresses."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_attached
+from ansible_collections.determined.network.plugins.module_utils._proxy import attached_networks
 
 LISTING = r"""1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever preferred_lft forever
 1: lo    inet6 ::1/128 scope host \       valid_lft forever preferred_lft forever
@@ -16,12 +16,12 @@ LISTING = r"""1: lo    inet 127.0.0.1/8 scope host lo\       valid_lft forever p
 4: tun0    inet 10.8.0.1 peer 10.8.0.2/32 scope global tun0\       valid_lft forever preferred_lft forever
 5: bond0.7@bond0    inet 192.0.2.130/28 brd 192.0.2.143 scope global bond0.7\       valid_lft forever
 """
-ATTACHED = _proxy_attached.networks(LISTING)
+ATTACHED = attached_networks.networks(LISTING)
 
 
 def test_networks_with_neighbours_narrowest_first():
     assert list(map(str, ATTACHED)) == ["192.0.2.128/28", "192.0.2.0/24", "2001:db8::/64"]
-    assert _proxy_attached.networks("") == ()
+    assert attached_networks.networks("") == ()
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_networks_with_neighbours_narrowest_first():
     ],
 )
 def test_entries(agents, stable, expected):
-    assert list(_proxy_attached.entries(stable + agents, stable, ATTACHED)) == expected
+    assert list(attached_networks.entries(stable + agents, stable, ATTACHED)) == expected

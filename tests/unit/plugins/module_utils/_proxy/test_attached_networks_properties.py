@@ -5,7 +5,8 @@
 
 import ipaddress
 
-from ansible_collections.determined.network.plugins.module_utils import _no_proxy, _proxy_attached
+from ansible_collections.determined.network.plugins.module_utils import _no_proxy
+from ansible_collections.determined.network.plugins.module_utils._proxy import attached_networks
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ def test_every_agent_is_reached_without_the_proxy(agents, attached):
     """By Go's rule, and by no entry that nobody needs."""
     texts = [str(address) for address in agents]
     networks = ATTACHED if attached else ()
-    found = _proxy_attached.entries(texts + ["agent"], (), networks)
+    found = attached_networks.entries(texts + ["agent"], (), networks)
     for text in texts:
         assert _no_proxy.bypasses(_no_proxy.GO, ",".join(found), text, 12345)
     assert len(found) <= max(1, len(texts))
@@ -31,4 +32,4 @@ def test_every_agent_is_reached_without_the_proxy(agents, attached):
 def test_a_new_neighbour_changes_nothing(agents, number):
     before = [*map(str, agents), "192.0.2.21"]
     after = [*before, "new", f"192.0.2.{number}"]
-    assert _proxy_attached.entries(before, (), ATTACHED) == _proxy_attached.entries(after, (), ATTACHED)
+    assert attached_networks.entries(before, (), ATTACHED) == attached_networks.entries(after, (), ATTACHED)

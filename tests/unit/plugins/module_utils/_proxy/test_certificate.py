@@ -6,7 +6,7 @@
 import base64
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_certificate
+from ansible_collections.determined.network.plugins.module_utils._proxy import certificate
 
 
 def der(tag, *parts):
@@ -32,7 +32,7 @@ OLD = der(0x30, der(0x30, NUMBER, EMPTY, EMPTY, EMPTY, EMPTY, EMPTY), EMPTY, der
 
 def test_certificates_are_taken_apart():
     text = "# A comment\n" + pem(CERTIFICATE) + "\nand another\n" + pem(OLD).replace("\n", "\r\n")
-    assert _proxy_certificate.certificates(text) == [pem(CERTIFICATE), pem(OLD)]
+    assert certificate.certificates(text) == [pem(CERTIFICATE), pem(OLD)]
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,5 @@ def test_certificates_are_taken_apart():
 )
 def test_what_is_refused(text, words):
     with pytest.raises(ValueError) as problem:
-        _proxy_certificate.certificates(text)
+        certificate.certificates(text)
     assert words in str(problem.value)

@@ -4,7 +4,7 @@
 """What a user writes about a proxy, and what is said of it."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_description as description
+from ansible_collections.determined.network.plugins.module_utils._proxy import description
 
 ODD = "p%40@:/#$'\"\\ &;`ü€"
 

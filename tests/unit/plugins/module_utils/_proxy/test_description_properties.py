@@ -5,7 +5,7 @@
 
 import urllib.parse
 
-from ansible_collections.determined.network.plugins.module_utils import _proxy_description as description
+from ansible_collections.determined.network.plugins.module_utils._proxy import description
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

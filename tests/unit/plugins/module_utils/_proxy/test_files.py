@@ -6,8 +6,8 @@
 import os
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_files as files
-from ansible_collections.determined.network.plugins.module_utils._proxy_record import State, Step
+from ansible_collections.determined.network.plugins.module_utils._proxy import files
+from ansible_collections.determined.network.plugins.module_utils._proxy.record import State, Step
 
 
 def state(data, mode=0o644):

@@ -13,10 +13,7 @@ import subprocess
 
 import pytest
 import yaml
-from ansible_collections.determined.network.plugins.module_utils import _proxy_description as description
-from ansible_collections.determined.network.plugins.module_utils import _proxy_edits as edits
-from ansible_collections.determined.network.plugins.module_utils import _proxy_formats as formats
-from ansible_collections.determined.network.plugins.module_utils import _proxy_targets as targets
+from ansible_collections.determined.network.plugins.module_utils._proxy import description, edits, formats, targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,11 +7,10 @@ import os
 import time
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_edits as edits
-from ansible_collections.determined.network.plugins.module_utils import _proxy_host, _proxy_targets
-from ansible_collections.determined.network.plugins.module_utils._backends._base import BackendError, Output
-from ansible_collections.determined.network.plugins.module_utils._proxy_files import FileProblem
-from ansible_collections.determined.network.plugins.module_utils._proxy_record import Kept, State, Step
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Output
+from ansible_collections.determined.network.plugins.module_utils._proxy import edits, host, targets
+from ansible_collections.determined.network.plugins.module_utils._proxy.files import FileProblem
+from ansible_collections.determined.network.plugins.module_utils._proxy.record import Kept, State, Step
 
 
 class Runner:
@@ -39,7 +38,7 @@ def step(path, after=None, program=""):
 
 @pytest.fixture
 def booted(tmp_path, monkeypatch):
-    monkeypatch.setattr(_proxy_host, "_SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(host, "_SYSTEMD", str(tmp_path))
     return tmp_path
 
 
@@ -52,12 +51,12 @@ def booted(tmp_path, monkeypatch):
     ],
 )
 def test_a_look(said, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(_proxy_host, "_UNIT_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(host, "_UNIT_FOLDERS", (str(tmp_path),))
     (tmp_path / "docker.service").write_text("")
-    found = _proxy_host.look(["agents"], Runner({"dockerd": said, "git": ""}), True)
+    found = host.look(["agents"], Runner({"dockerd": said, "git": ""}), True)
     assert found.docker == expected and found.docker_has_proxies
     assert found.programs == {"dockerd", "git"} and found.services == {"docker"} and found.roles == ("agents",)
-    assert found.paths == {path for path in _proxy_targets.PATHS if os.path.exists(path)}
+    assert found.paths == {path for path in targets.PATHS if os.path.exists(path)}
 
 
 @pytest.mark.parametrize(
@@ -69,20 +68,20 @@ def test_a_look(said, expected, tmp_path, monkeypatch):
     ],
 )
 def test_a_look_at_the_networks_of_a_master(answers, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(_proxy_host, "_UNIT_FOLDERS", (str(tmp_path),))
-    assert _proxy_host.look(["master"], Runner(answers), False).networks == ()
+    monkeypatch.setattr(host, "_UNIT_FOLDERS", (str(tmp_path),))
+    assert host.look(["master"], Runner(answers), False).networks == ()
     (tmp_path / "determined-master.service").write_text("")
-    assert list(map(str, _proxy_host.look(["master"], Runner(answers), False).networks)) == expected
+    assert list(map(str, host.look(["master"], Runner(answers), False).networks)) == expected
 
 
 def test_a_link_from_yum_to_dnf_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "dnf.conf").write_text("")
     (tmp_path / "yum.conf").symlink_to(tmp_path / "dnf.conf")
     dnf, yum = str(tmp_path / "dnf.conf"), str(tmp_path / "yum.conf")
-    monkeypatch.setattr(_proxy_targets, "DNF", dnf)
-    monkeypatch.setattr(_proxy_targets, "YUM", yum)
-    monkeypatch.setattr(_proxy_targets, "PATHS", (dnf, yum))
-    assert _proxy_host.look([], Runner({}), False).paths == {dnf}
+    monkeypatch.setattr(targets, "DNF", dnf)
+    monkeypatch.setattr(targets, "YUM", yum)
+    monkeypatch.setattr(targets, "PATHS", (dnf, yum))
+    assert host.look([], Runner({}), False).paths == {dnf}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def test_a_link_from_yum_to_dnf_is_one_file(tmp_path, monkeypatch):
 )
 def test_what_is_run(steps, expected, booted):
     runner = Runner({"systemctl": "", "update-ca-certificates": "", "update-ca-trust": ""})
-    _proxy_host.make_effective(steps, runner)
+    host.make_effective(steps, runner)
     assert runner.ran == expected
 
 
@@ -107,14 +106,14 @@ def test_what_is_run(steps, expected, booted):
 )
 def test_programs_that_fail(answers):
     with pytest.raises(FileProblem):
-        _proxy_host.make_effective([step("/x.crt", True, "update-ca-trust")], Runner(answers))
+        host.make_effective([step("/x.crt", True, "update-ca-trust")], Runner(answers))
 
 
 def test_nothing_runs_where_systemd_does_not(monkeypatch, tmp_path):
-    monkeypatch.setattr(_proxy_host, "_SYSTEMD", str(tmp_path / "none"))
+    monkeypatch.setattr(host, "_SYSTEMD", str(tmp_path / "none"))
     runner = Runner({"systemctl": ""})
-    _proxy_host.make_effective([step("/etc/systemd/system/a.service.d/b.conf", True)], runner)
-    assert _proxy_host.running(["docker"], runner) == {} and runner.ran == []
+    host.make_effective([step("/etc/systemd/system/a.service.d/b.conf", True)], runner)
+    assert host.running(["docker"], runner) == {} and runner.ran == []
 
 
 SHOWN = "MainPID=%d\nExecMainStartTimestampMonotonic=%d\nActiveState=%s\n"
@@ -131,7 +130,7 @@ SHOWN = "MainPID=%d\nExecMainStartTimestampMonotonic=%d\nActiveState=%s\n"
     ],
 )
 def test_what_runs(text, runs, booted):
-    found = _proxy_host.running(["docker"], Runner({"systemctl": text}))
+    found = host.running(["docker"], Runner({"systemctl": text}))
     assert list(found) == (["docker"] if runs else [])
     if runs:
         assert abs(found["docker"] - (time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + 1)) < 5
@@ -143,5 +142,5 @@ def test_what_is_outdated(tmp_path):
     written = os.stat(path).st_mtime
     kept = Kept(None, (), edits.Edit(edits.OWN, "", (), None), "docker", ("docker", "containerd"), "")
     record = {path: kept, str(tmp_path / "gone"): kept}
-    assert _proxy_host.outdated(record, {"docker": written - 1, "containerd": written + 1}) == {"docker"}
-    assert _proxy_host.outdated(record, {}) == set()
+    assert host.outdated(record, {"docker": written - 1, "containerd": written + 1}) == {"docker"}
+    assert host.outdated(record, {}) == set()

@@ -6,7 +6,7 @@
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_json
+from ansible_collections.determined.network.plugins.module_utils._proxy import json_edit
 
 OURS = '{"http-proxy": "x"}'
 
@@ -26,8 +26,8 @@ OURS = '{"http-proxy": "x"}'
     ],
 )
 def test_a_member_is_set(text, expected):
-    assert _proxy_json.set_member(text, "proxies", OURS) == expected
-    assert _proxy_json.set_member(expected, "proxies", OURS) == expected
+    assert json_edit.set_member(text, "proxies", OURS) == expected
+    assert json_edit.set_member(expected, "proxies", OURS) == expected
     assert json.loads(expected)["proxies"] == json.loads(OURS)
 
 
@@ -42,7 +42,7 @@ def test_a_member_is_set(text, expected):
     ],
 )
 def test_a_member_is_removed(text, expected):
-    assert _proxy_json.set_member(text, "proxies", None) == expected
+    assert json_edit.set_member(text, "proxies", None) == expected
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_a_member_is_removed(text, expected):
     ],
 )
 def test_what_is_refused(text, line):
-    with pytest.raises(_proxy_json.JsonProblem) as problem:
-        _proxy_json.set_member(text, "proxies", OURS)
+    with pytest.raises(json_edit.JsonProblem) as problem:
+        json_edit.set_member(text, "proxies", OURS)
     assert problem.value.line == line
 
 
 def test_a_member_as_it_is_written():
-    assert _proxy_json.member_text('{"a": [ 1 ], "b": 2}', "a") == "[ 1 ]"
-    assert _proxy_json.member_text('{"a": 1}', "b") is None
+    assert json_edit.member_text('{"a": [ 1 ], "b": 2}', "a") == "[ 1 ]"
+    assert json_edit.member_text('{"a": 1}', "b") is None

@@ -4,7 +4,7 @@
 """Files of lines: keys in sections, variables of a shell, and our block."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_lines as lines
+from ansible_collections.determined.network.plugins.module_utils._proxy import lines
 
 
 @pytest.mark.parametrize(

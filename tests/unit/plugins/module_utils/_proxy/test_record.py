@@ -4,9 +4,8 @@
 """The record, the base of a file, the plan, and what is shown of it."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_edits as edits
-from ansible_collections.determined.network.plugins.module_utils import _proxy_record as record
-from ansible_collections.determined.network.plugins.module_utils._proxy_targets import Wish
+from ansible_collections.determined.network.plugins.module_utils._proxy import edits, record
+from ansible_collections.determined.network.plugins.module_utils._proxy.targets import Wish
 
 OWN = edits.Edit(edits.OWN, "", (), "ours\n")
 KEYS = ("http_proxy", "no_proxy")

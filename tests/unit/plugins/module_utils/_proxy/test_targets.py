@@ -4,8 +4,7 @@
 """Which files a host gets: by role, by what is installed, and by what was asked for."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_description as description
-from ansible_collections.determined.network.plugins.module_utils import _proxy_targets as targets
+from ansible_collections.determined.network.plugins.module_utils._proxy import description, targets
 
 UNIT = targets.UNITS + "/%s.service.d/zz-determined-network-proxy.%s"
 

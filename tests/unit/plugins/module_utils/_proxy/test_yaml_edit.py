@@ -4,8 +4,8 @@
 """Keys of agent.yaml and the list of master.yaml: what changes, and that nothing else does."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_yaml_edit as edit
-from ansible_collections.determined.network.plugins.module_utils._proxy_yaml import YamlProblem
+from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_edit as edit
+from ansible_collections.determined.network.plugins.module_utils._proxy.yaml_reader import YamlProblem
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
 """The reader of plain YAML: what it reads, and what it refuses with which line."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _proxy_yaml as yaml
+from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_reader as yaml
 
 
 def plain(node):

@@ -6,8 +6,8 @@
 import string
 
 import yaml as pyyaml
-from ansible_collections.determined.network.plugins.module_utils import _proxy_yaml as yaml
-from ansible_collections.determined.network.plugins.module_utils import _proxy_yaml_edit as edit
+from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_edit as edit
+from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_reader as yaml
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 

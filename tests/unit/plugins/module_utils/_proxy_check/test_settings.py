@@ -4,8 +4,8 @@
 """Files as they are found on hosts, and whose traffic they lead to a proxy."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _effective_proxies as effective
 from ansible_collections.determined.network.plugins.module_utils import _no_proxy
+from ansible_collections.determined.network.plugins.module_utils._proxy_check import settings as effective
 
 P = "http://p:1"
 

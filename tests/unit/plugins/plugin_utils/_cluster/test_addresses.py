@@ -6,7 +6,7 @@
 import sys
 
 import pytest
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from ansible_collections.determined.network.plugins.plugin_utils import _address
     ],
 )
 def test_parse_address(text, expected):
-    assert _addresses.parse_address(text) == expected
+    assert addresses.parse_address(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_parse_address(text, expected):
     ],
 )
 def test_why_unusable(address, reason):
-    told = _addresses.why_unusable(address)
+    told = addresses.why_unusable(address)
     assert (told is None) if reason is None else reason in told
 
 
@@ -66,7 +66,7 @@ def test_why_unusable(address, reason):
     ],
 )
 def test_parse_network(value, expected):
-    assert _addresses.parse_network(value) == expected
+    assert addresses.parse_network(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_parse_network(value, expected):
 )
 def test_parse_network_says_what_is_wrong(value, told):
     with pytest.raises(ValueError) as caught:
-        _addresses.parse_network(value)
+        addresses.parse_network(value)
     assert told in str(caught.value)
 
 
@@ -104,14 +104,14 @@ def test_families_are_sorted_distinct_and_hold_nothing_twice():
         "2001:db8::2",
         "2001:db8::10",
     ]
-    assert _addresses.families(texts) == {
+    assert addresses.families(texts) == {
         "ipv4": ("192.0.2.20", "192.0.2.100", "198.51.100.0/24"),
         "ipv6": ("2001:db8::2", "2001:db8::10"),
     }
 
 
 def test_addresses_that_would_add_up_to_a_network_stay_addresses():
-    assert _addresses.families(["192.0.2.0", "192.0.2.1"])["ipv4"] == ("192.0.2.0", "192.0.2.1")
+    assert addresses.families(["192.0.2.0", "192.0.2.1"])["ipv4"] == ("192.0.2.0", "192.0.2.1")
 
 
 @pytest.mark.parametrize(
@@ -125,17 +125,17 @@ def test_addresses_that_would_add_up_to_a_network_stay_addresses():
     ],
 )
 def test_matcher(family, address, expected):
-    networks = _addresses.families(["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"])
-    assert _addresses.Matcher(networks).contains(family, address) is expected
+    networks = addresses.families(["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"])
+    assert addresses.Matcher(networks).contains(family, address) is expected
 
 
 def test_without_netaddr_the_interpreter_and_the_command_are_named(monkeypatch):
-    monkeypatch.setattr(_addresses, "netaddr", None)
-    with pytest.raises(_addresses.NetaddrMissing) as caught:
-        _addresses.require_netaddr()
+    monkeypatch.setattr(addresses, "netaddr", None)
+    with pytest.raises(addresses.NetaddrMissing) as caught:
+        addresses.require_netaddr()
     assert sys.executable in str(caught.value)
     assert f"{sys.executable} -m pip install netaddr" in str(caught.value)
 
 
 def test_with_netaddr_nothing_is_said():
-    _addresses.require_netaddr()
+    addresses.require_netaddr()

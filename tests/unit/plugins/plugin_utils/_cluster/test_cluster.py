@@ -7,8 +7,11 @@ import json
 import socket
 
 import pytest
-from ansible_collections.determined.network.plugins.plugin_utils import _cluster, _problems, _resolve
-from clusters import DEMO, build
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import problems
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import resolve as cluster_resolve
+
+from tests.unit.plugins.plugin_utils.clusters import DEMO, build
 
 ROLES = {"m": ("master",), "a": ("agents",), "b": ("agents",), "c": ("clients",), "o": ("outsiders",)}
 ADDRESSES = {name: {"determined_address": f"192.0.2.{number}"} for number, name in enumerate(ROLES, 1)}
@@ -25,11 +28,11 @@ def resolve(names):
 
 def cluster_of(roles=None, variables=None, options=None):
     changed = {**ADDRESSES, **(variables or {})}
-    return _cluster.build_cluster(roles or ROLES, changed, options or {}, resolve)
+    return clusters.build_cluster(roles or ROLES, changed, options or {}, resolve)
 
 
 def problems_of(*arguments, **keywords):
-    with pytest.raises(_problems.InventoryProblems) as caught:
+    with pytest.raises(problems.InventoryProblems) as caught:
         cluster_of(*arguments, **keywords)
     return [str(problem) for problem in caught.value.problems]
 
@@ -63,7 +66,7 @@ def test_names_are_asked_about_once_and_only_names():
         return resolve(names)
 
     variables = {**ADDRESSES, "a": {"determined_address": ["agent.example.com", "2001:db8::1"]}}
-    _cluster.build_cluster(ROLES, variables, {}, remember)
+    clusters.build_cluster(ROLES, variables, {}, remember)
     assert asked == [["agent.example.com"]]
 
 
@@ -195,13 +198,13 @@ def test_all_problems_are_told_at_once_and_numbered():
         "a": {"determined_address": "gone.example.com", "determined_gpus": -1},
         "b": {"ansible_host": "::1", "ansible_port": "x"},
     }
-    with pytest.raises(_problems.InventoryProblems) as caught:
-        _cluster.build_cluster(
+    with pytest.raises(problems.InventoryProblems) as caught:
+        clusters.build_cluster(
             roles,
             variables,
             {"mode": "x", "tls": "y"},
             resolve,
-            [_problems.Problem("play", "v", "is bad", "mend it")],
+            [problems.Problem("play", "v", "is bad", "mend it")],
         )
     lines = str(caught.value).splitlines()
     assert lines[0] == "The inventory has 9 problems; nothing was changed:"
@@ -219,9 +222,9 @@ def test_all_problems_are_told_at_once_and_numbered():
 
 
 def test_a_host_whose_variable_could_not_be_read_is_told_once():
-    unread = _problems.Problem("a", "determined_address", "cannot be computed", "define it")
-    with pytest.raises(_problems.InventoryProblems) as caught:
-        _cluster.build_cluster(ROLES, {**ADDRESSES, "a": {}}, {}, resolve, [unread])
+    unread = problems.Problem("a", "determined_address", "cannot be computed", "define it")
+    with pytest.raises(problems.InventoryProblems) as caught:
+        clusters.build_cluster(ROLES, {**ADDRESSES, "a": {}}, {}, resolve, [unread])
     assert caught.value.problems == (unread,)
 
 
@@ -276,12 +279,12 @@ def test_login_ports_become_management_ports():
 
 def test_a_host_may_be_master_and_agent():
     groups = {"determined_master": ["one"], "determined_agents": ["one", "two"], "web": ["three"]}
-    roles = _cluster.cluster_hosts(groups)
+    roles = clusters.cluster_hosts(groups)
     assert roles == {"one": ("master", "agents"), "two": ("agents",)}
 
 
 def test_missing_groups_hold_nobody():
-    assert _cluster.cluster_hosts({"all": ["x"]}) == {}
+    assert clusters.cluster_hosts({"all": ["x"]}) == {}
 
 
 @pytest.mark.parametrize("value, gpus", [(None, None), ("", None), (0, 0), ("8", 8)])
@@ -305,19 +308,19 @@ def test_a_cluster_travels_as_json():
         "addresses": {"ipv4": ["198.51.100.23"], "ipv6": ["2001:db8:2::23"]},
         "gpus": None,
     }
-    assert _cluster.Cluster.from_dict(data) == cluster
+    assert clusters.Cluster.from_dict(data) == cluster
 
 
 def test_one_problem_is_counted_as_one():
-    problem = _problems.Problem("a", "", "is odd", "even it")
-    assert str(_problems.InventoryProblems([problem])) == (
+    problem = problems.Problem("a", "", "is odd", "even it")
+    assert str(problems.InventoryProblems([problem])) == (
         "The inventory has 1 problem; nothing was changed:\n  1. a: is odd. Remedy: even it."
     )
 
 
 @pytest.mark.parametrize("name", ["a" * 80, "\ud800", "a..b"])
 def test_the_resolver_answers_with_a_reason_where_no_name_is(name):
-    answers = _resolve.resolve_names([name])
+    answers = cluster_resolve.resolve_names([name])
     assert list(answers) == [name]
     assert isinstance(answers[name], str)
 
@@ -326,8 +329,8 @@ def test_the_resolver_answers_with_the_systems_reason(monkeypatch):
     def getaddrinfo(*_unused, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(_resolve.socket, "getaddrinfo", getaddrinfo)
-    assert "Name or service not known" in _resolve.resolve_names(["gone.example.com"])["gone.example.com"]
+    monkeypatch.setattr(cluster_resolve.socket, "getaddrinfo", getaddrinfo)
+    assert "Name or service not known" in cluster_resolve.resolve_names(["gone.example.com"])["gone.example.com"]
 
 
 def test_the_resolver_gives_every_address_once(monkeypatch):
@@ -335,9 +338,9 @@ def test_the_resolver_gives_every_address_once(monkeypatch):
         rows = [("192.0.2.1", 0), ("2001:db8::1", 0, 0, 0), ("192.0.2.1", 0), ("fe80::1%eth0", 0, 0, 2)]
         return [(None, None, None, "", row) for row in rows]
 
-    monkeypatch.setattr(_resolve.socket, "getaddrinfo", getaddrinfo)
-    assert _resolve.resolve_names(["x", "y"]) == dict.fromkeys("xy", ["192.0.2.1", "2001:db8::1", "fe80::1"])
+    monkeypatch.setattr(cluster_resolve.socket, "getaddrinfo", getaddrinfo)
+    assert cluster_resolve.resolve_names(["x", "y"]) == dict.fromkeys("xy", ["192.0.2.1", "2001:db8::1", "fe80::1"])
 
 
 def test_no_names_no_questions():
-    assert _resolve.resolve_names([]) == {}
+    assert cluster_resolve.resolve_names([]) == {}

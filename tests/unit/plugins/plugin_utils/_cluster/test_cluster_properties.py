@@ -5,39 +5,45 @@
 
 import json
 
-from ansible_collections.determined.network.plugins.module_utils._model import HostPolicy
-from ansible_collections.determined.network.plugins.plugin_utils import (
-    _checks,
-    _cluster,
-    _host_policy,
-    _problems,
-    _requirements,
-    _settings,
-)
-from clusters import build
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
+from ansible_collections.determined.network.plugins.plugin_utils import _host_policy
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import problems as cluster_problems
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import settings as cluster_settings
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks
 from hypothesis import HealthCheck, event, given, settings
 
-from inventories import CHECKED, any_inventory, any_options, junk, resolver, right_hosts, right_options
+from tests.unit.plugins.plugin_utils.clusters import build
+from tests.unit.plugins.plugin_utils.inventories import (
+    CHECKED,
+    any_inventory,
+    any_options,
+    junk,
+    resolver,
+    right_hosts,
+    right_options,
+)
 
 LENIENT = {**CHECKED, "suppress_health_check": list(HealthCheck)}
 
 
 def everything_follows(cluster):
     """What can be derived from a cluster is derived, and survives its way through JSON."""
-    assert _cluster.Cluster.from_dict(json.loads(json.dumps(cluster.to_dict()))) == cluster
+    assert clusters.Cluster.from_dict(json.loads(json.dumps(cluster.to_dict()))) == cluster
     policies = _host_policy.derive_policies(cluster)
     for host in policies.by_host:
         policy = policies.of(host)
         assert HostPolicy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
-    _checks.derive_checks(cluster, _checks.Scope(frozenset(host.name for host in cluster.hosts)))
+    checks.derive_checks(cluster, checks.Scope(frozenset(host.name for host in cluster.hosts)))
 
 
 @settings(max_examples=200, **LENIENT)
 @given(any_inventory())
 def test_any_inventory(inventory):
     try:
-        cluster = _cluster.build_cluster(*inventory, resolver)
-    except _problems.InventoryProblems as found:
+        cluster = clusters.build_cluster(*inventory, resolver)
+    except cluster_problems.InventoryProblems as found:
         event("problems")
         assert found.problems
         for problem in found.problems:
@@ -59,9 +65,9 @@ def test_a_right_inventory_gives_a_cluster(hosts, options):
 def test_whatever_the_settings_are(hosts, options):
     try:
         cluster = build(hosts, **options)
-    except _problems.InventoryProblems as found:
+    except cluster_problems.InventoryProblems as found:
         assert {problem.variable for problem in found.problems} <= {
-            *_settings.VARIABLES.values(),
+            *cluster_settings.VARIABLES.values(),
             "determined_address",
         }
     else:
@@ -71,7 +77,7 @@ def test_whatever_the_settings_are(hosts, options):
 @settings(max_examples=150, **LENIENT)
 @given(junk)
 def test_whatever_the_extra_rows_are(rows):
-    found, problems = _requirements.parse_extra_rows(rows)
+    found, problems = requirements.parse_extra_rows(rows)
     assert isinstance(found, list)
     assert all(problem.row and problem.problem for problem in problems)
 

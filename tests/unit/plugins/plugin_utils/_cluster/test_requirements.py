@@ -8,7 +8,7 @@ import copy
 import pytest
 import yaml
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
 
 GOOD = {
     "default_master_port": {"plain": "8080", "tls": "8443"},
@@ -44,12 +44,12 @@ GOOD = {
 
 def problems_of(data):
     with pytest.raises(ValueError) as caught:
-        _requirements.parse_table(yaml.safe_dump(data))
+        requirements.parse_table(yaml.safe_dump(data))
     return str(caught.value).splitlines()
 
 
 def test_a_good_table_is_read():
-    table = _requirements.parse_table(yaml.safe_dump(GOOD))
+    table = requirements.parse_table(yaml.safe_dump(GOOD))
     assert table.default_master_port == {"plain": "8080", "tls": "8443"}
     assert [row.id for row in table.requirements] == ["whole", "part"]
     assert table.requirements[0].sections == ("section/1",)
@@ -168,23 +168,23 @@ def test_all_problems_are_told_at_once():
 @pytest.mark.parametrize("text", ["", "[]", "requirements: 3", "requirements: {}", "default_management_ports: '22'"])
 def test_a_table_without_rows_is_refused(text):
     with pytest.raises(ValueError, match="`requirements` is a list of rows"):
-        _requirements.parse_table(text)
+        requirements.parse_table(text)
 
 
 EXTRA = {"id": "metrics", "from": "networks", "to": "agents", "ports": 9100, "networks": ["192.0.2.0/24"]}
 
 
 def test_an_extra_row_needs_little():
-    rows, problems = _requirements.parse_extra_rows([EXTRA])
+    rows, problems = requirements.parse_extra_rows([EXTRA])
     assert not problems
     assert rows == [
-        _requirements.Requirement("metrics", "flow", "networks", "agents", "tcp", "9100", networks=("192.0.2.0/24",))
+        requirements.Requirement("metrics", "flow", "networks", "agents", "tcp", "9100", networks=("192.0.2.0/24",))
     ]
 
 
 def test_an_extra_row_may_be_part_of_a_row_of_the_table_or_of_an_earlier_extra_row():
     own = {"id": "own", "from": "master", "to": "agents", "ports": "53", "protocol": "udp"}
-    rows, problems = _requirements.parse_extra_rows(
+    rows, problems = requirements.parse_extra_rows(
         [
             {
                 "id": "debugger",
@@ -223,12 +223,12 @@ def test_an_extra_row_may_be_part_of_a_row_of_the_table_or_of_an_earlier_extra_r
     ],
 )
 def test_bad_extra_rows(rows, told):
-    _unused, problems = _requirements.parse_extra_rows(rows)
+    _unused, problems = requirements.parse_extra_rows(rows)
     assert any(told in str(problem) for problem in problems)
 
 
 def test_the_parts_of_a_row_lie_inside_it_in_the_shipped_table():
-    rows = {row.id: row for row in _requirements.load_table().requirements}
+    rows = {row.id: row for row in requirements.load_table().requirements}
     documented = _ports.union(*[_ports.parse_ports(row.ports) for row in rows.values() if row.part_of])
     for row in rows.values():
         if row.part_of:

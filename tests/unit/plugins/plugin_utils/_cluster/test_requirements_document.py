@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _requirements
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+DATA = Path(__file__).resolve().parents[3] / "data"
 OUTLINE = yaml.safe_load((DATA / "requirements-document-outline.yml").read_text(encoding="utf-8"))
-TABLE = _requirements.load_table()
-DOCUMENTED = [row for row in TABLE.requirements if row.provenance == _requirements.DOCUMENT]
-LATER = [row for row in TABLE.requirements if row.provenance == _requirements.LATER]
+TABLE = requirements.load_table()
+DOCUMENTED = [row for row in TABLE.requirements if row.provenance == requirements.DOCUMENT]
+LATER = [row for row in TABLE.requirements if row.provenance == requirements.LATER]
 REQUIRING = [key for key, item in OUTLINE.items() if not item.get("introduces")]
 
 
@@ -26,7 +26,7 @@ def read_figure(figure):
 def ports_of(row):
     if row.ports == "master_port":
         return _ports.parse_ports(list(TABLE.default_master_port.values()))
-    if row.ports in _requirements.PORT_SETTINGS or not row.ports:
+    if row.ports in requirements.PORT_SETTINGS or not row.ports:
         return ()
     return _ports.parse_ports(row.ports)
 

@@ -6,32 +6,33 @@
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.plugin_utils import _addresses, _settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import settings as cluster_settings
 
-ANYWHERE = _addresses.ANYWHERE
+ANYWHERE = addresses.ANYWHERE
 
 
 def read(**values):
-    settings, problems = _settings.check(values)
+    settings, problems = cluster_settings.check(values)
     assert problems == []
     return settings
 
 
 HTTPS = ((443, 443),)
 DOCKER_HUB = (
-    _settings.Service("registry-1.docker.io", HTTPS, "registry"),
-    _settings.Service("auth.docker.io", HTTPS, "registry", path="/token"),
-    _settings.Service("production.cloudflare.docker.com", HTTPS, "registry", path="/"),
+    cluster_settings.Service("registry-1.docker.io", HTTPS, "registry"),
+    cluster_settings.Service("auth.docker.io", HTTPS, "registry", path="/token"),
+    cluster_settings.Service("production.cloudflare.docker.com", HTTPS, "registry", path="/"),
 )
 
 
 def test_defaults():
-    assert read() == _settings.Settings(
+    assert read() == cluster_settings.Settings(
         mode="permit",
         agent_ports="all",
         master_port=8080,
         client_networks={"ipv4": (), "ipv6": ()},
-        management=(_settings.Management(((22, 22),), ANYWHERE),),
+        management=(cluster_settings.Management(((22, 22),), ANYWHERE),),
         services=DOCKER_HUB,
         extra_requirements=(),
     )
@@ -73,9 +74,9 @@ def test_client_networks(value, expected):
 
 
 def test_management_follows_the_hosts_login_ports_by_default():
-    settings, problems = _settings.check({}, ["2222", "22", "2200"])
+    settings, problems = cluster_settings.check({}, ["2222", "22", "2200"])
     assert not problems
-    assert settings.management == (_settings.Management(((22, 22), (2200, 2200), (2222, 2222)), ANYWHERE),)
+    assert settings.management == (cluster_settings.Management(((22, 22), (2200, 2200), (2222, 2222)), ANYWHERE),)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_management_follows_the_hosts_login_ports_by_default():
     ],
 )
 def test_management(value, expected):
-    settings, _unused = _settings.check({"management": value}, ["2222"])
+    settings, _unused = cluster_settings.check({"management": value}, ["2222"])
     assert [tuple(way) for way in settings.management] == expected
 
 
@@ -107,7 +108,7 @@ def test_management(value, expected):
 )
 def test_service_hosts(host):
     (service,) = read(services=[{"host": host, "ports": "80,443"}]).services
-    assert service == _settings.Service(host, ((80, 80), (443, 443)), "resource")
+    assert service == cluster_settings.Service(host, ((80, 80), (443, 443)), "resource")
 
 
 PROBLEMS = [
@@ -182,9 +183,9 @@ PROBLEMS = [
 
 @pytest.mark.parametrize("option, value, told", PROBLEMS)
 def test_a_bad_value_is_one_problem_of_its_variable(option, value, told):
-    settings, problems = _settings.check({option: value})
+    settings, problems = cluster_settings.check({option: value})
     assert settings is None
-    assert [problem.variable for problem in problems] == [_settings.VARIABLES[option]]
+    assert [problem.variable for problem in problems] == [cluster_settings.VARIABLES[option]]
     assert told in problems[0].problem
     assert problems[0].where == "all hosts"
     assert problems[0].remedy
@@ -192,8 +193,8 @@ def test_a_bad_value_is_one_problem_of_its_variable(option, value, told):
 
 def test_all_problems_are_found_in_one_pass():
     bad = {option: value for option, value, _unused in PROBLEMS}
-    _unused, problems = _settings.check(bad)
-    assert {problem.variable for problem in problems} == set(_settings.VARIABLES.values())
+    _unused, problems = cluster_settings.check(bad)
+    assert {problem.variable for problem in problems} == set(cluster_settings.VARIABLES.values())
 
 
 @pytest.mark.parametrize(
@@ -206,11 +207,13 @@ def test_all_problems_are_found_in_one_pass():
     ],
 )
 def test_collect_agreement(values, expected):
-    assert _settings.collect("determined_mode", values) == (expected, [])
+    assert cluster_settings.collect("determined_mode", values) == (expected, [])
 
 
 def test_collect_conflict_names_both_hosts_and_values():
-    chosen, (problem,) = _settings.collect("determined_mode", [("a", "permit"), ("b", "permit"), ("c", "restrict")])
+    chosen, (problem,) = cluster_settings.collect(
+        "determined_mode", [("a", "permit"), ("b", "permit"), ("c", "restrict")]
+    )
     assert chosen == []
     assert str(problem) == (
         "c: determined_mode: is 'restrict' here, but 'permit' on a; it is one setting for the whole cluster. "
@@ -235,4 +238,4 @@ def test_settings_travel_as_json():
             }
         ],
     )
-    assert _settings.Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    assert cluster_settings.Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings

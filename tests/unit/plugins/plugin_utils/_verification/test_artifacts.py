@@ -6,7 +6,7 @@
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.plugin_utils import _artifacts
+from ansible_collections.determined.network.plugins.plugin_utils._verification import artifacts
 
 ROW = {
     "requirement": "gloo_rendezvous",
@@ -36,7 +36,7 @@ def report(rows, **run):
 
 def test_a_right_network():
     made = report([{**ROW, "verdict": "correct"}, {**ROW, "verdict": "flaky"}, {**ROW, "verdict": "advice"}])
-    assert _artifacts.artifacts(made, "/srv/report.json", []) == {
+    assert artifacts.artifacts(made, "/srv/report.json", []) == {
         "version": 1,
         "passed": True,
         "messages": [],
@@ -51,17 +51,17 @@ def test_a_right_network():
 
 def test_wrong_rows_and_rows_without_an_answer_are_whole():
     unanswered = {**ROW, "verdict": "error"}
-    found = _artifacts.artifacts(report([ROW, unanswered, {**ROW, "verdict": "correct"}]), "r", ["why"])
+    found = artifacts.artifacts(report([ROW, unanswered, {**ROW, "verdict": "correct"}]), "r", ["why"])
     assert (found["passed"], found["messages"]) == (False, ["why"])
     assert (found["wrong"], found["error"], found["not_shown"]) == ([ROW], [unanswered], 0)
 
 
 def test_of_many_rows_the_first_are_shown_and_the_rest_counted():
     rows = [{**ROW, "source": f"agent{number}"} for number in range(100)]
-    found = _artifacts.artifacts(report(rows + [{**ROW, "verdict": "error"}] * 30), "r", ["why"])
-    assert found["wrong"] == rows[: _artifacts.MOST_ROWS]
-    assert len(found["error"]) == _artifacts.MOST_ROWS
-    assert found["not_shown"] == 100 + 30 - 2 * _artifacts.MOST_ROWS
+    found = artifacts.artifacts(report(rows + [{**ROW, "verdict": "error"}] * 30), "r", ["why"])
+    assert found["wrong"] == rows[: artifacts.MOST_ROWS]
+    assert len(found["error"]) == artifacts.MOST_ROWS
+    assert found["not_shown"] == 100 + 30 - 2 * artifacts.MOST_ROWS
 
 
 @pytest.mark.parametrize("character", ["x", "\N{SNOWMAN}"])
@@ -70,14 +70,14 @@ def test_it_is_bounded_whatever_the_cluster(character):
     row = dict.fromkeys(ROW, long)
     rows = [{**row, "verdict": verdict} for verdict in ("wrong", "error")] * 500
     made = report(rows, left_out=[long] * 10_000)
-    found = _artifacts.artifacts(made, long, [long, long])
-    assert len(json.dumps(found, ensure_ascii=False)) <= _artifacts.MOST_IN_ALL
+    found = artifacts.artifacts(made, long, [long, long])
+    assert len(json.dumps(found, ensure_ascii=False)) <= artifacts.MOST_IN_ALL
     assert found["run"]["left_out"][-1] == "... and 9975 more"
-    assert len(found["run"]["left_out"][0]) == _artifacts.MOST_CHARACTERS
+    assert len(found["run"]["left_out"][0]) == artifacts.MOST_CHARACTERS
 
 
 def test_the_report_itself_stays_as_it_is():
     made = report([{**ROW, "evidence": "x" * 1000}], left_out=list("abc") * 50)
     before = json.dumps(made)
-    _artifacts.artifacts(made, "r", [])
+    artifacts.artifacts(made, "r", [])
     assert json.dumps(made) == before

@@ -7,16 +7,18 @@ from collections import Counter
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _requirements
-from clusters import DEMO, SMALL, build
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
+
+from tests.unit.plugins.plugin_utils.clusters import DEMO, SMALL, build
 
 FAMILY_OF = {"ipv4": 0, "ipv6": 1}
-FLOWS = [row.id for row in _requirements.load_table().requirements if row.kind == "flow"]
+FLOWS = [row.id for row in requirements.load_table().requirements if row.kind == "flow"]
 
 
 def derive(cluster, hosts=None, **scope):
     names = [host.name for host in cluster.hosts] if hosts is None else hosts
-    return _checks.derive_checks(cluster, _checks.Scope(frozenset(names), **scope))
+    return verification_checks.derive_checks(cluster, verification_checks.Scope(frozenset(names), **scope))
 
 
 def pairs(checks, requirement, family="ipv4"):

@@ -10,16 +10,17 @@ from operator import and_
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.module_utils._backends import _base
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
-from ansible_collections.determined.network.plugins.module_utils._model import FAMILIES, HostPolicy
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _flows, _host_policy
-from clusters import build
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
+from ansible_collections.determined.network.plugins.module_utils._policy import FAMILIES, HostPolicy
+from ansible_collections.determined.network.plugins.plugin_utils import _flows, _host_policy
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks
 from hypothesis import HealthCheck, given, settings
-from policy_evaluator import EVERY_PORT, port_bits
-from ruleset_evaluator import Ruleset
 
-from inventories import CHECKED, right_hosts, right_options
+from tests.unit.plugins.plugin_utils.clusters import build
+from tests.unit.plugins.plugin_utils.inventories import CHECKED, right_hosts, right_options
+from tests.unit.plugins.plugin_utils.policy_evaluator import EVERY_PORT, port_bits
+from tests.unit.plugins.plugin_utils.ruleset_evaluator import Ruleset
 
 INPUT, OUTPUT, PREROUTING = "DETERMINED-INPUT", "DETERMINED-OUTPUT", "DETERMINED-PREROUTING"
 JUMPS = {
@@ -30,11 +31,11 @@ JUMPS = {
 
 def answer(question):
     """A host with the tools and without any rule."""
-    if isinstance(question, _base.FindTool):
+    if isinstance(question, base.FindTool):
         return f"/usr/sbin/{question.name}" if "legacy" not in question.name else None
-    if isinstance(question, _base.ReadFile):
+    if isinstance(question, base.ReadFile):
         return "0\n"
-    return _base.Output(0, "iptables v1.8.9 (nf_tables)\n" if "--version" in question.argv else "", "")
+    return base.Output(0, "iptables v1.8.9 (nf_tables)\n" if "--version" in question.argv else "", "")
 
 
 def ask(generator):
@@ -68,7 +69,7 @@ def compare(cluster):
     hosts = {host.name: host for host in cluster.hosts}
     rows = {row.id: row for row in _flows.requirements_of(cluster)}
     promised = {"open": {}, "blocked": {}, "sent": {}}
-    for check in _checks.derive_checks(cluster, _checks.Scope(frozenset(hosts))).checks:
+    for check in checks.derive_checks(cluster, checks.Scope(frozenset(hosts))).checks:
         key = (check.source, check.destination, check.address, check.protocol)
         bits = port_bits(_ports.format_ports(check.ports))
         promised[check.expected][key] = promised[check.expected].get(key, 0) | bits

@@ -8,12 +8,13 @@ from functools import reduce
 from operator import and_
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _flows, _host_policy
-from clusters import build
+from ansible_collections.determined.network.plugins.plugin_utils import _flows, _host_policy
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks
 from hypothesis import HealthCheck, given, settings
-from policy_evaluator import EVERY_PORT, Evaluator, port_bits
 
-from inventories import CHECKED, right_hosts, right_options
+from tests.unit.plugins.plugin_utils.clusters import build
+from tests.unit.plugins.plugin_utils.inventories import CHECKED, right_hosts, right_options
+from tests.unit.plugins.plugin_utils.policy_evaluator import EVERY_PORT, Evaluator, port_bits
 
 
 def evaluators(cluster):
@@ -29,7 +30,7 @@ def compare(cluster):
     rows = {row.id: row for row in _flows.requirements_of(cluster)}
     found = evaluators(cluster)
     open_ports, closed_ports = {}, {}
-    for check in _checks.derive_checks(cluster, _checks.Scope(names)).checks:
+    for check in checks.derive_checks(cluster, checks.Scope(names)).checks:
         bits = port_bits(_ports.format_ports(check.ports))
         pair = (check.source, check.address, check.protocol)
         mine = addresses[check.source][check.family]

@@ -6,15 +6,16 @@
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.plugin_utils import (
-    _advice,
-    _internet_checks,
-    _proxy_ways,
-    _text_report,
-    _verification,
+from ansible_collections.determined.network.plugins.plugin_utils import _proxy_ways
+from ansible_collections.determined.network.plugins.plugin_utils._verification import advice as verification_advice
+from ansible_collections.determined.network.plugins.plugin_utils._verification import (
+    internet_checks,
+    steps,
+    text_report,
 )
-from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
-from clusters import DEMO, SMALL, build
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
+
+from tests.unit.plugins.plugin_utils.clusters import DEMO, SMALL, build
 
 SERVICES = [
     {"host": "registry.example.com", "ports": 443, "purpose": "registry"},
@@ -28,7 +29,7 @@ RUN = {"hosts": list(SMALL), "sweep": "full", "seed": 1, "sample_size": 64, "max
 def plan(services=None, hosts=None, scope=None):
     services = SERVICES if services is None else services
     hosts = SMALL if hosts is None else hosts
-    return _internet_checks.plan(build(hosts, services=services), frozenset(scope or hosts))
+    return internet_checks.plan(build(hosts, services=services), frozenset(scope or hosts))
 
 
 def test_the_plan():
@@ -60,7 +61,7 @@ def test_a_scheme_may_be_said():
 
 def test_of_many_ports_some_are_tried():
     ports = [target["port"] for target in plan([{"host": "a.example.com", "ports": "1000-1999"}])["targets"]]
-    assert len(ports) == _internet_checks.MOST_PORTS and ports[0] == 1000 and ports[-1] == 1999
+    assert len(ports) == internet_checks.MOST_PORTS and ports[0] == 1000 and ports[-1] == 1999
 
 
 def test_hosts_outside_the_cluster_are_asked_nothing():
@@ -84,7 +85,7 @@ def report(results, hosts=None, services=None, scope=None):
     hosts = SMALL if hosts is None else hosts
     cluster = build(hosts, services=services)
     run = {**RUN, "hosts": list(scope or hosts), "internet": results}
-    return json.loads(json.dumps(_verification.report(cluster.to_dict(), run, {})))
+    return json.loads(json.dumps(steps.report(cluster.to_dict(), run, {})))
 
 
 def cells(found, requirement, source="agent1"):
@@ -310,7 +311,7 @@ CLOUDS = [
 
 @pytest.mark.parametrize("instance, observed, text", CLOUDS)
 def test_what_instances_are_advised(instance, observed, text):
-    (cell,) = _advice.cloud_cells({"agent1": {"cloud": instance}})
+    (cell,) = verification_advice.cloud_cells({"agent1": {"cloud": instance}})
     row = {"aws": "cloud_aws_egress", "gcp": "cloud_gcp_egress"}[instance["provider"]]
     assert (cell["requirement"], cell["verdict"], cell["observed"]) == (row, "advice", observed)
     assert cell["evidence"] == text
@@ -319,20 +320,20 @@ def test_what_instances_are_advised(instance, observed, text):
 
 def test_a_proxy_that_works_spares_the_way_out():
     result = {"cloud": cloud(egress=False), "targets": [seen(via="p:1")]}
-    (cell,) = _advice.cloud_cells({"agent1": result})
+    (cell,) = verification_advice.cloud_cells({"agent1": result})
     assert cell["evidence"].endswith("as long as everything goes through the proxy, which works, it does not need that")
 
 
 @pytest.mark.parametrize("result", [{}, {"cloud": None}, {"cloud": {"provider": ""}}, {"skipped": True}])
 def test_off_the_clouds_nothing_is_said(result):
-    assert list(_advice.cloud_cells({"agent1": result})) == []
+    assert list(verification_advice.cloud_cells({"agent1": result})) == []
 
 
 def test_the_same_advice_for_many_hosts_is_said_once():
     results = all_well()
     for name in ("agent1", "agent2"):
         results[name]["cloud"] = cloud(egress=False)
-    lines = [line for line in _text_report.render(report(results), "r.json") if "cloud_aws_egress" in line]
+    lines = [line for line in text_report.render(report(results), "r.json") if "cloud_aws_egress" in line]
     assert len(lines) == 1 and "advice: agent1, agent2: has no public IP address" in lines[0]
 
 
@@ -351,7 +352,7 @@ def test_agents_far_from_the_master_are_advised():
         ("master", "agent2", "192.0.2.22", 0.4),
         ("agent1", "agent2", "192.0.2.22", 99.0),
     )
-    (cell,) = _advice.distance_cells(build(SMALL), known)
+    (cell,) = verification_advice.distance_cells(build(SMALL), known)
     assert (cell["requirement"], cell["source"], cell["destination"]) == ("same_network", "agent1", "master")
     assert (cell["verdict"], cell["observed"]) == ("advice", "25.1 ms")
 

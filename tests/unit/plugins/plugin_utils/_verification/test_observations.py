@@ -4,17 +4,19 @@
 """What sockets saw -> what is proven: every class of knowledge, and how rounds add up."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _model, _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _observations
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
+from ansible_collections.determined.network.plugins.plugin_utils._verification import (
+    observations as verification_observations,
+)
 
 ADDRESS = "192.0.2.21"
-PAIR = _observations.Pair("src", "dst", ADDRESS, "tcp")
+PAIR = verification_observations.Pair("src", "dst", ADDRESS, "tcp")
 ports = _ports.parse_ports
 CLASSES = ("reached", "blocked", "no_route", "impostor", "suspect", "failed")
 
 
 def observation(**seen):
-    return {**dict.fromkeys(_model.STATES, ""), "resets_sent": 0, **seen}
+    return {**dict.fromkeys(_socket_states.STATES, ""), "resets_sent": 0, **seen}
 
 
 def source(*observations, protocol="tcp", address=ADDRESS):
@@ -37,7 +39,7 @@ def destination(listening="", held="", services="", resets=0, alive=True, protoc
 
 
 def conclude(seen, host, pair=PAIR):
-    return _observations.conclude({"src": [source(seen, protocol=pair.protocol)], "dst": [host]})[pair]
+    return verification_observations.conclude({"src": [source(seen, protocol=pair.protocol)], "dst": [host]})[pair]
 
 
 def classes(knowledge):
@@ -167,7 +169,7 @@ def test_a_destination_that_tells_nothing_proves_nothing(host):
     rounds = {"src": [source(observation(open="12355", refused="1", filtered="2", answers=BY_NAME))]}
     if host:
         rounds["dst"] = [host]
-    knowledge = _observations.conclude(rounds)[PAIR]
+    knowledge = verification_observations.conclude(rounds)[PAIR]
     assert classes(knowledge) == {"failed": "1-2,12355"}
     assert knowledge.notes == ("dst did not tell what it saw, so nothing here is proven",)
 
@@ -175,21 +177,21 @@ def test_a_destination_that_tells_nothing_proves_nothing(host):
 @pytest.mark.parametrize("probe", [{}, None, {"failed": True, "msg": "x"}, {"observations": []}])
 def test_a_probe_that_failed_leaves_its_pairs_unknown(probe):
     broken = {**source(observation(open="12355")), "probe": probe}
-    assert _observations.conclude({"src": [broken], "dst": [destination()]}) == {}
+    assert verification_observations.conclude({"src": [broken], "dst": [destination()]}) == {}
 
 
 def test_no_rounds_no_knowledge():
-    assert _observations.conclude({}) == {}
-    assert _observations.conclude({"src": [], "dst": []}) == {}
+    assert verification_observations.conclude({}) == {}
+    assert verification_observations.conclude({"src": [], "dst": []}) == {}
 
 
 def test_resets_are_counted_over_all_sources():
     one = source(observation(refused="1-10"))
     rounds = {"src": [one], "other": [source(observation(refused="1-10"))], "dst": [destination(resets=19)]}
-    known = _observations.conclude(rounds)
+    known = verification_observations.conclude(rounds)
     assert classes(known[PAIR]) == {"suspect": "1-10"}
     rounds["dst"] = [destination(resets=20)]
-    known = _observations.conclude(rounds)
+    known = verification_observations.conclude(rounds)
     assert classes(known[PAIR]) == {"reached": "1-10"}
     assert classes(known[PAIR._replace(source="other")]) == {"reached": "1-10"}
 
@@ -197,11 +199,11 @@ def test_resets_are_counted_over_all_sources():
 def test_resets_of_the_destinations_own_probes_are_not_counted():
     own = {"targets": [{"destination": "src", "address": "192.0.2.9", "protocol": "tcp"}]}
     own["probe"] = {"observations": [observation(open="1-9", resets_sent=9)]}
-    known = _observations.conclude(
+    known = verification_observations.conclude(
         {"src": [source(observation(refused="1-10"))], "dst": [destination(resets=18, **own)]}
     )
     assert classes(known[PAIR]) == {"suspect": "1-10"}
-    known = _observations.conclude(
+    known = verification_observations.conclude(
         {"src": [source(observation(refused="1-10"))], "dst": [destination(resets=19, **own)]}
     )
     assert classes(known[PAIR]) == {"reached": "1-10"}
@@ -314,7 +316,7 @@ ROUNDS = {
 @pytest.mark.parametrize("seen, expected, changed", ROUNDS.values(), ids=ROUNDS)
 def test_rounds_add_up(seen, expected, changed):
     rounds = {"src": [source(one) for one in seen], "dst": [LISTENING] * len(seen)}
-    knowledge = _observations.conclude(rounds)[PAIR]
+    knowledge = verification_observations.conclude(rounds)[PAIR]
     assert classes(knowledge) == expected
     assert _ports.format_ports(knowledge.changed) == changed
     assert len(knowledge.asked) == len(seen)
@@ -325,7 +327,7 @@ def test_evidence_of_all_rounds_is_kept_once():
     second = observation(rejected="1,3", rejections={"icmp 3/13": "1,3"})
     lost = destination(listening="1-9", alive=False)
     rounds = {"src": [source(first), source(second)] * 2, "dst": [LISTENING, lost] * 2}
-    knowledge = _observations.conclude(rounds)[PAIR]
+    knowledge = verification_observations.conclude(rounds)[PAIR]
     assert knowledge.echo is True
     assert knowledge.answered and knowledge.listener_lost
     # Of each port the last state and the last reason.
@@ -337,12 +339,12 @@ def test_evidence_of_all_rounds_is_kept_once():
 
 def test_a_pair_that_was_not_asked_in_a_round_keeps_what_is_known():
     rounds = {"src": [source(observation(filtered="1")), source()], "dst": [LISTENING] * 2}
-    assert classes(_observations.conclude(rounds)[PAIR]) == {"blocked": "1"}
+    assert classes(verification_observations.conclude(rounds)[PAIR]) == {"blocked": "1"}
 
 
 def test_two_targets_of_a_pair_in_one_round_are_one_question():
     one = source(observation(filtered="1-9"), observation(refused="22"))
-    knowledge = _observations.conclude({"src": [one], "dst": [destination(resets=1)]})[PAIR]
+    knowledge = verification_observations.conclude({"src": [one], "dst": [destination(resets=1)]})[PAIR]
     assert classes(knowledge) == {"reached": "22", "blocked": "1-9"}
     assert knowledge.asked == (ports("1-9,22"),)
     assert knowledge.answered

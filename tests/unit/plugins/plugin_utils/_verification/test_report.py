@@ -6,12 +6,13 @@
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _model, _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _report
-from ansible_collections.determined.network.plugins.plugin_utils._checks import Check
-from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
-from clusters import SMALL, build
-from simulated_network import Network, play
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
+from ansible_collections.determined.network.plugins.plugin_utils._verification import report as verification_report
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Check
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
+
+from tests.unit.plugins.plugin_utils.clusters import SMALL, build
+from tests.unit.plugins.plugin_utils.simulated_network import Network, play
 
 PAIR = Pair("src", "dst", "192.0.2.21", "tcp")
 
@@ -27,7 +28,7 @@ def check(expected, text):
 def knowledge(**known):
     """Port texts by class, and anything else of Knowledge as it is; states follow the classes."""
     classes = {name: ports(known.pop(name)) for name in list(known) if isinstance(known[name], str)}
-    states = dict.fromkeys(_model.STATES, ())
+    states = dict.fromkeys(_socket_states.STATES, ())
     states["open"] = _ports.union(classes.get("reached", ()), classes.get("impostor", ()))
     states["filtered"] = classes.get("blocked", ())
     states["no_route"] = classes.get("no_route", ())
@@ -37,7 +38,7 @@ def knowledge(**known):
 
 
 def cell_of(one, known):
-    report = _report.build_report([one], [], {PAIR: known} if known else {}, {})
+    report = verification_report.build_report([one], [], {PAIR: known} if known else {}, {})
     (cell,) = report["checks"]
     assert report["summary"][cell["verdict"]] == report["summary"]["checks"] == 1
     return cell
@@ -256,7 +257,7 @@ def test_evidence_names_only_reasons_of_the_wrong_ports_and_stays_short():
 
 
 def test_rows_without_a_check_are_advice():
-    report = _report.build_report([], [("tensorboard", "nobody is there")], {}, {"mode": "permit"})
+    report = verification_report.build_report([], [("tensorboard", "nobody is there")], {}, {"mode": "permit"})
     assert report["summary"] == {"checks": 1, "correct": 0, "wrong": 0, "flaky": 0, "error": 0, "advice": 1}
     (cell,) = report["checks"]
     assert (cell["requirement"], cell["verdict"], cell["evidence"]) == (

@@ -4,23 +4,27 @@
 """What a verification listens on and asks, round by round."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _model, _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _rounds
-from ansible_collections.determined.network.plugins.plugin_utils._observations import Knowledge, Pair
-from clusters import DEMO, SMALL, build
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
+from ansible_collections.determined.network.plugins.plugin_utils._verification import rounds as verification_rounds
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
+
+from tests.unit.plugins.plugin_utils.clusters import DEMO, SMALL, build
 
 PAIR = Pair("agent1", "agent2", "192.0.2.22", "tcp")
 ports = _ports.parse_ports
 
 
 def derive(cluster):
-    return _checks.derive_checks(cluster, _checks.Scope(frozenset(host.name for host in cluster.hosts)))
+    return verification_checks.derive_checks(
+        cluster, verification_checks.Scope(frozenset(host.name for host in cluster.hosts))
+    )
 
 
 def listeners_of(cluster, host):
     return {
         (item["address"], item["protocol"]): item["ports"]
-        for item in _rounds.first_listeners(derive(cluster)).get(host, [])
+        for item in verification_rounds.first_listeners(derive(cluster)).get(host, [])
     }
 
 
@@ -36,7 +40,7 @@ def test_listeners_stand_at_the_ends_of_every_documented_range():
 
 
 def test_hosts_without_a_required_port_listen_nowhere():
-    found = _rounds.first_listeners(derive(build(mode="restrict")))
+    found = verification_rounds.first_listeners(derive(build(mode="restrict")))
     assert set(found) == {"master", "agent1", "agent2", "agent3"}
 
 
@@ -56,7 +60,7 @@ def test_listeners_of_extra_rows():
 
 
 def first_targets(cluster, options, started=None):
-    return _rounds.first_round(derive(cluster), options, started or {}).targets
+    return verification_rounds.first_round(derive(cluster), options, started or {}).targets
 
 
 def target(targets, source, address):
@@ -76,7 +80,7 @@ STARTED = {
 
 
 def test_a_full_sweep_asks_every_port_once():
-    targets = first_targets(build(SMALL), _rounds.Options("full"), STARTED)
+    targets = first_targets(build(SMALL), verification_rounds.Options("full"), STARTED)
     assert target(targets, "agent1", "192.0.2.22") == {
         "destination": "agent2",
         "address": "192.0.2.22",
@@ -88,7 +92,7 @@ def test_a_full_sweep_asks_every_port_once():
 
 
 def test_a_full_sweep_of_a_restricted_host_asks_what_is_open_and_what_is_closed():
-    targets = first_targets(build(mode="restrict"), _rounds.Options("full"))
+    targets = first_targets(build(mode="restrict"), verification_rounds.Options("full"))
 
     def asked(source, address):
         return [item["ports"] for item in targets[source] if item["address"] == address]
@@ -100,7 +104,7 @@ def test_a_full_sweep_of_a_restricted_host_asks_what_is_open_and_what_is_closed(
 
 
 def test_a_sample_holds_the_ends_the_services_and_a_random_part():
-    options = _rounds.Options("sample", 64, 1)
+    options = verification_rounds.Options("sample", 64, 1)
     asked = ports(target(first_targets(build(SMALL), options, STARTED), "agent1", "192.0.2.22")["ports"])
     for number in (
         1,
@@ -126,7 +130,9 @@ def test_a_sample_holds_the_ends_the_services_and_a_random_part():
 
 def test_a_sample_depends_on_its_seed_and_is_the_same_for_all_sources():
     def asked(seed, source):
-        return target(first_targets(build(SMALL), _rounds.Options("sample", 64, seed)), source, "192.0.2.22")["ports"]
+        return target(
+            first_targets(build(SMALL), verification_rounds.Options("sample", 64, seed)), source, "192.0.2.22"
+        )["ports"]
 
     assert asked(1, "agent1") == asked(1, "master") == asked(1, "agent1")
     assert asked(1, "agent1") != asked(2, "agent1")
@@ -134,7 +140,7 @@ def test_a_sample_depends_on_its_seed_and_is_the_same_for_all_sources():
 
 @pytest.mark.parametrize("sweep", ["full", "sample"])
 def test_no_port_of_a_pair_is_asked_twice_in_a_round(sweep):
-    targets = first_targets(build(mode="restrict"), _rounds.Options(sweep))
+    targets = first_targets(build(mode="restrict"), verification_rounds.Options(sweep))
     asked = {}
     for source, items in targets.items():
         for item in items:
@@ -145,10 +151,12 @@ def test_no_port_of_a_pair_is_asked_twice_in_a_round(sweep):
     assert all(_ports.contains(found, 22) or key[0] == "master" for key, found in asked.items() if sweep == "sample")
 
 
-CHECKS = _checks.Checks(
+CHECKS = verification_checks.Checks(
     (
-        _checks.Check("row", "agent1", "agent2", "192.0.2.22", "ipv4", "tcp", ports("1024-65535"), "open"),
-        _checks.Check("restrict", "agent1", "agent2", "192.0.2.22", "ipv4", "tcp", ports("1-1023"), "blocked"),
+        verification_checks.Check("row", "agent1", "agent2", "192.0.2.22", "ipv4", "tcp", ports("1024-65535"), "open"),
+        verification_checks.Check(
+            "restrict", "agent1", "agent2", "192.0.2.22", "ipv4", "tcp", ports("1-1023"), "blocked"
+        ),
     ),
     (),
     {},
@@ -157,8 +165,8 @@ CHECKS = _checks.Checks(
 
 def again(asked=("1-65535",), checks=CHECKS, pair=PAIR, **known):
     classes = {name: ports(text) for name, text in known.items()}
-    knowledge = Knowledge(**classes, states=dict.fromkeys(_model.STATES, ()), asked=tuple(map(ports, asked)))
-    return _rounds.later_round(checks, {pair: knowledge})
+    knowledge = Knowledge(**classes, states=dict.fromkeys(_socket_states.STATES, ()), asked=tuple(map(ports, asked)))
+    return verification_rounds.later_round(checks, {pair: knowledge})
 
 
 def asked_again(*arguments, **keywords):
@@ -209,14 +217,14 @@ def test_suspects_are_still_asked_after_other_ports_had_their_turns():
 
 def test_a_path_that_is_cut_whole_is_asked_again_by_a_spread():
     spread = ports(asked_again(blocked="1024-65535"))
-    assert _ports.count(spread) == _rounds.MOST_RETRIES
+    assert _ports.count(spread) == verification_rounds.MOST_RETRIES
     assert spread[0][0] == 1024 and spread[-1][1] == 65535
     gaps = [after[0] - before[1] for before, after in zip(spread, spread[1:], strict=False)]
     assert max(gaps) - min(gaps) <= 1
 
 
 def test_a_host_keeps_most_of_its_local_ports():
-    everything = _checks.Checks((CHECKS.checks[0]._replace(ports=_ports.ALL_PORTS),), (), {})
+    everything = verification_checks.Checks((CHECKS.checks[0]._replace(ports=_ports.ALL_PORTS),), (), {})
     found = again(checks=everything, suspect="1-65535")
     asked = ports(found.targets["agent1"][0]["ports"])
     assert ports(found.listeners["agent2"][0]["ports"]) == asked
@@ -227,17 +235,19 @@ def test_a_host_keeps_most_of_its_local_ports():
 def test_slices_take_every_port_in_the_end():
     left, rounds = _ports.ALL_PORTS, 0
     while left:
-        left, rounds = _ports.subtract(left, _rounds._slice(left)), rounds + 1
-    assert rounds == _rounds.SLICES
+        left, rounds = _ports.subtract(left, verification_rounds._slice(left)), rounds + 1
+    assert rounds == verification_rounds.SLICES
 
 
 def test_two_sources_share_the_listeners():
-    checks = _checks.Checks(tuple(CHECKS.checks[0]._replace(source=name) for name in ("agent1", "master")), (), {})
+    checks = verification_checks.Checks(
+        tuple(CHECKS.checks[0]._replace(source=name) for name in ("agent1", "master")), (), {}
+    )
     known = {
         PAIR._replace(source=name): Knowledge(suspect=ports(text), states={}, asked=(ports("1-65535"),))
         for name, text in (("agent1", "1024-31023"), ("master", "20000-40000"))
     }
-    found = _rounds.later_round(checks, known)
+    found = verification_rounds.later_round(checks, known)
     listening = ports(found.listeners["agent2"][0]["ports"])
     assert ports(found.targets["agent1"][0]["ports"]) == _ports.intersect(listening, ports("1024-31023"))
     assert ports(found.targets["master"][0]["ports"]) == _ports.intersect(listening, ports("20000-40000"))
@@ -245,4 +255,4 @@ def test_two_sources_share_the_listeners():
 
 
 def test_a_host_out_of_the_run_is_not_asked_again():
-    assert _rounds.later_round(CHECKS, {}) == _rounds.Round({}, {})
+    assert verification_rounds.later_round(CHECKS, {}) == verification_rounds.Round({}, {})

@@ -7,13 +7,13 @@ import json
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks
-from clusters import SMALL, build
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_network import MOST_ROUNDS, Network, Path, play
 
-from inventories import CHECKED
+from tests.unit.plugins.plugin_utils.clusters import SMALL, build
+from tests.unit.plugins.plugin_utils.inventories import CHECKED
+from tests.unit.plugins.plugin_utils.simulated_network import MOST_ROUNDS, Network, Path, play
 
 ALL = _ports.ALL_PORTS
 MIXED = {
@@ -34,7 +34,7 @@ def firewall(cluster, how="dropped"):
     hosts = frozenset(host.name for host in cluster.hosts)
     return {
         (check.source, check.address, "tcp"): Path(**{how: check.ports})
-        for check in _checks.derive_checks(cluster, _checks.Scope(hosts)).checks
+        for check in checks.derive_checks(cluster, checks.Scope(hosts)).checks
         if check.expected == "blocked"
     }
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.plugin_utils import _checks, _text_report, _verification
-from clusters import DEMO, build
-from simulated_network import Network, play
-from simulated_network import Path as Way
+from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
+from ansible_collections.determined.network.plugins.plugin_utils._verification import steps, text_report
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+from tests.unit.plugins.plugin_utils.clusters import DEMO, build
+from tests.unit.plugins.plugin_utils.simulated_network import Network, play
+from tests.unit.plugins.plugin_utils.simulated_network import Path as Way
+
+DATA = Path(__file__).resolve().parents[3] / "data"
 FILE = "/srv/report.json"
 SERVICES = {"master": _ports.parse_ports("22,8080")}
 
@@ -22,7 +24,9 @@ def ports(text):
 
 
 def right_paths(cluster):
-    checks = _checks.derive_checks(cluster, _checks.Scope(frozenset(host.name for host in cluster.hosts))).checks
+    checks = verification_checks.derive_checks(
+        cluster, verification_checks.Scope(frozenset(host.name for host in cluster.hosts))
+    ).checks
     return {(one.source, one.address, "tcp"): Way(dropped=one.ports) for one in checks if one.expected == "blocked"}
 
 
@@ -47,17 +51,17 @@ def broken_report():
     played = play(Network(cluster, paths, SERVICES))
     run = {"hosts": list(hosts), "sweep": "sample", "seed": 7, "sample_size": 64, "max_peers": 3}
     rounds = {host: results for host, results in played.rounds.items() if host != "agent3"}
-    return _verification.report(cluster.to_dict(), run, rounds)
+    return steps.report(cluster.to_dict(), run, rounds)
 
 
 @pytest.mark.parametrize("name, make", [("report-right", right_report), ("report-broken", broken_report)])
 def test_golden_texts(name, make):
-    lines = _text_report.render(make(), FILE)
+    lines = text_report.render(make(), FILE)
     assert lines == (DATA / f"{name}.txt").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_right_report_fails_nothing():
-    assert _text_report.failure_messages(right_report(), FILE) == []
+    assert text_report.failure_messages(right_report(), FILE) == []
 
 
 def cell(verdict, number=1, **more):
@@ -110,19 +114,19 @@ ERROR = (
     ],
 )
 def test_why_a_play_fails(cells, messages):
-    assert _text_report.failure_messages(report(*cells), FILE) == messages
+    assert text_report.failure_messages(report(*cells), FILE) == messages
 
 
 def test_very_many_wrong_cells_are_abridged():
-    lines = _text_report.render(report(*[cell("wrong", number) for number in range(100)]), FILE)
-    assert sum(line.startswith("  WRONG") for line in lines) == _text_report.MOST_LINES
+    lines = text_report.render(report(*[cell("wrong", number) for number in range(100)]), FILE)
+    assert sum(line.startswith("  WRONG") for line in lines) == text_report.MOST_LINES
     assert "  ... and 60 more in /srv/report.json" in lines
-    assert sum(line.startswith("  source") for line in lines) == _text_report.MOST_COLUMNS
+    assert sum(line.startswith("  source") for line in lines) == text_report.MOST_COLUMNS
 
 
 def test_a_long_list_of_ports_is_abridged():
     many = ",".join(map(str, range(1, 100, 2)))
-    (line,) = [text for text in _text_report.render(report(cell("wrong", wrong_ports=many)), FILE) if "WRONG" in text]
+    (line,) = [text for text in text_report.render(report(cell("wrong", wrong_ports=many)), FILE) if "WRONG" in text]
     assert "tcp 1,3,5,7,9,11,13,15,...: expected open" in line
 
 
@@ -139,16 +143,16 @@ def test_a_long_list_of_ports_is_abridged():
     ],
 )
 def test_symbols(observed, symbol):
-    lines = _text_report.render(report(cell("wrong", observed=observed), cell("correct", observed="open")), FILE)
+    lines = text_report.render(report(cell("wrong", observed=observed), cell("correct", observed="open")), FILE)
     (row,) = [line for line in lines if line.startswith("  source1")]
     assert row.split() == ["source1", symbol]
 
 
 def test_the_heading_tells_how_thorough_the_run_was():
     right = report()
-    assert _text_report.render(right, FILE)[0] == "Verified in mode permit: every port of every range"
+    assert text_report.render(right, FILE)[0] == "Verified in mode permit: every port of every range"
     right["run"].update(sweep="sample", seed=5, max_peers=3)
-    assert _text_report.render(right, FILE)[0] == (
+    assert text_report.render(right, FILE)[0] == (
         "Verified in mode permit: a sample of every range (seed 5), at most 3 destinations for each source and row"
     )
 
@@ -165,4 +169,4 @@ def test_the_heading_tells_how_thorough_the_run_was():
 def test_the_heading_names_whom_a_limited_run_left_out(left_out, told):
     limited = report()
     limited["run"]["left_out"] = left_out
-    assert _text_report.render(limited, FILE)[0] == "Verified in mode permit: every port of every range" + told
+    assert text_report.render(limited, FILE)[0] == "Verified in mode permit: every port of every range" + told

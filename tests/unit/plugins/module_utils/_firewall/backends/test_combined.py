@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._backends import _base
-from ansible_collections.determined.network.plugins.module_utils._backends._several import Several
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.combined import Several
 
 
-class Fake(_base.Backend):
+class Fake(base.Backend):
     """A state is a text; writing and removing it is one command, or with ``flush`` two."""
 
     def __init__(self, name, state="", flush=False, broken=False):
@@ -17,9 +17,9 @@ class Fake(_base.Backend):
 
     def read(self):
         if self.broken:
-            raise _base.BackendError("it is broken")
-        answer = yield _base.FindTool(self.name)
-        return _base.Reading(self.state, answer, "", ("ipv4",), (f"{self.name} warns",), (), None)
+            raise base.BackendError("it is broken")
+        answer = yield base.FindTool(self.name)
+        return base.Reading(self.state, answer, "", ("ipv4",), (f"{self.name} warns",), (), None)
 
     def render(self, policy, reading):
         return policy or ""
@@ -27,8 +27,8 @@ class Fake(_base.Backend):
     def transactions(self, reading, desired):
         if reading.state == desired:
             return []
-        first = [_base.Command((self.name, "reload"))] if self.flush else []
-        return first + [_base.Command((self.name, desired or "remove"))]
+        first = [base.Command((self.name, "reload"))] if self.flush else []
+        return first + [base.Command((self.name, desired or "remove"))]
 
     def force(self, reading):
         return reading._replace(details="forced")
@@ -54,7 +54,7 @@ class Fake(_base.Backend):
     def stored(self, policy, desired, reading):
         if not policy and not self.state:
             return None
-        return _base.Boot(load=policy or "", holds="", files=((f"/{self.name}/file", policy),))
+        return base.Boot(load=policy or "", holds="", files=((f"/{self.name}/file", policy),))
 
 
 def read(several):
@@ -128,14 +128,14 @@ def test_another_backend_that_cannot_be_read_is_left_alone():
 
 
 def test_the_chosen_one_that_cannot_be_read_is_an_error():
-    with pytest.raises(_base.BackendError):
+    with pytest.raises(base.BackendError):
         read(Several(Fake("tables", broken=True), [fire()]))
 
 
 def test_a_failure_is_explained_by_whose_program_it_was():
     several = Several(fire(), [Fake("tables")])
-    assert several.explain(_base.Command(("/usr/bin/fire",)), None) == "fire"
-    assert several.explain(_base.Command(("/sbin/ipset",)), None) == "tables"
+    assert several.explain(base.Command(("/usr/bin/fire",)), None) == "fire"
+    assert several.explain(base.Command(("/sbin/ipset",)), None) == "tables"
 
 
 @pytest.mark.parametrize(

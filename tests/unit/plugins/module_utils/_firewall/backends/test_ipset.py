@@ -1,8 +1,8 @@
 """Peers as ipsets."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._backends import _ipset
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables_state import Set
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.state import Set
 
 SAVED = """create determined_a_v4 hash:net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x1
 add determined_a_v4 198.51.100.0/24
@@ -16,7 +16,7 @@ add determined_a_v6 2001:DB8::0001
 
 
 def test_save_is_read_whatever_its_order():
-    assert _ipset.parse_save(SAVED) == {
+    assert ipset.parse_save(SAVED) == {
         "determined_a_v4": Set("hash:net", "family inet maxelem 65536", ("192.0.2.9", "192.0.2.10", "198.51.100.0/24")),
         "determined_a_v6": Set("hash:net", "family inet6 maxelem 65536", ("2001:db8::1",)),
     }
@@ -25,7 +25,7 @@ def test_save_is_read_whatever_its_order():
 @pytest.mark.parametrize("text", ["add nobody 192.0.2.1", "destroy x", "create"])
 def test_what_is_no_save_is_refused(text):
     with pytest.raises(ValueError):
-        _ipset.parse_save(text)
+        ipset.parse_save(text)
 
 
 @pytest.mark.parametrize(
@@ -39,22 +39,22 @@ def test_what_is_no_save_is_refused(text):
     ],
 )
 def test_names(name, ours):
-    assert bool(_ipset.OURS.match(name)) is ours
-    assert len(_ipset.set_name("a" * 16, "ipv6")) <= 31
-    assert _ipset.temporary_name("determined_a_v4") == "determined_a_t4"
+    assert bool(ipset.OURS.match(name)) is ours
+    assert len(ipset.set_name("a" * 16, "ipv6")) <= 31
+    assert ipset.temporary_name("determined_a_v4") == "determined_a_t4"
 
 
 @pytest.mark.parametrize("count, maxelem", [(0, 65536), (65536, 65536), (65537, 131072)])
 def test_a_set_fits_its_members(count, maxelem):
     addresses = [f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in range(count)]
-    assert _ipset.make_set(addresses, "ipv4").options == f"family inet maxelem {maxelem}"
+    assert ipset.make_set(addresses, "ipv4").options == f"family inet maxelem {maxelem}"
 
 
 def test_unwanted_sets_go_but_not_the_one_that_the_swap_destroys():
     old = {"determined_a_v4": Set("hash:net", "family inet maxelem 65536", ("192.0.2.1",))}
     new = {"determined_a_v4": Set("hash:net", "family inet maxelem 65536", ("192.0.2.2",))}
     left = dict(old, determined_a_t4=old["determined_a_v4"], determined_b_t4=old["determined_a_v4"])
-    assert _ipset.restore_text(left, new).splitlines()[0] == "destroy determined_a_t4"
-    assert _ipset.unwanted(left, new) == ["determined_b_t4"]
-    assert _ipset.unwanted(left, old) == ["determined_a_t4", "determined_b_t4"]
-    assert _ipset.restore_text(old, old) == ""
+    assert ipset.restore_text(left, new).splitlines()[0] == "destroy determined_a_t4"
+    assert ipset.unwanted(left, new) == ["determined_b_t4"]
+    assert ipset.unwanted(left, old) == ["determined_a_t4", "determined_b_t4"]
+    assert ipset.restore_text(old, old) == ""

@@ -1,7 +1,7 @@
 """Members without overlaps: the same addresses, each said once."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._backends import _members
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
 
 
 @pytest.mark.parametrize(
@@ -16,18 +16,18 @@ from ansible_collections.determined.network.plugins.module_utils._backends impor
     ],
 )
 def test_disjoint(given, expected):
-    assert _members.disjoint(given) == expected
-    assert _members.disjoint(reversed(given)) == expected
+    assert members.disjoint(given) == expected
+    assert members.disjoint(reversed(given)) == expected
 
 
 def test_overlap_is_seen_in_both_directions():
-    assert _members.overlap(["192.0.2.0/24"], ["192.0.2.7"])
-    assert _members.overlap(["192.0.2.7"], ["192.0.2.0/24"])
-    assert not _members.overlap(["192.0.2.0/25"], ["192.0.2.200"])
+    assert members.overlap(["192.0.2.0/24"], ["192.0.2.7"])
+    assert members.overlap(["192.0.2.7"], ["192.0.2.0/24"])
+    assert not members.overlap(["192.0.2.0/25"], ["192.0.2.200"])
 
 
 def test_what_a_tool_prints_is_ordered_by_address_and_what_is_none_stays():
-    assert _members.ordered(["odd", "192.0.2.10", "192.0.2.2", "192.0.2.0/24"]) == (
+    assert members.ordered(["odd", "192.0.2.10", "192.0.2.2", "192.0.2.0/24"]) == (
         "192.0.2.0/24",
         "192.0.2.2",
         "192.0.2.10",

@@ -9,15 +9,19 @@ import time
 import xml.etree.ElementTree as xml
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils import _model
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _base,
-    _firewalld_change,
-    _firewalld_files,
-    _nft_listing,
-    _nft_table,
+from ansible_collections.determined.network.plugins.module_utils import _policy
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    change as firewalld_change,
 )
-from ansible_collections.determined.network.plugins.module_utils._backends._firewalld import Firewalld
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    files as firewalld_files,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    nft_listing,
+    nft_table,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
 
 GOLDEN = os.path.join(os.path.dirname(__file__), "golden")
 POLICIES, SETS = "/etc/firewalld/policies", "/etc/firewalld/ipsets"
@@ -48,7 +52,7 @@ def policy(mode="permit", peers=None, **more):
     }
     data["peers"].update(peers or {})
     data.update(more)
-    return _model.HostPolicy.from_dict(data)
+    return _policy.HostPolicy.from_dict(data)
 
 
 def members(*addresses):
@@ -93,31 +97,31 @@ class FakeFirewalld:
         self.reloads, self.ran, self.fails = 0, [], None
 
     def answer(self, question):
-        if isinstance(question, _base.FindTool):
+        if isinstance(question, base.FindTool):
             return "/bin/" + question.name if question.name in self.tools else None
-        if isinstance(question, _base.ListDirectory):
+        if isinstance(question, base.ListDirectory):
             if question.path == "/run/dbus":
                 return ("system_bus_socket",)
             prefix = question.path + "/"
             return tuple(sorted(path[len(prefix) :] for path in self.files if path.startswith(prefix)))
-        if isinstance(question, _base.ReadFile):
+        if isinstance(question, base.ReadFile):
             return self.ipv6 if question.path.startswith("/proc/sys") else self.files.get(question.path)
         return self.run(question)
 
     def run(self, command):
         if self.fails and self.fails in " ".join(command.argv):
-            return _base.Output(1, "", "Call failed: COMMAND_FAILED: python-nftables failed")
+            return base.Output(1, "", "Call failed: COMMAND_FAILED: python-nftables failed")
         program, words = command.argv[0], list(command.argv[1:])
         if program == "/bin/iptables-nft-save":
-            return _base.Output(0, self.iptables, "")
+            return base.Output(0, self.iptables, "")
         if program == "/bin/nft":
-            return _base.Output(0, self._nft(words, command.stdin), "")
+            return base.Output(0, self._nft(words, command.stdin), "")
         if program == "/bin/sh":
             self.ran.append("reload")
-            return _base.Output(0, self._script(command.stdin), "")
+            return base.Output(0, self._script(command.stdin), "")
         assert program == "/bin/busctl" and words[0] == "--auto-start=no"
         text = self._property(words[5:]) if words[1] == "get-property" else self._call(words[3], words[5], words[6:])
-        return _base.Output(0, text, "")
+        return base.Output(0, text, "")
 
     def _nft(self, words, stdin):
         if words == ["-j", "list", "tables"]:
@@ -239,7 +243,7 @@ class FakeFirewalld:
 
 
 def parsed(text):
-    """What :func:`_nft_table.text` wrote -> the Table, in place of what nft would list."""
+    """What :func:`_firewall.backends.firewalld.nft_table.text` wrote -> the Table, in place of what nft would list."""
     sets, chains, name = [], [], None
     for line in text.splitlines()[1:-1]:
         words = line.split()
@@ -248,7 +252,7 @@ def parsed(text):
         elif line.startswith("\tchain "):
             name, hook, priority, rules = words[1], "", 0, []
         elif line == "\t}" and "rules" in locals() and rules is not None:
-            chains.append(_nft_table.Chain(name, hook, priority, tuple(rules)))
+            chains.append(nft_table.Chain(name, hook, priority, tuple(rules)))
         elif line == "\t}":
             sets.append((name, kind, flags, tuple(sets_members)))
         elif words[0] == "type" and "hook" in words:
@@ -261,12 +265,12 @@ def parsed(text):
             sets_members.append(words[0].rstrip(","))
         elif words[0] not in ("elements", "}"):
             rules.append(line.strip())
-    return _nft_table.Table(tuple(sets), tuple(chains)), []
+    return nft_table.Table(tuple(sets), tuple(chains)), []
 
 
 @pytest.fixture(autouse=True)
 def listing(monkeypatch):
-    monkeypatch.setattr(_nft_listing, "parse", parsed)
+    monkeypatch.setattr(nft_listing, "parse", parsed)
 
 
 BACKEND = Firewalld(("docker0", "br-+"))
@@ -318,11 +322,11 @@ def test_golden(mode):
 def test_golden_files(name):
     state = BACKEND.render(policy(), read(FakeFirewalld()))
     with open(os.path.join(GOLDEN, "firewalld-" + name.replace("/", "-")), encoding="utf-8") as handle:
-        assert _firewalld_files.files(state)["/etc/firewalld/" + name] == handle.read()
+        assert firewalld_files.files(state)["/etc/firewalld/" + name] == handle.read()
 
 
 def test_golden_emergency():
-    text = _nft_table.text(_nft_table.emergency(policy("restrict"), ("ipv4", "ipv6"), ("docker0",)))
+    text = nft_table.text(nft_table.emergency(policy("restrict"), ("ipv4", "ipv6"), ("docker0",)))
     with open(os.path.join(GOLDEN, "firewalld-emergency.txt"), encoding="utf-8") as handle:
         assert text == handle.read()
 
@@ -386,7 +390,7 @@ def test_what_needs_no_reload(wanted, expected):
 def test_many_members_at_once():
     host = FakeFirewalld()
     change(host, policy())
-    many = [f"203.0.113.{number}" for number in range(_firewalld_change.ONE_BY_ONE + 1)]
+    many = [f"203.0.113.{number}" for number in range(firewalld_change.ONE_BY_ONE + 1)]
     assert change(host, policy(peers=members(*many))) == ["setEntries"]
 
 
@@ -427,7 +431,7 @@ def test_a_reload_that_others_would_lose_by_is_refused():
     host = FakeFirewalld()
     host.zones = {"public": dict(host.zones["public"], ports=["7777"])}
     reading = read(host)
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         BACKEND.transactions(reading, BACKEND.render(policy("restrict"), reading))
     assert "zone public: ports (has 7777)" in str(caught.value)
 
@@ -438,7 +442,7 @@ def unreferenced(name):
     for key in ("inbound", "outbound"):
         data[key] = [row for row in data[key] if row["peers"] != name]
     del data["peers"][name]
-    return _model.HostPolicy.from_dict(data)
+    return _policy.HostPolicy.from_dict(data)
 
 
 @pytest.mark.parametrize("wanted", [unreferenced("agents"), None], ids=["without_peers", "absent"])
@@ -454,7 +458,7 @@ def test_putting_back_is_never_refused_and_says_what_others_lose(wanted, stored)
         assert host.run(command).code == 0 and command.loses == ()
     host.zones = {"public": dict(host.zones["public"], rich_rules=["rule drop"])}
     reading = read(host)
-    with pytest.raises(_base.BackendError):
+    with pytest.raises(base.BackendError):
         BACKEND.transactions(reading, old)
     commands = BACKEND.transactions(BACKEND.force(reading), old)
     assert [lost for command in commands for lost in command.loses] == ["zone public: rich rules (has rule drop)"]
@@ -505,7 +509,7 @@ def test_removal_without_a_reload_empties_what_stays():
 )
 def test_what_is_missing_is_named_and_removal_still_works(host, words):
     reading = read(host)
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         BACKEND.render(policy(), reading)
     assert all(word in str(caught.value) for word in words + ["Nothing was changed"])
     assert BACKEND.transactions(reading, BACKEND.render(None, reading)) == []
@@ -521,7 +525,7 @@ def test_only_restrict_needs_nft():
     host = FakeFirewalld(tools=("firewall-cmd", "busctl"))
     reading = read(host)
     BACKEND.render(policy("permit"), reading)
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         BACKEND.render(policy("restrict"), reading)
     assert "nft is not installed" in str(caught.value)
 
@@ -543,7 +547,7 @@ def test_a_kernel_without_ipv6():
 def test_a_failed_read_is_never_an_empty_firewall(call):
     host = FakeFirewalld()
     host.fails = call
-    with pytest.raises(_base.BackendError) as caught:
+    with pytest.raises(base.BackendError) as caught:
         read(host)
     assert "COMMAND_FAILED" in str(caught.value)
 
@@ -561,8 +565,8 @@ def test_a_failed_read_is_never_an_empty_firewall(call):
     ],
 )
 def test_failures_are_explained(said, meaning):
-    command = _base.Command(("/bin/sh", "-s"), purpose="reload firewalld")
-    text = BACKEND.explain(command, _base.Output(1, "", said + "\n"))
+    command = base.Command(("/bin/sh", "-s"), purpose="reload firewalld")
+    text = BACKEND.explain(command, base.Output(1, "", said + "\n"))
     assert text.startswith("Could not reload firewalld") and meaning in text and said in text
 
 
@@ -574,15 +578,15 @@ class Disk:
 
     def __init__(self, folder, monkeypatch):
         self.folder = folder
-        monkeypatch.setitem(_firewalld_files.FOLDERS, "policy", str(folder / "policies"))
-        monkeypatch.setitem(_firewalld_files.FOLDERS, "ipset", str(folder / "ipsets"))
+        monkeypatch.setitem(firewalld_files.FOLDERS, "policy", str(folder / "policies"))
+        monkeypatch.setitem(firewalld_files.FOLDERS, "ipset", str(folder / "ipsets"))
         self.busctl = folder / "busctl"
         self.busctl.write_text(f"#!/bin/sh\ncd {folder}; ls ipsets policies >met\n")
         self.busctl.chmod(0o755)
         reading = read(FakeFirewalld())
         self.reading = reading._replace(details=reading.details._replace(busctl=str(self.busctl)))
         self.wanted = BACKEND.render(policy(), reading)
-        self.paths = sorted(_firewalld_files.files(self.wanted))
+        self.paths = sorted(firewalld_files.files(self.wanted))
 
     def play(self):
         (command,) = BACKEND.transactions(self.reading, self.wanted)

@@ -1,7 +1,7 @@
 """What busctl prints, as values. The texts were printed by busctl 252 and 257."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._backends import _firewalld_bus
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import bus
 
 
 @pytest.mark.parametrize(
@@ -32,20 +32,20 @@ from ansible_collections.determined.network.plugins.module_utils._backends impor
     ],
 )
 def test_parse(text, value):
-    assert _firewalld_bus.parse(text) == value
+    assert bus.parse(text) == value
 
 
 @pytest.mark.parametrize("text", ['as 2 "one"', 's "a" "b"', "s plain", 'as "one"', "b maybe", "(s 1", "q! 1"])
 def test_anything_else_is_an_error_and_no_value(text):
     with pytest.raises((KeyError, ValueError)):
-        _firewalld_bus.parse(text)
+        bus.parse(text)
 
 
 def test_nothing_ever_starts_firewalld():
     commands = [
-        _firewalld_bus.call("/b", "x", "zone", "getZones"),
-        _firewalld_bus.has_owner("/b", "org.example"),
-        _firewalld_bus.properties("/b", "x", "", ("version",)),
+        bus.call("/b", "x", "zone", "getZones"),
+        bus.has_owner("/b", "org.example"),
+        bus.properties("/b", "x", "", ("version",)),
     ]
     assert all(command.argv[1] == "--auto-start=no" for command in commands)
-    assert "--auto-start=no" in _firewalld_bus.reload_line("/b")
+    assert "--auto-start=no" in bus.reload_line("/b")

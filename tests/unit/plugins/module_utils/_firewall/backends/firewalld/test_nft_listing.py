@@ -3,7 +3,10 @@
 import json
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._backends import _nft_listing, _nft_table
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    nft_listing,
+    nft_table,
+)
 
 
 def match(left, right, operator="=="):
@@ -41,8 +44,8 @@ TCP_ACK = "tcp flags & (syn | rst | ack) == ack"
     ],
 )  # fmt: skip
 def test_rules_that_we_write(expressions, text):
-    assert _nft_listing._rule({"expr": expressions})[0] == text
-    assert _nft_listing._rule({"expr": expressions, "comment": "why"})[0] == f'{text} comment "why"'
+    assert nft_listing._rule({"expr": expressions})[0] == text
+    assert nft_listing._rule({"expr": expressions, "comment": "why"})[0] == f'{text} comment "why"'
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_rules_that_we_write(expressions, text):
     ],
 )
 def test_whatever_else_differs_from_all_that_we_write(expression):
-    assert _nft_listing._rule({"expr": [expression]})[0] == json.dumps(expression, sort_keys=True)
+    assert nft_listing._rule({"expr": [expression]})[0] == json.dumps(expression, sort_keys=True)
 
 
 def listing(*items):
@@ -78,31 +81,31 @@ def test_a_table():
         {"chain": {"name": "inbound"}},
         {"rule": {"chain": "inbound", "expr": [COUNTER, {"drop": None}], "comment": "rest"}},
     )
-    table, counters = _nft_listing.parse(text)
-    assert table == _nft_table.Table(
+    table, counters = nft_listing.parse(text)
+    assert table == nft_table.Table(
         (("a_v4", "ipv4_addr", "interval", ("192.0.2.2", "192.0.2.11", "198.51.100.0/24")),),
         (
-            _nft_table.Chain("inbound", "", 0, ('counter drop comment "rest"',)),
-            _nft_table.Chain("input", "input", -150, ()),
+            nft_table.Chain("inbound", "", 0, ('counter drop comment "rest"',)),
+            nft_table.Chain("input", "input", -150, ()),
         ),
     )
     assert counters == [("inbound", 'counter drop comment "rest"', 3, 180)]
 
 
 def test_a_base_chain_that_drops_is_not_ours():
-    table, _unused = _nft_listing.parse(listing({"chain": dict(BASE["chain"], policy="drop")}))
+    table, _unused = nft_listing.parse(listing({"chain": dict(BASE["chain"], policy="drop")}))
     assert table.chains[0].hook != "input"
 
 
 def test_which_tables_there_are():
-    assert _nft_listing.has_table(listing({"table": {"family": "inet", "name": "determined"}}))
-    assert not _nft_listing.has_table(listing({"table": {"family": "ip", "name": "determined"}}))
-    assert not _nft_listing.has_table(listing())
+    assert nft_listing.has_table(listing({"table": {"family": "inet", "name": "determined"}}))
+    assert not nft_listing.has_table(listing({"table": {"family": "ip", "name": "determined"}}))
+    assert not nft_listing.has_table(listing())
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "table inet determined {", '{"nftables": '])
 def test_anything_else_is_an_error(text):
     with pytest.raises(ValueError):
-        _nft_listing.has_table(text)
+        nft_listing.has_table(text)
     with pytest.raises(ValueError):
-        _nft_listing.parse(text)
+        nft_listing.parse(text)

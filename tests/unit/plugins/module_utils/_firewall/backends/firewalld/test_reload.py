@@ -1,7 +1,7 @@
 """What a reload would lose of others, and what it would not."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._backends import _firewalld_reload
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import reload
 
 PUBLIC = {"short": "Public", "services": ["ssh", "dhcpv6-client"], "target": "default", "masquerade": False}
 
@@ -20,7 +20,7 @@ PUBLIC = {"short": "Public", "services": ["ssh", "dhcpv6-client"], "target": "de
     ],
 )
 def test_what_is_in_force_only(runtime, permanent, expected):
-    assert _firewalld_reload.runtime_only("zone", "public", runtime, permanent) == expected
+    assert reload.runtime_only("zone", "public", runtime, permanent) == expected
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_what_is_in_force_only(runtime, permanent, expected):
     ],
 )
 def test_interfaces_that_somebody_puts_back(name, manager, flush_all, kept):
-    assert _firewalld_reload.zone_keeps(name, manager, flush_all) == kept
+    assert reload.zone_keeps(name, manager, flush_all) == kept
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_interfaces_that_somebody_puts_back(name, manager, flush_all, kept):
     ],
 )
 def test_when_a_reload_flushes_iptables(version, backend, direct, flushes):
-    assert _firewalld_reload.flushes_iptables(version, backend, direct) is flushes
+    assert reload.flushes_iptables(version, backend, direct) is flushes
 
 
 # As iptables-save prints them: firewalld 1.3 and 2.3 with FirewallBackend=iptables, ours, libvirt's.
@@ -308,21 +308,21 @@ LIKE_FIREWALLDS = [
 
 @pytest.mark.parametrize("saved", RESTORED)
 def test_rules_that_somebody_writes_again(saved):
-    assert _firewalld_reload.foreign_rules(saved) == []
+    assert reload.foreign_rules(saved) == []
 
 
 @pytest.mark.parametrize("around", ["", *RESTORED])
 @pytest.mark.parametrize("table, rule", LOST)
 def test_rules_that_nobody_writes_again(table, rule, around):
-    assert _firewalld_reload.foreign_rules(f"{around}*{table}\n{rule}\nCOMMIT\n") == [rule]
+    assert reload.foreign_rules(f"{around}*{table}\n{rule}\nCOMMIT\n") == [rule]
 
 
 @pytest.mark.parametrize("around", ["", DOCKER_20, DOCKER_28])
 def test_rules_like_firewallds_where_it_writes_to_nftables(around):
     saved = "\n".join([around + "*filter", *LIKE_FIREWALLDS, "-A INPUT -s 203.0.113.252/32 -j DROP", "COMMIT"])
     direct = [["-A", "INPUT", "-s", "203.0.113.252", "-j", "DROP"]]
-    assert _firewalld_reload.foreign_rules(saved, direct) == LIKE_FIREWALLDS
-    assert _firewalld_reload.foreign_rules(FIREWALLD + saved, direct) == []
+    assert reload.foreign_rules(saved, direct) == LIKE_FIREWALLDS
+    assert reload.foreign_rules(FIREWALLD + saved, direct) == []
 
 
 @pytest.mark.parametrize(
@@ -337,11 +337,11 @@ def test_rules_like_firewallds_where_it_writes_to_nftables(around):
     ],
 )
 def test_rules_of_others_beside_firewallds(rule):
-    assert _firewalld_reload.foreign_rules(f"{FIREWALLD}*filter\n{rule}\nCOMMIT\n") == [rule]
+    assert reload.foreign_rules(f"{FIREWALLD}*filter\n{rule}\nCOMMIT\n") == [rule]
 
 
 def test_the_refusal_counts_what_it_does_not_show():
-    text = _firewalld_reload.refusal([f"zone z{number}" for number in range(30)])
+    text = reload.refusal([f"zone z{number}" for number in range(30)])
     assert "zone z19; and 10 more" in text and "zone z20" not in text
     assert text.startswith("Refused, nothing was changed") and "firewall-cmd --runtime-to-permanent" in text
 
@@ -362,9 +362,9 @@ def test_the_refusal_counts_what_it_does_not_show():
     ],
 )
 def test_direct_rules_are_firewallds_own(given, saved):
-    assert _firewalld_reload.foreign_rules(saved, [given]) == []
-    assert _firewalld_reload.foreign_rules(saved, [given + ["-i", "x"]]) == [saved]
-    assert _firewalld_reload.foreign_rules(saved) == [saved]
+    assert reload.foreign_rules(saved, [given]) == []
+    assert reload.foreign_rules(saved, [given + ["-i", "x"]]) == [saved]
+    assert reload.foreign_rules(saved) == [saved]
 
 
 def test_what_iptables_was_given_for_the_direct_configuration():
@@ -373,7 +373,7 @@ def test_what_iptables_was_given_for_the_direct_configuration():
         "rules": [("ipv4", "filter", "INPUT", 0, ["-j", "DROP"])],
         "passthroughs": [("ipv6", ["-A", "OUTPUT", "-j", "ACCEPT"])],
     }
-    assert _firewalld_reload.direct_rules(configuration) == [
+    assert reload.direct_rules(configuration) == [
         ["-A", "INPUT", "-j", "DROP"],
         ["-A", "OUTPUT", "-j", "ACCEPT"],
     ]

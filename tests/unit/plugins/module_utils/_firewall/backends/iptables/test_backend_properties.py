@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 import shlex
 
-from ansible_collections.determined.network.plugins.module_utils import _model, _ports
-from ansible_collections.determined.network.plugins.module_utils._backends import _iptables_text
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
-from ansible_collections.determined.network.plugins.module_utils._container_interfaces import DEFAULT
+from ansible_collections.determined.network.plugins.module_utils import _policy, _ports
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import text
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
+from ansible_collections.determined.network.plugins.module_utils._firewall.container_interfaces import DEFAULT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,7 +53,7 @@ peers = st.fixed_dictionaries(
     }
 )
 policies = st.builds(
-    lambda mode, peers, inbound, outbound, management: _model.HostPolicy.from_dict(
+    lambda mode, peers, inbound, outbound, management: _policy.HostPolicy.from_dict(
         {
             "host": "h",
             "mode": mode,
@@ -129,7 +129,7 @@ def test_text_and_back(fake_kernel, policy):
     for table in state.tables.values():
         for _name, found in table.chains:
             for rule in found:
-                assert _iptables_text.canonical(rule) == rule
+                assert text.canonical(rule) == rule
                 words = shlex.split(rule)
                 if "--comment" in words:
                     assert len(words[words.index("--comment") + 1]) <= 255
@@ -254,7 +254,7 @@ def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
 )
 def test_only_what_was_translated_reaches_a_container_from_outside(fake_kernel, packet, interfaces, translated):
     backend = Iptables(container_interfaces=DEFAULT)
-    policy = _model.HostPolicy("h", "restrict", {}, (), (), ())
+    policy = _policy.HostPolicy("h", "restrict", {}, (), (), ())
     state = backend.render(policy, fake_kernel().drive(backend.read()))
     packet = dict(packet, interface=interfaces[0], out=interfaces[1])
     if translated:

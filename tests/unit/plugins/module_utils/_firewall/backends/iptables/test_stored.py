@@ -5,14 +5,12 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _ipset,
-    _iptables_state,
-    _iptables_stored,
-)
-from ansible_collections.determined.network.plugins.module_utils._backends._iptables import Iptables
-from ansible_collections.determined.network.plugins.module_utils._container_interfaces import DEFAULT
-from test__iptables import AGENT, policy
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state, stored
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
+from ansible_collections.determined.network.plugins.module_utils._firewall.container_interfaces import DEFAULT
+
+from tests.unit.plugins.module_utils._firewall.backends.iptables.test_backend import AGENT, policy
 
 SHELLS = [shell for shell in ("dash", "bash", "sh") if shutil.which(shell)]
 
@@ -80,7 +78,7 @@ def test_sets_come_before_rules_and_each_family_is_one_transaction(kernel, tools
     assert tools.run(made.load, shell) == 0
     steps = re.findall("^== (.*)", tools.told(), re.MULTILINE)
     assert [step.split(" --")[0] for step in steps] == ["ipset -exist restore", "restore ipv4", "restore ipv6"]
-    assert all(step.endswith(f"--noflush --wait={_iptables_stored.LOCK_SECONDS}") for step in steps[1:])
+    assert all(step.endswith(f"--noflush --wait={stored.LOCK_SECONDS}") for step in steps[1:])
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -110,7 +108,7 @@ def test_holds_needs_every_jump_of_every_family(kernel, tools):
     made = boot(kernel, tools)
     assert tools.run(made.holds) != 0
     places = {}
-    for base in _iptables_state.BASES:
+    for base in state.BASES:
         places.setdefault(base.table, []).append(f"-A {base.chain} {base.jump}\n")
     for family in ("ipv4", "ipv6"):
         for table, lines in places.items():
@@ -160,8 +158,8 @@ def test_permit_has_no_emergency_and_no_policy_nothing_to_store(kernel, tools):
 
 
 def test_sets_are_filled_beside_and_swapped():
-    value = _ipset.make_set(["192.0.2.1"], "ipv4")
-    lines = list(_iptables_stored._sets({"determined_agents_v4": value}))
+    value = ipset.make_set(["192.0.2.1"], "ipv4")
+    lines = list(stored._sets({"determined_agents_v4": value}))
     assert lines == [
         "create determined_agents_v4 hash:net family inet maxelem 65536",
         "create determined_agents_t4 hash:net family inet maxelem 65536",

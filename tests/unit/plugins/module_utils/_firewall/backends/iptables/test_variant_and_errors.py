@@ -1,10 +1,10 @@
 """Which iptables is used, and what its failures mean."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._backends import (
-    _base,
-    _iptables_errors,
-    _iptables_variant,
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import errors
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    variant as iptables_variant,
 )
 
 BOTH = ("nft", "legacy")
@@ -26,7 +26,7 @@ BOTH = ("nft", "legacy")
     ],
 )
 def test_choose(available, ours, foreign, default, variant, word):
-    chosen, reason, warnings = _iptables_variant.choose(available, ours, foreign, default)
+    chosen, reason, warnings = iptables_variant.choose(available, ours, foreign, default)
     assert chosen == variant and word in reason
     assert bool(warnings) is (len(foreign) == 2)
 
@@ -40,7 +40,7 @@ def test_choose(available, ours, foreign, default, variant, word):
     ],
 )
 def test_of_version(text, variant):
-    assert _iptables_variant.of_version(text) == variant
+    assert iptables_variant.of_version(text) == variant
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_of_version(text, variant):
     ],
 )
 def test_explain(said, words):
-    command = _base.Command(("/usr/sbin/iptables-nft-restore",), purpose="write the rules")
-    text = _iptables_errors.explain(command, _base.Output(2, "", said))
+    command = base.Command(("/usr/sbin/iptables-nft-restore",), purpose="write the rules")
+    text = errors.explain(command, base.Output(2, "", said))
     assert text.startswith("Could not write the rules") and "iptables-nft-restore (exit code 2)" in text
     for word in words:
         assert word in text
 
 
 def test_explain_a_kill():
-    command = _base.Command(("ipset", "restore"), purpose="write the ipsets", timeout=60)
-    assert "signal 9" in _iptables_errors.explain(command, _base.Output(-9, "", ""))
+    command = base.Command(("ipset", "restore"), purpose="write the ipsets", timeout=60)
+    assert "signal 9" in errors.explain(command, base.Output(-9, "", ""))
