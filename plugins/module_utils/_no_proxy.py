@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -11,10 +10,6 @@ urllib    Python's urllib.request: names and their subdomains; a leading dot mea
 requests  Python's requests: IPv4 networks; any suffix of a name, and else urllib's rule
 curl      curl 7.86 and later: IPv4 networks; a name and its subdomains; ports are not understood
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import functools
 import ipaddress

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -8,10 +7,6 @@ A port set is a tuple of ``(first, last)`` pairs: sorted, disjoint and not adjac
 two equal sets are equal tuples. Its text is compact: ``"1734,1750,2600-2900"``; the empty
 set is ``""``. Everything here is pure.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import re
 

@@ -1,12 +1,7 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a socket can see: the states of an observation, shared by controller and hosts."""
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 # What a socket can see (RFC 9293 3.5.2 for RST, RFC 1122 4.2.3.9 for ICMP).
 OPEN = "open"  # the connection was established

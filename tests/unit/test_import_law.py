@@ -120,7 +120,6 @@ def test_host_side_is_python_3_6(name):
                 "monotonic_ns",
                 "waitid_pidfd",
             }
-    assert source.startswith(("# -*- coding: utf-8 -*-\n", "#!/usr/bin/python\n# -*- coding: utf-8 -*-\n"))
 
 
 # --- doors ------------------------------------------------------------------------------------------

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -8,10 +7,6 @@ The questions are those of a backend (see ``_backends/_base``): a generator yiel
 sent the answers. What is asked for is taken; ``auto`` is firewalld where it runs, since it drops what iptables
 accepts and may flush it, else iptables.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import re
 from typing import NamedTuple

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -8,10 +7,6 @@ Source: systemd.unit(5), systemd.exec(5) (StandardInputText=), systemd.special(7
 (network-pre.target, sysinit.target). A unit's script is in the unit itself, since the unit is
 the root of trust: what it does when the stored file is missing may not be in that file.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import hashlib
 

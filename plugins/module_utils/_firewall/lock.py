@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,10 +6,6 @@
 Everything lies in /run: a reboot ends the change, the rules it made and its traces alike.
 The folder exists only while something is in it.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import contextlib
 import errno
@@ -51,7 +46,7 @@ def tidy(directory):
         os.rmdir(directory)
 
 
-class Lock(object):
+class Lock:
     """``with Lock(directory, seconds) as lock``: at most one holder per host; ``lock.fd`` holds it.
 
     Waits up to ``seconds`` for another holder, then raises BackendError. The file is

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,10 +6,6 @@
 One file holds everything that a policy decides, so that one rename(2) replaces it. Two units
 load it, each with all that is needed to fail closed: no single lost file opens a host.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import posixpath
 import re

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -17,10 +16,6 @@ that a file whose switch was killed is told from one that is watched.
 Everything is imported before the process is born: Ansible removes the module's files as
 soon as the module has ended.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import contextlib
 import errno
@@ -234,7 +229,7 @@ def spawn(target):
         return handle.read().decode("utf-8", "replace")
 
 
-class _Answer(object):
+class _Answer:
     """The one text that a new process hands back; later ones go nowhere."""
 
     def __init__(self, writer):

@@ -1,12 +1,7 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The only place where commands run."""
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import os
 import subprocess
@@ -20,7 +15,7 @@ _RETRY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
 
 
-class Runner(object):
+class Runner:
     """Answers the questions of a backend and runs its commands.
 
     ``path``: directories to search, as in PATH; None takes PATH and the system directories.

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -6,10 +5,6 @@
 
 Every attempt has a thread of its own, because looking a name up cannot be given a time limit.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import socket
 import ssl

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -8,10 +7,6 @@ The metadata service is asked directly, whatever proxy is set: its address is li
 proxy it would be that of the proxy's own instance. Sources: Google's "About VM metadata" (the field Metadata-Flavor),
 Amazon's "Use the Instance Metadata Service" (tokens of IMDSv2).
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import json
 import os

@@ -1,12 +1,7 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Services outside the cluster, the proxies on the way, and how an attempt to reach one ended. Pure."""
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import base64
 import ipaddress
@@ -109,7 +104,7 @@ class Broken(Exception):
     """An attempt that ended before its aim."""
 
     def __init__(self, outcome):
-        super(Broken, self).__init__(outcome.reason)
+        super().__init__(outcome.reason)
         self.outcome = outcome
 
 

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -11,10 +10,6 @@ namespace. Only the supervisor's own user and root are obeyed (SO_PEERCRED). The
 holds a pipe, the leash: when it ends for whatever reason, its workers end. Every process also
 carries an alarm that kills it shortly after the deadline, whatever it is doing.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import contextlib
 import errno

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -9,10 +8,6 @@ costs a millisecond per host and no process. Who wants to enter a host opens
 ``/proc/KEEPER/fd/N``. When the keeper ends, nothing holds them any more, and the kernel kills
 every process of the PID namespace (pid_namespaces(7)).
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import contextlib
 import errno

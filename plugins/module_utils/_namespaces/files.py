@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -13,10 +12,6 @@ In a user namespace only one user is mapped, and the kernel refuses to write bel
 copy files up, that belong to anybody else. So an ordinary user's overlays have a layer between:
 a private copy of /etc, and the directories alone of the rest.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import os
 import shutil

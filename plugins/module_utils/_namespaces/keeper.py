@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -8,10 +7,6 @@ The *watcher* stays in the machine's own namespaces. It ends the rehearsal when 
 is gone in whatever way, or on SIGTERM, and removes the state file. The *keeper* is process 1 of a
 PID namespace and holds all namespaces; should the watcher be killed, the kernel kills it too.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import json
 import os

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,10 +6,6 @@
 Thin wrappers over the system calls of namespaces(7), mount(2), prctl(2) and over proc(5).
 Each raises OSError with the path or the call in its text.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import ctypes
 import os

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -18,10 +17,6 @@ where PROCESS is ``{"pid": int, "started": clock ticks since boot}`` and NAMESPA
 connection plugin needs: ``{"rehearsal": name, "host": host, "keeper": PROCESS, "files": {kind: path}}``
 with the kinds of nsenter(1): mount, net, uts, pid, and for an ordinary user ``user``.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import contextlib
 import fcntl

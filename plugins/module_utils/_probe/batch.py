@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -19,10 +18,6 @@ in passes:
 What is silent then is ``filtered``, or ``rejected`` where this host's own firewall is the
 one that swallows the SYNs (:mod:`own_firewall`).
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import errno
 from typing import NamedTuple

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -15,10 +14,6 @@ Who closes matters, because RSTs are counted afterwards (TcpOutRsts of either ho
   exactly one RST, which is counted.
 """
 
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
-
 import heapq
 import itertools
 import socket
@@ -31,7 +26,7 @@ _MANY = 2000  # answers of one target
 _FAREWELL = 2.0  # seconds a service may take to close after our FIN
 
 
-class Conversation(object):
+class Conversation:
     """One established connection of a target; ``over`` once its socket is closed."""
 
     def __init__(self, target, port, sock, now, timeout):
@@ -109,7 +104,7 @@ class Conversation(object):
         self.over = True
 
 
-class Deadlines(object):
+class Deadlines:
     """Values by deadline; a value whose deadline was put off is found again later."""
 
     def __init__(self):

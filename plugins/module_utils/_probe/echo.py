@@ -1,12 +1,7 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ICMP echo (RFC 792, RFC 4443 4.1), by a ping socket where allowed, else by a raw one."""
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import os
 import select
@@ -54,7 +49,7 @@ def parse_reply(family, raw, packet):
     return packet[8:]
 
 
-class Echo(object):
+class Echo:
     """Echo requests to one address; :attr:`result` is JSON-ready at any time."""
 
     def __init__(self, address, source, timeout):
@@ -137,7 +132,7 @@ class Echo(object):
             self.sock = None
 
 
-class Echoes(object):
+class Echoes:
     """One echo each to some addresses, all at once, beside other work."""
 
     def __init__(self, pairs, timeout):

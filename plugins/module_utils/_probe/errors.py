@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -9,10 +8,6 @@ With IP_RECVERR (ip(7)) or IPV6_RECVERR (ipv6(7)) set, the kernel queues a
 A RST leaves that queue empty: so a closed port is told from a firewall's REJECT, although
 ``connect`` returns ECONNREFUSED for both.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import errno
 import ipaddress

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -6,10 +5,6 @@
 
 A :class:`Target` collects one state per port; :meth:`Target.observation` is what travels.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import ipaddress
 
@@ -19,7 +14,7 @@ ANSWER_LENGTH = 200  # characters kept of what a service says
 _FIELDS = ("address", "protocol", "ports", "identify", "source")
 
 
-class Target(object):
+class Target:
     """One address, one protocol and the ports to try there."""
 
     def __init__(self, address, protocol, ports, identify=(), source=None):

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -9,10 +8,6 @@ which the kernel wants to repeat and cannot hand to the network is counted: TCPR
 beside TCPSynRetrans, both in /proc/net/netstat of the network namespace (in the kernel,
 net/ipv4/tcp_output.c). Where both rise alike, no repetition left this host.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import time
 from typing import NamedTuple

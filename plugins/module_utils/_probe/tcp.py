@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -14,10 +13,6 @@ What makes this fast and right:
 - A shortage on this host (files, buffers, local ports) slows the probe down; it never
   turns into a state of the path.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import collections
 import errno
@@ -37,7 +32,7 @@ _PAUSE = 0.1  # seconds without a launch after a shortage
 _REPETITION = 0.9  # seconds: the kernel repeats an unanswered SYN after 1 s (RFC 6298, section 2)
 
 
-class Sweep(object):
+class Sweep:
     """The ports of one target that are tried in one pass."""
 
     def __init__(self, target, ports, wait, window, shorten=False):
@@ -76,7 +71,7 @@ class Sweep(object):
         return self.wait
 
 
-class Flight(object):
+class Flight:
     """One connection attempt that was not answered at once."""
 
     __slots__ = ("sweep", "port", "sock", "since", "silent", "talk", "over", "descriptor")
@@ -89,7 +84,7 @@ class Flight(object):
         self.over = False
 
 
-class Engine(object):
+class Engine:
     """Runs sweeps; the results go to their targets."""
 
     def __init__(self, timeout, capacity, meanwhile):

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -8,10 +7,6 @@ UDP has no handshake. An answer means open; an ICMP error means rejected, also w
 without a firewall says by it that the port is closed (RFC 1122 4.1.3.1); silence means
 filtered, or a service that does not answer strangers.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import collections
 import select
@@ -26,7 +21,7 @@ _LAP = 256
 _PATIENCE = 5.0  # seconds that a shortage may last
 
 
-class _Question(object):
+class _Question:
     __slots__ = ("target", "port", "sock", "since", "sent")
 
     def __init__(self, target, port, sock, since):

@@ -1,12 +1,7 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Change one member of a JSON file (RFC 8259), and leave every other byte. Pure."""
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import json
 import re
@@ -19,7 +14,7 @@ class JsonProblem(ValueError):
     """Text that is no JSON object. ``line`` counts from 1."""
 
     def __init__(self, line, reason):
-        super(JsonProblem, self).__init__("line %d: %s" % (line, reason))
+        super().__init__("line %d: %s" % (line, reason))
         self.line = line
         self.reason = reason
 

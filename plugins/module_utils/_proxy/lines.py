@@ -1,12 +1,7 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files of lines: ``key = value`` in sections, variables of a shell, and blocks of our own between two marks. Pure."""
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import re
 
@@ -19,7 +14,7 @@ class LineProblem(ValueError):
     """A line that is not understood. ``line`` counts from 1."""
 
     def __init__(self, line, reason):
-        super(LineProblem, self).__init__("line %d: %s" % (line, reason))
+        super().__init__("line %d: %s" % (line, reason))
         self.line = line
         self.reason = reason
 

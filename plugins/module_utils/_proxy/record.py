@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,10 +6,6 @@
 The record keeps the first state of every file that we changed. From it and from what is there now follows the *base*:
 the file as it would be without us. Every run writes base plus what is wanted; removal writes the base.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import base64
 import difflib
@@ -81,7 +76,7 @@ class Problems(ValueError):
     """Files that cannot be read or edited. ``problems``: a list of sentences."""
 
     def __init__(self, problems):
-        super(Problems, self).__init__("\n".join(problems))
+        super().__init__("\n".join(problems))
         self.problems = problems
 
 

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -11,10 +10,6 @@ It reads less than YAML allows, and never reads anything differently: what it do
 (anchors, tags, texts over several lines without ``|`` or ``>``, tabs, several documents) it refuses with the line's
 number. Texts are the values as written: ``yes`` and ``0x1f`` stay what they are.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import re
 from typing import NamedTuple
@@ -48,7 +43,7 @@ class YamlProblem(ValueError):
     """Text that is no YAML, or more than this reader knows. ``line`` counts from 1."""
 
     def __init__(self, line, reason):
-        super(YamlProblem, self).__init__("line %d: %s" % (line, reason))
+        super().__init__("line %d: %s" % (line, reason))
         self.line = line
         self.reason = reason
 
@@ -96,7 +91,7 @@ def read(text):
     return _Reader(text.split("\n")).document()
 
 
-class _Reader(object):
+class _Reader:
     def __init__(self, lines):
         self.lines = lines
         self.at = 0  # the line that is read next

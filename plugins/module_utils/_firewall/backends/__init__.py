@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,7 +6,3 @@
 A backend renders and parses; it starts no process and opens no socket. What all of them
 promise is written in :mod:`base`.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -9,10 +8,6 @@ A backend never acts. To learn something it yields a question (:class:`Command`,
 something it returns commands. So every backend can be tested without a firewall, and only
 ``_host.runner`` ever starts a process.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import abc
 from typing import NamedTuple

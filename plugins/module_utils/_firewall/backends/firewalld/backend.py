@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -10,10 +9,6 @@ host needs is dropped; management, ICMP, DHCP and established connections are le
 The table is not firewalld's: it stays while firewalld reloads, restarts or fails, and covers ports that
 containers publish, which firewalld lets pass whatever its policies say (``ct status dnat accept``).
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     Backend,

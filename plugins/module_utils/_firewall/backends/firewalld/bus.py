@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,10 +6,6 @@
 Source: firewalld.dbus(5), busctl(1), the D-Bus specification (type signatures). One call takes 10 ms,
 where ``firewall-cmd`` takes 250. Nothing here ever starts firewalld: ``--auto-start=no``.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import re
 
@@ -88,7 +83,7 @@ def parse_lines(text):
     return [parse(line) for line in text.splitlines() if line.strip()]
 
 
-class _Reader(object):
+class _Reader:
     def __init__(self, tokens):
         self._tokens = tokens
         self._next = 0

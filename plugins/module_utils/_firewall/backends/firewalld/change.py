@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -9,10 +8,6 @@ policy. A new policy object or set comes only by a reload from files. So that a 
 confirmed boots the old state, the files lie there for the time of the reload only; once the change is
 confirmed they are put in place with whatever else is stored.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Command

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -16,10 +15,6 @@ any table is final. Its base chains hook in at priority mangle:
 
 A rule is a text in the one form that :mod:`nft_listing` also gives what nft lists.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 from typing import NamedTuple
 

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -9,10 +8,6 @@ files. Whoever changed zones, sets or direct rules without ``--permanent`` would
 release 2.0, or where there are direct rules, or with ``FirewallBackend=iptables``, a reload flushes all of
 iptables as well, also what was never firewalld's. Source: firewalld.conf(5), measured with 1.3 and 2.3.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import re
 import shlex

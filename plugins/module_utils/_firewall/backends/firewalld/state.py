@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -9,10 +8,6 @@ this host, one from this host to anywhere, both at the smallest priority and wit
 so that what they do not name meets the host's own zones. What mode ``restrict`` drops, the native
 table of :mod:`nft_table` drops. Source: firewalld.policy(5), firewalld.richlanguage(5).
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 import re
 from typing import NamedTuple

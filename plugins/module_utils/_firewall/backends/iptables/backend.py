@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,10 +6,6 @@
 Written through ``iptables-restore --noflush``, one transaction per family, never through
 nft: iptables-nft calls a table with native rules incompatible and stops showing it.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 from typing import NamedTuple
 

@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -19,10 +18,6 @@ What the chains do, packet by packet:
 - Only in mode ``restrict``, ``DETERMINED-FORWARD`` drops what others send straight to a
   container's own address, with this host as their router.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state

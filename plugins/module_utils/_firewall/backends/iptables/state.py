@@ -1,4 +1,3 @@
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,10 +6,6 @@
 Rules are texts as ``iptables-save`` prints them after ``-A CHAIN``. A foreign rule is kept
 only to know what stands before our jump; it takes no part in comparisons.
 """
-
-from __future__ import absolute_import, division, print_function
-
-__metaclass__ = type
 
 from typing import NamedTuple
 
