@@ -188,12 +188,12 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
 from ansible_collections.determined.network.plugins.module_utils._firewall import (
     container_interfaces as firewall_container_interfaces,
 )
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.combined import Several
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
 from ansible_collections.determined.network.plugins.module_utils._host import runner as host_runner
 from ansible_collections.determined.network.plugins.module_utils._host import systemd
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 
 def main():
@@ -222,16 +222,14 @@ def main():
         module.fail_json(msg="_change is for the action plugin of this module, which fills it in")
     try:
         if os.geteuid() != 0:
-            raise BackendError(
-                "Only root may read and change the firewall: run the task with become. Nothing was changed"
-            )
+            raise HostError("Only root may read and change the firewall: run the task with become. Nothing was changed")
         if step == "confirm":
             said = apply.confirm(token)
             module.exit_json(changed=said != "gone", kept=said == "kept", said=said)
         if step == "settle":
             module.exit_json(changed=False, settled=apply.settle(token))
         module.exit_json(**change(module, token, module.check_mode or step == "compare"))
-    except BackendError as problem:
+    except HostError as problem:
         module.fail_json(msg="%s." % str(problem).rstrip("."))
 
 
@@ -240,16 +238,16 @@ def change(module, token, check_mode):
     params = module.params
     policy = wanted_policy(params)
     if params["confirm_timeout"] < 1:
-        raise BackendError(
+        raise HostError(
             "confirm_timeout is %d: at least 1 second. There is no change without the switch"
             % params["confirm_timeout"]
         )
     if params["lock_timeout"] < 0:
-        raise BackendError("lock_timeout is %d: a number of seconds, 0 or more" % params["lock_timeout"])
+        raise HostError("lock_timeout is %d: a number of seconds, 0 or more" % params["lock_timeout"])
     container_interfaces = wanted_interfaces(params)
     objection = ssh_connection.objection(policy, container_interfaces, params["allow_lockout"])
     if objection:
-        raise BackendError(objection)
+        raise HostError(objection)
     runner = host_runner.Runner()
     choice = runner.drive(backend_choice.choose(params["backend"]))
     backends = [Iptables(params["lock_timeout"], container_interfaces), Firewalld(container_interfaces)]
@@ -289,11 +287,11 @@ def wanted_policy(params):
     if params["state"] == "absent":
         return None
     if params["policy"] is None:
-        raise BackendError("policy is missing: state present needs what filter determined.network.host_policies gives")
+        raise HostError("policy is missing: state present needs what filter determined.network.host_policies gives")
     try:
         return _policy.HostPolicy.from_dict(params["policy"])
     except ValueError as problem:
-        raise BackendError("The policy is wrong: %s. Nothing was changed" % problem) from problem
+        raise HostError("The policy is wrong: %s. Nothing was changed" % problem) from problem
 
 
 def wanted_persistence(module, policy):
@@ -304,7 +302,7 @@ def wanted_persistence(module, policy):
     if systemd.runs():
         return True
     if asked == "true":
-        raise BackendError(
+        raise HostError(
             "persist is true, but systemd is not process 1 of this host, so nothing would load the rules at boot. "
             "Choose persist: auto, and let what starts this host play the site again. Nothing was changed"
         )
@@ -320,7 +318,7 @@ def wanted_interfaces(params):
     try:
         return firewall_container_interfaces.read(params["container_interfaces"])
     except ValueError as problem:
-        raise BackendError("%s. Nothing was changed" % problem) from problem
+        raise HostError("%s. Nothing was changed" % problem) from problem
 
 
 if __name__ == "__main__":

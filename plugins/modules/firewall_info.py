@@ -171,10 +171,10 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
     container_interfaces as firewall_container_interfaces,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall import plan as firewall_plan
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
 from ansible_collections.determined.network.plugins.module_utils._host import runner as host_runner
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 
 def main():
@@ -189,9 +189,9 @@ def main():
     )
     try:
         if os.geteuid() != 0:
-            raise BackendError("Only root may read the firewall: run the task with become")
+            raise HostError("Only root may read the firewall: run the task with become")
         module.exit_json(**read(module))
-    except BackendError as problem:
+    except HostError as problem:
         module.fail_json(msg="%s." % str(problem).rstrip("."))
 
 
@@ -200,7 +200,7 @@ def read(module):
     try:
         container_interfaces = firewall_container_interfaces.read(module.params["container_interfaces"])
     except ValueError as problem:
-        raise BackendError(str(problem)) from problem
+        raise HostError(str(problem)) from problem
     runner = host_runner.Runner()
     choice = runner.drive(backend_choice.choose(module.params["backend"]))
     backend = Iptables(container_interfaces=container_interfaces)
@@ -223,7 +223,7 @@ def read(module):
         try:
             policy = _policy.HostPolicy.from_dict(module.params["policy"])
         except ValueError as problem:
-            raise BackendError("The policy is wrong: %s" % problem) from problem
+            raise HostError("The policy is wrong: %s" % problem) from problem
         plan = firewall_plan.compare(
             backend.describe(reading.state), backend.describe(backend.render(policy, reading)), os.uname()[1]
         )

@@ -17,8 +17,8 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
 from ansible_collections.determined.network.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.determined.network.plugins.module_utils._firewall import storage, stored
 from ansible_collections.determined.network.plugins.module_utils._firewall import switch as firewall_switch
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
 from ansible_collections.determined.network.plugins.module_utils._host import systemd
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 _CONFIRM_SECONDS = 10.0  # how long a confirmation waits for the change itself to end, and for its storing
 _GRACE_SECONDS = 60.0  # how long a switch waits for a run that still holds the lock
@@ -64,7 +64,7 @@ class _Draft(NamedTuple):
 def apply(backend, policy, settings, runner, check_mode=False):
     """Make a host's firewall what ``policy`` (None: nothing of ours) asks -> Outcome.
 
-    ``runner``: a Runner. BackendError: what is wrong, and in which state the host is.
+    ``runner``: a Runner. HostError: what is wrong, and in which state the host is.
     A host that is as it should be is only read.
     """
     if check_mode:
@@ -149,12 +149,10 @@ def _change(backend, draft, settings, runner, warnings):
             )
         for command in draft.commands:
             if time.monotonic() >= deadline:
-                raise BackendError(
-                    "The change took longer than confirm_timeout (%g s) allows" % settings.confirm_timeout
-                )
+                raise HostError("The change took longer than confirm_timeout (%g s) allows" % settings.confirm_timeout)
             output = runner.run(command)
             if output.code != 0:
-                raise BackendError(backend.explain(command, output))
+                raise HostError(backend.explain(command, output))
     except BaseException as problem:  # Ctrl-C too: nothing half-done may stay
         _undo(backend, draft, settings, runner, problem)
     return deadline
@@ -164,9 +162,9 @@ def _undo(backend, draft, settings, runner, problem):
     """The change failed: put the old state back at once, disarm, and say both."""
     try:
         lost = put_back(backend, draft.reading.state, runner)
-    except BackendError as second:
+    except HostError as second:
         # The switch stays armed: it will try again, and go on trying.
-        raise BackendError(
+        raise HostError(
             "%s. The old state could not be put back yet (%s); the dead man's switch tries again within %g s"
             % (problem, second, settings.confirm_timeout)
         ) from second
@@ -174,7 +172,7 @@ def _undo(backend, draft, settings, runner, problem):
     firewall_switch.disarm(settings.directory, settings.token)
     if not isinstance(problem, Exception):
         raise problem
-    raise BackendError("%s. The firewall is as it was before%s" % (problem, firewall_switch.losses(lost)))
+    raise HostError("%s. The firewall is as it was before%s" % (problem, firewall_switch.losses(lost)))
 
 
 def put_back(backend, old, runner):
@@ -184,7 +182,7 @@ def put_back(backend, old, runner):
     for command in backend.transactions(reading, old):
         output = runner.run(command)
         if output.code != 0:
-            raise BackendError(backend.explain(command, output))
+            raise HostError(backend.explain(command, output))
         lost += command.loses
     return lost
 
@@ -193,7 +191,7 @@ def restore_in_switch(backend, old, directory, runner):
     """What the switch does at its deadline, in its own process -> as :func:`put_back`."""
     try:
         lock = firewall_lock.Lock(directory, _GRACE_SECONDS).__enter__()
-    except BackendError:
+    except HostError:
         runner.inherited = ()
         return put_back(backend, old, runner)  # whoever holds the lock is stuck: reachability comes first
     try:
@@ -223,7 +221,7 @@ def _settle_leftovers(backend, settings, runner):
     for change in firewall_switch.changes(settings.directory):
         steps = stored.load(change.record.get("steps", []))
         if _blocks(change):
-            raise BackendError("%s. Run this again after that. Nothing was changed" % _pending(change))
+            raise HostError("%s. Run this again after that. Nothing was changed" % _pending(change))
         if change.state in (firewall_switch.ARMED, firewall_switch.RESTORING):
             # Its switch was killed: nobody else will put that state back.
             if change.state == firewall_switch.ARMED:

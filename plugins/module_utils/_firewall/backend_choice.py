@@ -11,10 +11,10 @@ accepts and may flush it, else iptables.
 import re
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
-    BackendError,
+from ansible_collections.determined.network.plugins.module_utils._host.commands import (
     Command,
     FindTool,
+    HostError,
     ListDirectory,
     ReadFile,
 )
@@ -86,7 +86,7 @@ def _read_units():
     argv += tuple("%s.service" % name for name in _UNITS)
     output = yield Command(argv, purpose="ask systemd for the firewalls of this host")
     if output.code != 0:
-        raise BackendError(
+        raise HostError(
             "Could not ask systemd for the firewalls of this host. systemctl (exit code %d) said: %s"
             % (output.code, output.stderr.strip() or "nothing")
         )

@@ -14,26 +14,26 @@ import os
 import stat
 import time
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 DIRECTORY = "/run/determined-network"
 _PAUSE_SECONDS = 0.05
 
 
 def make_directory(directory):
-    """Make the folder (0700) if it is missing; BackendError when it is not safely ours."""
+    """Make the folder (0700) if it is missing; HostError when it is not safely ours."""
     try:
         os.mkdir(directory, 0o700)
     except FileExistsError:
         pass
     except OSError as problem:
-        raise BackendError("The folder %s cannot be made: %s. Nothing was changed" % (directory, problem)) from problem
+        raise HostError("The folder %s cannot be made: %s. Nothing was changed" % (directory, problem)) from problem
     try:
         found = os.lstat(directory)
     except FileNotFoundError:
         return make_directory(directory)  # another run has just tidied up
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise BackendError(
+        raise HostError(
             "%s is not a folder that only root may write, so what lies in it cannot be trusted. Look at it, "
             "then remove it. Nothing was changed" % directory
         )
@@ -49,7 +49,7 @@ def tidy(directory):
 class Lock:
     """``with Lock(directory, seconds) as lock``: at most one holder per host; ``lock.fd`` holds it.
 
-    Waits up to ``seconds`` for another holder, then raises BackendError. The file is
+    Waits up to ``seconds`` for another holder, then raises HostError. The file is
     removed on the way out, by the one who holds it.
     """
 
@@ -63,7 +63,7 @@ class Lock:
         deadline = time.monotonic() + self._seconds
         while not self._try():
             if time.monotonic() >= deadline:
-                raise BackendError(
+                raise HostError(
                     "Another run of determined.network.firewall is changing this host's firewall and did not "
                     "end within %g s. Run this again when it has ended. Nothing was changed" % self._seconds
                 )

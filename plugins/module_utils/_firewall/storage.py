@@ -13,8 +13,8 @@ import os
 import stat
 
 from ansible_collections.determined.network.plugins.module_utils._firewall import stored
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
 from ansible_collections.determined.network.plugins.module_utils._host import systemd
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 _OTHER_KINDS = ((stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
 _PERSIST_FALSE = ", or give up storing with persist: false"
@@ -39,7 +39,7 @@ def _read_one(path):
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as problem:
-        raise BackendError("%s cannot be read: %s" % (path, problem)) from problem
+        raise HostError("%s cannot be read: %s" % (path, problem)) from problem
     kind = next((kind for test, kind in _OTHER_KINDS if test(found.st_mode)), "unknown")
     return stored.Entry(kind, "", mode, found.st_uid)
 
@@ -72,7 +72,7 @@ def leftovers(folders, alive):
 
 
 def refuse(steps):
-    """BackendError when the Steps cannot be taken, as far as one sees without writing."""
+    """HostError when the Steps cannot be taken, as far as one sees without writing."""
     for step in steps:
         _refuse_folder(step)
     for folder in sorted({os.path.dirname(step.path) for step in steps}):
@@ -83,7 +83,7 @@ def refuse(steps):
 
 
 def stage(steps):
-    """Write what the Steps will put in place, down to the disk. BackendError: nothing of it is left."""
+    """Write what the Steps will put in place, down to the disk. HostError: nothing of it is left."""
     refuse(steps)
     path = ""
     try:
@@ -102,7 +102,7 @@ def _refuse_folder(step):
         return
     is_folder = step.entry.kind == "folder" if step.entry else step.path == stored.FOLDER
     if (found.kind == "folder") != is_folder:
-        raise BackendError(
+        raise HostError(
             "%s is a %s, and that is not of this collection. Look at it, then move it away. Nothing was changed"
             % (step.path, found.kind)
         )
@@ -142,7 +142,7 @@ def discard(steps):
 
 
 def promote(steps, runner):
-    """The change is kept: put in place what was staged, remove what shall go. BackendError when it cannot be.
+    """The change is kept: put in place what was staged, remove what shall go. HostError when it cannot be.
 
     Each step is done or not; after a crash in between, the next run of the module sees what is missing.
     """
@@ -152,7 +152,7 @@ def promote(steps, runner):
         try:
             _promote_one(step)
         except OSError as problem:
-            raise BackendError("%s: %s" % (step.path, problem)) from problem
+            raise HostError("%s: %s" % (step.path, problem)) from problem
     _remove_empty(steps)
     for folder in sorted({os.path.dirname(step.path) for step in steps}):
         _sync(folder)
@@ -203,4 +203,4 @@ def _unstorable(path, problem, steps):
         what = "The firewall cannot be stored for the next boot"
         # A backend that has files of its own writes there even where nothing is stored.
         remedy += "" if stored.puts_files_of_a_backend(steps) else _PERSIST_FALSE
-    return BackendError("%s: %s: %s. %s. Nothing was changed" % (what, path, problem.strerror or problem, remedy))
+    return HostError("%s: %s: %s. %s. Nothing was changed" % (what, path, problem.strerror or problem, remedy))

@@ -28,7 +28,7 @@ import time
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall import lock
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 ARMED, CONFIRMED, UNSTORED = "armed", "confirmed", "unstored"
 RESTORING, RESTORED, FAILED = "restoring", "restored", "failed"
@@ -83,7 +83,7 @@ def changes(directory):
             except FileNotFoundError:
                 continue  # settled in this very moment
             except ValueError as problem:
-                raise BackendError(
+                raise HostError(
                     "%s is damaged: %s. Look at it, then remove it" % (os.path.join(directory, name), problem)
                 ) from problem
             found.append(Change(parts.group(1), parts.group(2), record, watched))
@@ -130,14 +130,14 @@ def sweep(directory):
 
 
 def arm(directory, token, record, actions):
-    """Start the switch -> its process id, once it watches. BackendError when it does not come up.
+    """Start the switch -> its process id, once it watches. HostError when it does not come up.
 
     ``record``: plain data to keep beside ``deadline`` (time.monotonic seconds, the same
     clock for all processes). ``actions``: an :class:`Actions`; each raises when it cannot.
     """
     answer = spawn(lambda ready: _watch(directory, token, record, actions, ready))
     if not answer.startswith("ready "):
-        raise BackendError(
+        raise HostError(
             "The dead man's switch could not be armed: %s. Nothing was changed" % (answer or "its process died")
         )
     return int(answer.split()[1])

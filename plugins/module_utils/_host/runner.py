@@ -7,7 +7,7 @@ import os
 import subprocess
 import time
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 
 # sudo and cron hand on a PATH without them.
 _SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
@@ -61,29 +61,29 @@ class Runner:
                 pass_fds=self.inherited,
             )
         except OSError as problem:
-            raise base.BackendError("%s cannot be started: %s" % (command.argv[0], problem)) from problem
+            raise commands.HostError("%s cannot be started: %s" % (command.argv[0], problem)) from problem
         try:
             stdout, stderr = process.communicate(command.stdin.encode("utf-8"), timeout=command.timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             stdout, stderr = process.communicate()
-        return base.Output(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
+        return commands.Output(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 
     def answer(self, question):
         """A question of a backend (Command, ReadFile, ListDirectory, FindTool) -> its answer."""
-        if isinstance(question, base.Command):
+        if isinstance(question, commands.Command):
             return self.run(question)
-        if isinstance(question, base.FindTool):
+        if isinstance(question, commands.FindTool):
             return self.find(question.name)
         try:
-            if isinstance(question, base.ListDirectory):
+            if isinstance(question, commands.ListDirectory):
                 return tuple(sorted(os.listdir(question.path)))
             with open(question.path, encoding="utf-8", errors="replace") as handle:
                 return handle.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
-            raise base.BackendError("%s cannot be read: %s" % (question.path, problem)) from problem
+            raise commands.HostError("%s cannot be read: %s" % (question.path, problem)) from problem
 
     def drive(self, conversation):
         """A backend's generator -> what it returns, after all its questions were answered."""

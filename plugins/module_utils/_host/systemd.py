@@ -6,7 +6,7 @@
 import os
 import time
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Command
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, HostError
 
 RUNS = "/run/systemd/system"  # sd_booted(3)
 _MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
@@ -20,7 +20,7 @@ def runs():
 
 
 def reload(runner):
-    """Let systemd read its units again; nothing is started or stopped. BackendError when it cannot."""
+    """Let systemd read its units again; nothing is started or stopped. HostError when it cannot."""
     _systemctl(runner, "daemon-reload")
 
 
@@ -37,7 +37,7 @@ def _systemctl(runner, *arguments, accept=()):
         return
     output = runner.run(Command((tool,) + arguments, purpose="run systemctl %s" % " ".join(arguments)))
     if output.code != 0 and output.code not in accept:
-        raise BackendError(
+        raise HostError(
             "systemctl %s ended with code %d: %s" % (" ".join(arguments), output.code, output.stderr.strip())
         )
 

@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Command
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, HostError
 from ansible_collections.determined.network.plugins.module_utils._proxy import attached_networks, targets
 from ansible_collections.determined.network.plugins.module_utils._proxy.files import FileProblem
 
@@ -62,7 +62,7 @@ def _run(runner, *argv):
         raise FileProblem("%s is not installed" % argv[0])
     try:
         output = runner.run(Command(argv=(program,) + argv[1:], stdin="", timeout=_SECONDS))
-    except BackendError as problem:
+    except HostError as problem:
         raise FileProblem(str(problem)) from problem
     if output.code != 0:
         raise FileProblem("%s failed: %s" % (" ".join(argv), (output.stderr or output.stdout).strip()))

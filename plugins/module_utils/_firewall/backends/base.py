@@ -13,75 +13,6 @@ import abc
 from typing import NamedTuple
 
 
-class BackendError(Exception):
-    """What went wrong, where, and what to do: one text for the administrator."""
-
-
-class Command(NamedTuple):
-    """A program to run.
-
-    ``argv``: tuple of str. ``stdin``: what it reads. ``purpose``: completes the sentence
-    "could not ...". ``timeout``: seconds until it is killed. ``retry_on``: when its stderr
-    holds this text, the command is tried again for a few seconds ("" = never). ``loses``:
-    sentences, what others have set up and lose by it.
-    The answer is an :class:`Output`; a code that is not 0 is an answer too.
-    """
-
-    argv: tuple
-    stdin: str = ""
-    purpose: str = ""
-    timeout: float = 60.0
-    retry_on: str = ""
-    loses: tuple = ()
-
-
-class Output(NamedTuple):
-    """What a program left: exit code (negative: killed by that signal), stdout, stderr."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-def explanation(command, output, meanings):
-    """A Command that failed, its Output, and what its errors mean -> what went wrong, where, and what to do.
-
-    ``meanings``: pairs of a pattern and a sentence, or a function that makes one of the match. The first pattern that
-    matches what the program wrote decides.
-    """
-    said = " ".join(line.strip() for line in output.stderr.splitlines() if line.strip())
-    program = command.argv[0].rsplit("/", 1)[-1]
-    if output.code < 0:
-        meaning = "it was ended by signal %d (it may take %g s)" % (-output.code, command.timeout)
-    else:
-        meaning = ""
-        for pattern, sentence in meanings:
-            found = pattern.search(output.stderr)
-            if found:
-                meaning = sentence(found) if callable(sentence) else sentence
-                break
-    text = "Could not %s: %s" % (command.purpose, meaning) if meaning else "Could not %s" % command.purpose
-    return "%s. %s (exit code %d) said: %s" % (text.rstrip("."), program, output.code, said or "nothing")
-
-
-class ReadFile(NamedTuple):
-    """A text file to read, mostly below /proc. The answer is its text; None when it is missing."""
-
-    path: str
-
-
-class ListDirectory(NamedTuple):
-    """A folder to look into. The answer is the sorted tuple of its entries' names; None when it is missing."""
-
-    path: str
-
-
-class FindTool(NamedTuple):
-    """A program to look for in PATH and the sbin directories. The answer is its path or None."""
-
-    name: str
-
-
 class Reading(NamedTuple):
     """A host's firewall as a backend has just read it.
 
@@ -139,7 +70,7 @@ class Backend(abc.ABC):
         """Generator: yields questions, is sent their answers, returns a :class:`Reading`.
 
         Only reads: not one of its commands may change the host, load a table or create a
-        file. Raises BackendError when an answer cannot be trusted: a failed read is never
+        file. Raises HostError when an answer cannot be trusted: a failed read is never
         taken for an empty firewall.
         """
 
@@ -147,7 +78,7 @@ class Backend(abc.ABC):
     def render(self, policy, reading):
         """HostPolicy (or None: nothing of ours) and a Reading -> the state it asks for.
 
-        Pure and deterministic. Raises BackendError when ``reading.missing`` stands in the way.
+        Pure and deterministic. Raises HostError when ``reading.missing`` stands in the way.
         """
 
     @abc.abstractmethod
@@ -158,7 +89,7 @@ class Backend(abc.ABC):
         work or none as far as its tool allows, what others need comes first, and nothing
         foreign is named in any of them. Restoring is the same call with the old state and
         a fresh Reading, so it also starts from states in which a killed run left the host.
-        Raises BackendError when others would lose by it, unless the Reading went through :meth:`force`.
+        Raises HostError when others would lose by it, unless the Reading went through :meth:`force`.
         """
 
     def force(self, reading):

@@ -6,11 +6,8 @@
 So a change of backend, its way back and ``state: absent`` are changes like any other.
 """
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
-    Backend,
-    BackendError,
-    Boot,
-)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Backend, Boot
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 
 class Several(Backend):
@@ -35,7 +32,7 @@ class Several(Backend):
         for backend in self.others:
             try:
                 readings[backend.name] = yield from backend.read()
-            except BackendError as problem:
+            except HostError as problem:
                 warnings += (
                     "whether anything of ours is left in %s is not known, and it is left alone: %s"
                     % (backend.name, problem),

@@ -10,8 +10,8 @@ the same for ten peers and for ten thousand.
 import ipaddress
 import re
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.state import Set
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 KIND = "hash:net"
 SMALLEST_MAXELEM = 65536  # ipset's own default; only a larger cluster needs more
@@ -125,7 +125,7 @@ def restore_text(current, desired):
             lines += _fill(name, new)
             continue
         if (old.kind, _family(old)) != (new.kind, _family(new)):
-            raise BackendError(
+            raise HostError(
                 "the ipset %s exists already as %s %s, which cannot become %s %s. It is not what this "
                 "collection makes: find out what uses it, then remove it with: ipset destroy %s"
                 % (name, old.kind, old.options, new.kind, new.options, name)

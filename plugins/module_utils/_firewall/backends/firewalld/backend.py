@@ -10,13 +10,7 @@ The table is not firewalld's: it stays while firewalld reloads, restarts or fail
 containers publish, which firewalld lets pass whatever its policies say (``ct status dnat accept``).
 """
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
-    Backend,
-    BackendError,
-    Boot,
-    ReadFile,
-    Reading,
-)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Backend, Boot, Reading
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     change,
     errors,
@@ -31,6 +25,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     state as firewalld_state,
 )
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError, ReadFile
 
 _IPV6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
 
@@ -65,7 +60,7 @@ class Firewalld(Backend):
         if policy.mode == "restrict" and reading.details.nft is None:
             missing.append(errors.missing_tool("nft"))
         if missing:
-            raise BackendError("This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(missing))
+            raise HostError("This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(missing))
         return firewalld_state.render(
             policy, reading.families, _names_destinations(reading.details), self.container_interfaces
         )

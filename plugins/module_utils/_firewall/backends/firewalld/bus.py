@@ -9,7 +9,7 @@ where ``firewall-cmd`` takes 250. Nothing here ever starts firewalld: ``--auto-s
 
 import re
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Command
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command
 
 NAME = "org.fedoraproject.FirewallD1"
 PATH = "/org/fedoraproject/FirewallD1"

@@ -10,13 +10,13 @@ confirmed they are put in place with whatever else is stored.
 """
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Command
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     bus,
     files,
     nft_table,
     reload,
 )
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, HostError
 
 # Up to this many changed members are added and removed one by one (10 ms each), so that a packet always meets the
 # old members or the new ones. firewalld empties a set before it fills it with many.
@@ -47,7 +47,7 @@ def commands(found, state, desired):
     if not found.lost or (new and found.forced):
         return steps + [_reload(found, desired)]
     if new:
-        raise BackendError(reload.refusal(found.lost))
+        raise HostError(reload.refusal(found.lost))
     # Only to be removed: emptied now, and gone with the next reload, which somebody else may time.
     policies = dict(state.policies)
     for name, policy in state.policies.items():

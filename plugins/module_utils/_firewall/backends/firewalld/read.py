@@ -7,13 +7,6 @@ import re
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
-    BackendError,
-    Command,
-    FindTool,
-    ListDirectory,
-    ReadFile,
-)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     bus,
     errors,
@@ -24,6 +17,13 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     files as firewalld_files,
+)
+from ansible_collections.determined.network.plugins.module_utils._host.commands import (
+    Command,
+    FindTool,
+    HostError,
+    ListDirectory,
+    ReadFile,
 )
 
 _NETWORK_MANAGER = "org.freedesktop.NetworkManager"
@@ -90,11 +90,11 @@ def release(version):
 def _ask(command, lines=False):
     output = yield command
     if output.code != 0:
-        raise BackendError(errors.explain(command, output))
+        raise HostError(errors.explain(command, output))
     try:
         return bus.parse_lines(output.stdout) if lines else bus.parse(output.stdout)
     except (KeyError, ValueError) as problem:
-        raise BackendError("Could not %s: the answer cannot be read: %s" % (command.purpose, problem)) from problem
+        raise HostError("Could not %s: the answer cannot be read: %s" % (command.purpose, problem)) from problem
 
 
 def _read_table(nft):
@@ -114,7 +114,7 @@ def _read_table(nft):
             raise ValueError("the kernel has lost nf_tables meanwhile")
         return nft_listing.parse(text)
     except ValueError as problem:
-        raise BackendError("Could not %s: %s" % (purpose, problem)) from problem
+        raise HostError("Could not %s: %s" % (purpose, problem)) from problem
 
 
 def _list(nft, words, purpose):
@@ -124,7 +124,7 @@ def _list(nft, words, purpose):
     if output.code != 0 and "rotocol not supported" in output.stderr:
         return None
     if output.code != 0:
-        raise BackendError(errors.explain(command, output))
+        raise HostError(errors.explain(command, output))
     return output.stdout
 
 
@@ -235,7 +235,7 @@ def _read_iptables(direct):
             command = Command((path,), purpose="read the rules of %s-%s" % (tool, variant))
             output = yield command
             if output.code != 0:
-                raise BackendError(errors.explain(command, output))
+                raise HostError(errors.explain(command, output))
             lost += ["%s-%s %s" % (tool, variant, rule) for rule in reload.foreign_rules(output.stdout, direct)]
     return lost
 

@@ -10,13 +10,7 @@ nft: iptables-nft calls a table with native rules incompatible and stops showing
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
-    Backend,
-    BackendError,
-    Command,
-    ReadFile,
-    Reading,
-)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Backend, Reading
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import errors, facts
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     rules as iptables_rules,
@@ -36,6 +30,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     variant as iptables_variant,
 )
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, HostError, ReadFile
 
 _FAMILY_NAMES = {"ipv4": "IPv4", "ipv6": "IPv6"}
 # The kernel names here the legacy tables that exist; asking for another would create it.
@@ -82,7 +77,7 @@ class Iptables(Backend):
             try:
                 saved[variant, family] = iptables_text.parse_save(text)
             except ValueError as problem:
-                raise BackendError(
+                raise HostError(
                     "what %s printed cannot be read: %s" % (tools.save[variant, family], problem)
                 ) from problem
             _refuse_unreadable(saved[variant, family], family)
@@ -128,7 +123,7 @@ class Iptables(Backend):
             for sign in ("Could not fetch rule set generation id: Invalid", "Protocol not supported")
         ):
             return None
-        raise BackendError(self.explain(command, output))
+        raise HostError(self.explain(command, output))
 
     def _read_sets(self, tools):
         if tools.ipset is None:
@@ -143,27 +138,27 @@ class Iptables(Backend):
         try:
             return ipset.parse_save("".join(texts))
         except ValueError as problem:
-            raise BackendError("what ipset save printed cannot be read: %s" % problem) from problem
+            raise HostError("what ipset save printed cannot be read: %s" % problem) from problem
 
     def _ask(self, argv, purpose):
         command = Command(argv, purpose=purpose)
         output = yield command
         if output.code != 0:
-            raise BackendError(self.explain(command, output))
+            raise HostError(self.explain(command, output))
         return output.stdout
 
     def render(self, policy, reading):
         if policy is None:
             return iptables_state.NOTHING
         if reading.missing:
-            raise BackendError(
+            raise HostError(
                 "This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(reading.missing)
             )
         tables = {}
         for family in reading.families:
             for name, chains in iptables_rules.chains(policy, family, self.container_interfaces).items():
                 if name in reading.details.saved[reading.variant, family].unreadable:
-                    raise BackendError(_unreadable(name, family))
+                    raise HostError(_unreadable(name, family))
                 jumps = [
                     iptables_state.Jump(base.chain, 1, base.jump)
                     for base in iptables_state.BASES
@@ -264,7 +259,7 @@ def _refuse_unreadable(saved, family):
     )
     for name in saved.unreadable:
         if name == "filter" or name in iptables_state.TABLES and restricts:
-            raise BackendError(_unreadable(name, family))
+            raise HostError(_unreadable(name, family))
 
 
 def _unreadable(name, family):
@@ -277,5 +272,5 @@ def _unreadable(name, family):
 
 def _tool(path, name):
     if path is None:
-        raise BackendError(errors.missing_tool(name))
+        raise HostError(errors.missing_tool(name))
     return path

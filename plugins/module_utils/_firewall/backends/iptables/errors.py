@@ -5,7 +5,7 @@
 
 import re
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import explanation
+from ansible_collections.determined.network.plugins.module_utils._host.commands import explanation
 
 _KERNEL_PACKAGES = (
     "install the kernel's modules (Debian and Ubuntu: linux-image or linux-modules-extra of the running "

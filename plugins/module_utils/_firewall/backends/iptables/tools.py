@@ -5,15 +5,11 @@
 
 from typing import NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
-    BackendError,
-    Command,
-    FindTool,
-)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import errors, state
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     variant as iptables_variant,
 )
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, FindTool, HostError
 
 COMMANDS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
@@ -43,7 +39,7 @@ def find(families):
         command = Command((plain, "--version"), purpose="ask iptables for its version")
         output = yield command
         if output.code != 0:
-            raise BackendError(errors.explain(command, output))
+            raise HostError(errors.explain(command, output))
         default = iptables_variant.of_version(output.stdout)
         for family in families:
             if not any(found_family == family for dummy, found_family in tools.save):

@@ -10,7 +10,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
 from ansible_collections.determined.network.plugins.module_utils._firewall import boot_units, lock, switch
 from ansible_collections.determined.network.plugins.module_utils._firewall import stored as firewall_stored
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
-from ansible_collections.determined.network.plugins.module_utils._host import runner
+from ansible_collections.determined.network.plugins.module_utils._host import commands, runner
 
 TOKEN = "a" * 16
 
@@ -32,8 +32,8 @@ class FileBackend(base.Backend):
         self.others = self.path + "-others"
 
     def read(self):
-        text = yield base.ReadFile(self.path)
-        others = yield base.ReadFile(self.others)
+        text = yield commands.ReadFile(self.path)
+        others = yield commands.ReadFile(self.others)
         return base.Reading(text or "", "", "", (), (), (), others or "")
 
     def force(self, reading):
@@ -47,11 +47,11 @@ class FileBackend(base.Backend):
             return []
         lost = tuple(filter(None, reading.details)) if isinstance(reading.details, tuple) else ()
         if reading.details and not isinstance(reading.details, tuple):
-            raise base.BackendError("others would lose by it")
+            raise commands.HostError("others would lose by it")
         script = f"cat > {self.path}; : > {self.others}; ! grep -q bad {self.path}"
         return [
-            base.Command(("sh", "-c", "true"), purpose="begin"),
-            base.Command(("sh", "-c", script), desired, "write", loses=lost),
+            commands.Command(("sh", "-c", "true"), purpose="begin"),
+            commands.Command(("sh", "-c", script), desired, "write", loses=lost),
         ]
 
     def describe(self, state):
@@ -151,7 +151,7 @@ def test_what_others_lost_is_told_where_a_failed_change_is_undone(host, tmp_path
     put_back = firewall_apply.put_back
     others = tmp_path / "firewall-others"
     monkeypatch.setattr(firewall_apply, "put_back", lambda *args: others.write_text("a ban") and put_back(*args))
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         host.apply("bad")
     assert str(caught.value).endswith("as it was before; others have lost by that: a ban")
 
@@ -162,14 +162,14 @@ def test_what_others_lost_is_cut_short():
 
 
 def test_a_failed_change_is_undone_at_once_and_disarmed(host):
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         host.apply("bad")
     assert "Could not write" in str(caught.value) and "as it was before" in str(caught.value)
     assert host.file.read_text() == "old" and host.left() == []
 
 
 def test_a_change_that_takes_too_long_is_undone(host):
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         host.apply("new", confirm_timeout=-1.0)
     assert "longer than confirm_timeout" in str(caught.value)
     wait_until(lambda: not any(name.startswith(("armed", "restoring")) for name in host.left()))
@@ -179,7 +179,7 @@ def test_a_change_that_takes_too_long_is_undone(host):
 def test_an_open_change_blocks_the_next_and_check_mode_warns(host):
     host.apply("new")
     for wanted in ("newer", "new", ""):
-        with pytest.raises(base.BackendError) as caught:
+        with pytest.raises(commands.HostError) as caught:
             host.apply(wanted, token="b" * 16)
         assert "awaits its confirmation" in str(caught.value)
     assert "awaits its confirmation" in host.apply("newer", check_mode=True).warnings[0]
@@ -242,7 +242,7 @@ def test_the_switch_lets_go_of_everything_it_inherited(host):
 
 
 def test_a_switch_that_does_not_come_up_stops_the_change(host):
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         switch.arm(host.directory, TOKEN, {"deadline": 0.0}, None)  # the folder is missing
     assert "could not be armed" in str(caught.value)
 
@@ -252,7 +252,7 @@ def test_damaged_file_is_named(host):
     path = switch.path_of(host.directory, switch.ARMED, TOKEN)
     with open(path, "w") as handle:
         handle.write("{")
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         host.apply("new")
     assert path in str(caught.value)
     os.unlink(path)
@@ -260,7 +260,7 @@ def test_damaged_file_is_named(host):
 
 def test_one_holder_at_a_time(host):
     with lock.Lock(host.directory, 1.0):
-        with pytest.raises(base.BackendError) as caught:
+        with pytest.raises(commands.HostError) as caught:
             host.apply("new", lock_timeout=0.1)
         assert "Another run" in str(caught.value)
     assert not os.path.exists(host.directory)
@@ -281,7 +281,7 @@ def test_a_folder_that_others_may_write_is_not_trusted(host, tmp_path, kind):
     else:
         os.mkdir(host.directory)
         os.chmod(host.directory, 0o777)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         host.apply("new")
     assert host.directory in str(caught.value) and host.file.read_text() == "old"
 
@@ -333,7 +333,7 @@ def test_stored_is_not_what_expired(host, etc):
 
 
 def test_stored_is_not_what_failed(host, etc):
-    with pytest.raises(base.BackendError):
+    with pytest.raises(commands.HostError):
         host.apply("bad", persist=True)
     assert stored_text() is None and staged(etc) == [] and not os.path.lexists(firewall_stored.FOLDER)
 
@@ -352,7 +352,7 @@ def test_stored_files_alone_need_no_confirmation(host, etc):
 def test_what_cannot_be_stored_is_refused_before_the_change(host, etc, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     for check_mode in (True, False):
-        with pytest.raises(base.BackendError) as caught:
+        with pytest.raises(commands.HostError) as caught:
             host.apply("new", persist=True, check_mode=check_mode)
         assert "Nothing was changed" in str(caught.value)
     assert host.file.read_text() == "old" and host.left() == []

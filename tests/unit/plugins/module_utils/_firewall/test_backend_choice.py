@@ -2,7 +2,7 @@
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._firewall import backend_choice
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 
 SYSTEMD = "/run/systemd/system"
 NO_UNIT = {"LoadState": "not-found", "ActiveState": "inactive", "UnitFileState": ""}
@@ -21,22 +21,22 @@ def ask(asked, installed=True, systemd=True, files=None, state=(252, "not runnin
     try:
         while True:
             question = conversation.send(answer)
-            if isinstance(question, base.FindTool):
+            if isinstance(question, commands.FindTool):
                 answer = question.name if question.name == "systemctl" or installed else None
-            elif isinstance(question, base.ListDirectory):
+            elif isinstance(question, commands.ListDirectory):
                 assert question.path == SYSTEMD
                 answer = () if systemd else None
-            elif isinstance(question, base.ReadFile):
+            elif isinstance(question, commands.ReadFile):
                 answer = (files or {}).get(question.path)
             elif question.argv[0] == "firewall-cmd":
-                answer = base.Output(state[0], state[1], "")
+                answer = commands.Output(state[0], state[1], "")
             else:
                 names = [name.split(".")[0] for name in question.argv if name.endswith(".service")]
                 blocks = []
                 for name in names:
                     found = dict(units.get(name.replace("-", "_"), NO_UNIT), Id=f"{name}.service")
                     blocks.append("".join("{}={}\n".format(*pair) for pair in sorted(found.items())))
-                answer = base.Output(show, "\n".join(blocks), "no bus")
+                answer = commands.Output(show, "\n".join(blocks), "no bus")
     except StopIteration as end:
         return end.value
 
@@ -117,6 +117,6 @@ def test_nobody_else_is_named(host):
 
 
 def test_a_systemd_that_does_not_answer_is_an_error():
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         ask("auto", show=1)
     assert "no bus" in str(caught.value)

@@ -7,6 +7,7 @@ import stat
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._firewall import boot_units, storage, stored
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 
 BOOT = base.Boot("true", "true", "true")
 TOKEN = "c" * 32
@@ -114,7 +115,7 @@ def test_what_cannot_be_written_is_refused_whole(etc, monkeypatch, code, remedy)
             raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         storage.stage(steps_to(BOOT))
     for word in (stored.UNITS[0], os.strerror(code), remedy, "persist: false", "Nothing was changed"):
         assert word in str(caught.value)
@@ -123,7 +124,7 @@ def test_what_cannot_be_written_is_refused_whole(etc, monkeypatch, code, remedy)
 
 def test_what_cannot_be_written_is_seen_without_writing(etc, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: str(etc / "systemd") not in path)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         storage.refuse(steps_to(BOOT))
     assert str(etc / "systemd") in str(caught.value) and "Read-only" in str(caught.value)
     storage.refuse([])
@@ -132,7 +133,7 @@ def test_what_cannot_be_written_is_seen_without_writing(etc, monkeypatch):
 def test_to_store_nothing_is_no_remedy_where_the_backend_writes_all_the_same(etc, monkeypatch):
     boot = BOOT._replace(files=((str(etc / "more" / "determined.xml"), "<policy/>"),))
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         storage.refuse(steps_to(boot))
     text = str(caught.value)
     assert "cannot be stored" in text and "remount,rw" in text and "persist" not in text
@@ -143,7 +144,7 @@ def test_what_cannot_be_removed_is_not_said_to_be_stored(etc, monkeypatch):
     storage.stage(steps)
     storage.promote(steps, NoTools())
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         storage.refuse(steps_to(None))
     assert "cannot be removed" in str(caught.value) and "persist" not in str(caught.value)
 
@@ -166,7 +167,7 @@ def test_what_is_not_ours_is_not_replaced(etc, place):
     else:
         os.makedirs(boot_units.FILE if place == "file" else stored.UNITS[0])
     before = everything(etc)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         storage.stage(steps_to(BOOT))
     assert "Look at it" in str(caught.value) and "Nothing was changed" in str(caught.value)
     assert everything(etc) == before
@@ -186,7 +187,7 @@ def test_a_step_that_fails_names_its_path(etc):
     steps = steps_to(BOOT)
     storage.stage(steps)
     os.unlink(steps[1].staged)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         storage.promote(steps, NoTools())
     assert boot_units.FILE in str(caught.value)
     storage.discard(steps)

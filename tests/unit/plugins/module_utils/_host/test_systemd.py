@@ -3,8 +3,7 @@
 import os
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
-from ansible_collections.determined.network.plugins.module_utils._host import systemd
+from ansible_collections.determined.network.plugins.module_utils._host import commands, systemd
 
 
 class Recorder:
@@ -21,7 +20,7 @@ class Recorder:
         self.commands.append(command.argv)
         if self.act:
             self.act()
-        return base.Output(self.code, "", self.stderr)
+        return commands.Output(self.code, "", self.stderr)
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def test_reload_and_letting_go(booted):
 
 
 def test_what_systemctl_refuses_is_told(booted):
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         systemd.reload(Recorder(1, "Access denied"))
     assert "daemon-reload" in str(caught.value) and "Access denied" in str(caught.value)
     systemd.let_go(Recorder(5), [])  # not loaded: nothing to let go of

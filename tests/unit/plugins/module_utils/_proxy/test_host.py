@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import BackendError, Output
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError, Output
 from ansible_collections.determined.network.plugins.module_utils._proxy import edits, host, targets
 from ansible_collections.determined.network.plugins.module_utils._proxy.files import FileProblem
 from ansible_collections.determined.network.plugins.module_utils._proxy.record import Kept, State, Step
@@ -102,7 +102,7 @@ def test_what_is_run(steps, expected, booted):
 
 
 @pytest.mark.parametrize(
-    "answers", [{}, {"update-ca-trust": Output(1, "", "no")}, {"update-ca-trust": BackendError("no")}]
+    "answers", [{}, {"update-ca-trust": Output(1, "", "no")}, {"update-ca-trust": HostError("no")}]
 )
 def test_programs_that_fail(answers):
     with pytest.raises(FileProblem):

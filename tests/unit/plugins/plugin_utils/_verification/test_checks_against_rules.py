@@ -10,8 +10,8 @@ from operator import and_
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 from ansible_collections.determined.network.plugins.module_utils._policy import FAMILIES, HostPolicy
 from ansible_collections.determined.network.plugins.plugin_utils import _flows, _host_policy
 from ansible_collections.determined.network.plugins.plugin_utils._verification import checks
@@ -31,11 +31,11 @@ JUMPS = {
 
 def answer(question):
     """A host with the tools and without any rule."""
-    if isinstance(question, base.FindTool):
+    if isinstance(question, commands.FindTool):
         return f"/usr/sbin/{question.name}" if "legacy" not in question.name else None
-    if isinstance(question, base.ReadFile):
+    if isinstance(question, commands.ReadFile):
         return "0\n"
-    return base.Output(0, "iptables v1.8.9 (nf_tables)\n" if "--version" in question.argv else "", "")
+    return commands.Output(0, "iptables v1.8.9 (nf_tables)\n" if "--version" in question.argv else "", "")
 
 
 def ask(generator):

@@ -6,7 +6,7 @@ Table mangle comes into being when the first transaction names it, as it does in
 import shlex
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 
 FAMILIES = {"iptables": "ipv4", "ip6tables": "ipv6"}
 LEGACY = {"/proc/net/ip_tables_names": "iptables", "/proc/net/ip6_tables_names": "ip6tables"}
@@ -50,9 +50,9 @@ class FakeKernel:
             return end.value
 
     def answer(self, question):
-        if isinstance(question, base.FindTool):
+        if isinstance(question, commands.FindTool):
             return self.tools.get(question.name)
-        if isinstance(question, base.ReadFile):
+        if isinstance(question, commands.ReadFile):
             if question.path in LEGACY:
                 key = ("legacy", LEGACY[question.path])
                 return "filter\n" * (key in self.tables) + "mangle\n" * (key in self.mangle)
@@ -64,17 +64,17 @@ class FakeKernel:
         name = command.argv[0].rsplit("/", 1)[-1]
         try:
             if name == "ipset":
-                return base.Output(0, self.ipset(command), "")
+                return commands.Output(0, self.ipset(command), "")
             if command.argv[1:] == ("--version",):
                 kind = "nf_tables" if self.default == "nft" else "legacy"
-                return base.Output(0, f"iptables v1.8.9 ({kind})\n", "")
+                return commands.Output(0, f"iptables v1.8.9 ({kind})\n", "")
             tool, variant, word = name.split("-")
             if word == "save":
-                return base.Output(0, self.save(variant, tool, "-c" in command.argv), "")
+                return commands.Output(0, self.save(variant, tool, "-c" in command.argv), "")
             self.restore(variant, tool, command.stdin)
         except ValueError as problem:
-            return base.Output(1, "", str(problem))
-        return base.Output(0, "", "")
+            return commands.Output(1, "", str(problem))
+        return commands.Output(0, "", "")
 
     def save(self, variant, tool, counters=False):
         texts = []

@@ -5,6 +5,7 @@ import json
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.combined import Several
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 
 
 class Fake(base.Backend):
@@ -17,8 +18,8 @@ class Fake(base.Backend):
 
     def read(self):
         if self.broken:
-            raise base.BackendError("it is broken")
-        answer = yield base.FindTool(self.name)
+            raise commands.HostError("it is broken")
+        answer = yield commands.FindTool(self.name)
         return base.Reading(self.state, answer, "", ("ipv4",), (f"{self.name} warns",), (), None)
 
     def render(self, policy, reading):
@@ -27,8 +28,8 @@ class Fake(base.Backend):
     def transactions(self, reading, desired):
         if reading.state == desired:
             return []
-        first = [base.Command((self.name, "reload"))] if self.flush else []
-        return first + [base.Command((self.name, desired or "remove"))]
+        first = [commands.Command((self.name, "reload"))] if self.flush else []
+        return first + [commands.Command((self.name, desired or "remove"))]
 
     def force(self, reading):
         return reading._replace(details="forced")
@@ -67,7 +68,7 @@ def read(several):
             return end.value
 
 
-def commands(several, reading, desired):
+def command_lines(several, reading, desired):
     return [" ".join(command.argv) for command in several.transactions(reading, desired)]
 
 
@@ -102,13 +103,13 @@ def test_the_chosen_one_holds_the_policy_and_the_others_nothing():
 def test_the_order_of_a_change_of_backend(backends, policy, expected):
     several = Several(backends[0], backends[1:])
     reading = read(several)
-    assert commands(several, reading, several.render(policy, reading)) == expected
+    assert command_lines(several, reading, several.render(policy, reading)) == expected
 
 
 def test_the_way_back_is_the_same_call():
     before = {"fire": "", "tables": "old"}
     several = Several(fire("new"), [Fake("tables")])
-    assert commands(several, read(several), before) == ["fire reload", "tables old", "fire remove"]
+    assert command_lines(several, read(several), before) == ["fire reload", "tables old", "fire remove"]
 
 
 def test_a_way_back_is_forced_in_every_backend_that_could_be_read():
@@ -124,18 +125,18 @@ def test_another_backend_that_cannot_be_read_is_left_alone():
     assert "it is broken" in reading.warnings[-1]
     desired = several.render("new", reading)
     assert desired == {"tables": "new"}
-    assert commands(several, reading, dict(desired, fire="")) == ["tables new"]
+    assert command_lines(several, reading, dict(desired, fire="")) == ["tables new"]
 
 
 def test_the_chosen_one_that_cannot_be_read_is_an_error():
-    with pytest.raises(base.BackendError):
+    with pytest.raises(commands.HostError):
         read(Several(Fake("tables", broken=True), [fire()]))
 
 
 def test_a_failure_is_explained_by_whose_program_it_was():
     several = Several(fire(), [Fake("tables")])
-    assert several.explain(base.Command(("/usr/bin/fire",)), None) == "fire"
-    assert several.explain(base.Command(("/sbin/ipset",)), None) == "tables"
+    assert several.explain(commands.Command(("/usr/bin/fire",)), None) == "fire"
+    assert several.explain(commands.Command(("/sbin/ipset",)), None) == "tables"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import xml.etree.ElementTree as xml
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _policy
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     change as firewalld_change,
 )
@@ -22,6 +21,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
     nft_table,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 
 GOLDEN = os.path.join(os.path.dirname(__file__), "golden")
 POLICIES, SETS = "/etc/firewalld/policies", "/etc/firewalld/ipsets"
@@ -97,31 +97,31 @@ class FakeFirewalld:
         self.reloads, self.ran, self.fails = 0, [], None
 
     def answer(self, question):
-        if isinstance(question, base.FindTool):
+        if isinstance(question, commands.FindTool):
             return "/bin/" + question.name if question.name in self.tools else None
-        if isinstance(question, base.ListDirectory):
+        if isinstance(question, commands.ListDirectory):
             if question.path == "/run/dbus":
                 return ("system_bus_socket",)
             prefix = question.path + "/"
             return tuple(sorted(path[len(prefix) :] for path in self.files if path.startswith(prefix)))
-        if isinstance(question, base.ReadFile):
+        if isinstance(question, commands.ReadFile):
             return self.ipv6 if question.path.startswith("/proc/sys") else self.files.get(question.path)
         return self.run(question)
 
     def run(self, command):
         if self.fails and self.fails in " ".join(command.argv):
-            return base.Output(1, "", "Call failed: COMMAND_FAILED: python-nftables failed")
+            return commands.Output(1, "", "Call failed: COMMAND_FAILED: python-nftables failed")
         program, words = command.argv[0], list(command.argv[1:])
         if program == "/bin/iptables-nft-save":
-            return base.Output(0, self.iptables, "")
+            return commands.Output(0, self.iptables, "")
         if program == "/bin/nft":
-            return base.Output(0, self._nft(words, command.stdin), "")
+            return commands.Output(0, self._nft(words, command.stdin), "")
         if program == "/bin/sh":
             self.ran.append("reload")
-            return base.Output(0, self._script(command.stdin), "")
+            return commands.Output(0, self._script(command.stdin), "")
         assert program == "/bin/busctl" and words[0] == "--auto-start=no"
         text = self._property(words[5:]) if words[1] == "get-property" else self._call(words[3], words[5], words[6:])
-        return base.Output(0, text, "")
+        return commands.Output(0, text, "")
 
     def _nft(self, words, stdin):
         if words == ["-j", "list", "tables"]:
@@ -431,7 +431,7 @@ def test_a_reload_that_others_would_lose_by_is_refused():
     host = FakeFirewalld()
     host.zones = {"public": dict(host.zones["public"], ports=["7777"])}
     reading = read(host)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         BACKEND.transactions(reading, BACKEND.render(policy("restrict"), reading))
     assert "zone public: ports (has 7777)" in str(caught.value)
 
@@ -458,11 +458,11 @@ def test_putting_back_is_never_refused_and_says_what_others_lose(wanted, stored)
         assert host.run(command).code == 0 and command.loses == ()
     host.zones = {"public": dict(host.zones["public"], rich_rules=["rule drop"])}
     reading = read(host)
-    with pytest.raises(base.BackendError):
+    with pytest.raises(commands.HostError):
         BACKEND.transactions(reading, old)
-    commands = BACKEND.transactions(BACKEND.force(reading), old)
-    assert [lost for command in commands for lost in command.loses] == ["zone public: rich rules (has rule drop)"]
-    for command in commands:
+    forced = BACKEND.transactions(BACKEND.force(reading), old)
+    assert [lost for command in forced for lost in command.loses] == ["zone public: rich rules (has rule drop)"]
+    for command in forced:
         assert host.run(command).code == 0
     assert read(host).state == old and host.files == files
 
@@ -509,7 +509,7 @@ def test_removal_without_a_reload_empties_what_stays():
 )
 def test_what_is_missing_is_named_and_removal_still_works(host, words):
     reading = read(host)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         BACKEND.render(policy(), reading)
     assert all(word in str(caught.value) for word in words + ["Nothing was changed"])
     assert BACKEND.transactions(reading, BACKEND.render(None, reading)) == []
@@ -525,7 +525,7 @@ def test_only_restrict_needs_nft():
     host = FakeFirewalld(tools=("firewall-cmd", "busctl"))
     reading = read(host)
     BACKEND.render(policy("permit"), reading)
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         BACKEND.render(policy("restrict"), reading)
     assert "nft is not installed" in str(caught.value)
 
@@ -547,7 +547,7 @@ def test_a_kernel_without_ipv6():
 def test_a_failed_read_is_never_an_empty_firewall(call):
     host = FakeFirewalld()
     host.fails = call
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         read(host)
     assert "COMMAND_FAILED" in str(caught.value)
 
@@ -565,8 +565,8 @@ def test_a_failed_read_is_never_an_empty_firewall(call):
     ],
 )
 def test_failures_are_explained(said, meaning):
-    command = base.Command(("/bin/sh", "-s"), purpose="reload firewalld")
-    text = BACKEND.explain(command, base.Output(1, "", said + "\n"))
+    command = commands.Command(("/bin/sh", "-s"), purpose="reload firewalld")
+    text = BACKEND.explain(command, commands.Output(1, "", said + "\n"))
     assert text.startswith("Could not reload firewalld") and meaning in text and said in text
 
 

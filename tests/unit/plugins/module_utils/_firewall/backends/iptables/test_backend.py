@@ -5,9 +5,9 @@ import os
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _policy
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
 from ansible_collections.determined.network.plugins.module_utils._firewall.container_interfaces import DEFAULT
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 
 GOLDEN = os.path.join(os.path.dirname(__file__), "golden")
 
@@ -231,7 +231,7 @@ def test_native_rules_in_a_table_of_ours_are_an_error_and_elsewhere_no_matter(ke
     if word is None:
         apply(kernel, CASES[wanted])
         return
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         apply(kernel, CASES[wanted])
     for part in (f"Table {word}", "native nftables", "Nothing was changed"):
         assert part in str(caught.value)
@@ -282,7 +282,7 @@ def test_missing_tools_stop_a_policy_but_not_a_removal(fake_kernel, gone, word):
     del kernel.tools[gone]
     backend = Iptables(container_interfaces=DEFAULT)
     reading = kernel.drive(backend.read())
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         backend.render(CASES["agent-permit"], reading)
     assert word in str(caught.value) and "Nothing was changed" in str(caught.value)
     assert backend.transactions(reading, backend.render(None, reading)) == []
@@ -295,18 +295,18 @@ def test_a_failed_read_is_never_an_empty_firewall(kernel):
     class Locked(type(kernel)):
         def run(self, command):
             if command.argv[0].endswith("save"):
-                return base.Output(4, "", "Another app is currently holding the xtables lock.")
+                return commands.Output(4, "", "Another app is currently holding the xtables lock.")
             return super().run(command)
 
     kernel.__class__ = Locked
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         kernel.drive(Iptables().read())
     assert "xtables lock" in str(caught.value)
 
 
 def test_a_set_of_another_type_is_an_error_that_names_it(kernel):
     kernel.ipset_line(["create", "determined_agents_v4", "hash:ip", "family", "inet", "maxelem", "65536"])
-    with pytest.raises(base.BackendError) as caught:
+    with pytest.raises(commands.HostError) as caught:
         apply(kernel, CASES["agent-permit"])
     assert "ipset destroy determined_agents_v4" in str(caught.value)
 

@@ -1,11 +1,11 @@
 """Which iptables is used, and what its failures mean."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import base
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import errors
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     variant as iptables_variant,
 )
+from ansible_collections.determined.network.plugins.module_utils._host import commands
 
 BOTH = ("nft", "legacy")
 
@@ -64,13 +64,13 @@ def test_of_version(text, variant):
     ],
 )
 def test_explain(said, words):
-    command = base.Command(("/usr/sbin/iptables-nft-restore",), purpose="write the rules")
-    text = errors.explain(command, base.Output(2, "", said))
+    command = commands.Command(("/usr/sbin/iptables-nft-restore",), purpose="write the rules")
+    text = errors.explain(command, commands.Output(2, "", said))
     assert text.startswith("Could not write the rules") and "iptables-nft-restore (exit code 2)" in text
     for word in words:
         assert word in text
 
 
 def test_explain_a_kill():
-    command = base.Command(("ipset", "restore"), purpose="write the ipsets", timeout=60)
-    assert "signal 9" in errors.explain(command, base.Output(-9, "", ""))
+    command = commands.Command(("ipset", "restore"), purpose="write the ipsets", timeout=60)
+    assert "signal 9" in errors.explain(command, commands.Output(-9, "", ""))

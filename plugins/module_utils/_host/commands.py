@@ -1,0 +1,78 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be asked of a host, and the answers: commands to run, files to read, programs to look for.
+
+Plain values. Pure code yields them and :mod:`runner` answers them, so that only the runner starts a process.
+"""
+
+from typing import NamedTuple
+
+
+class HostError(Exception):
+    """What went wrong, where, and what to do: one text for the administrator."""
+
+
+class Command(NamedTuple):
+    """A program to run.
+
+    ``argv``: tuple of str. ``stdin``: what it reads. ``purpose``: completes the sentence
+    "could not ...". ``timeout``: seconds until it is killed. ``retry_on``: when its stderr
+    holds this text, the command is tried again for a few seconds ("" = never). ``loses``:
+    sentences, what others have set up and lose by it.
+    The answer is an :class:`Output`; a code that is not 0 is an answer too.
+    """
+
+    argv: tuple
+    stdin: str = ""
+    purpose: str = ""
+    timeout: float = 60.0
+    retry_on: str = ""
+    loses: tuple = ()
+
+
+class Output(NamedTuple):
+    """What a program left: exit code (negative: killed by that signal), stdout, stderr."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def explanation(command, output, meanings):
+    """A Command that failed, its Output, and what its errors mean -> what went wrong, where, and what to do.
+
+    ``meanings``: pairs of a pattern and a sentence, or a function that makes one of the match. The first pattern that
+    matches what the program wrote decides.
+    """
+    said = " ".join(line.strip() for line in output.stderr.splitlines() if line.strip())
+    program = command.argv[0].rsplit("/", 1)[-1]
+    if output.code < 0:
+        meaning = "it was ended by signal %d (it may take %g s)" % (-output.code, command.timeout)
+    else:
+        meaning = ""
+        for pattern, sentence in meanings:
+            found = pattern.search(output.stderr)
+            if found:
+                meaning = sentence(found) if callable(sentence) else sentence
+                break
+    text = "Could not %s: %s" % (command.purpose, meaning) if meaning else "Could not %s" % command.purpose
+    return "%s. %s (exit code %d) said: %s" % (text.rstrip("."), program, output.code, said or "nothing")
+
+
+class ReadFile(NamedTuple):
+    """A text file to read, mostly below /proc. The answer is its text; None when it is missing."""
+
+    path: str
+
+
+class ListDirectory(NamedTuple):
+    """A folder to look into. The answer is the sorted tuple of its entries' names; None when it is missing."""
+
+    path: str
+
+
+class FindTool(NamedTuple):
+    """A program to look for in PATH and the sbin directories. The answer is its path or None."""
+
+    name: str
