@@ -10,13 +10,17 @@ before the first change.
 
 import ipaddress
 import re
-from typing import NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Set, Tuple, Union
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 
 FAMILIES = ("ipv4", "ipv6")
 PROTOCOLS = ("tcp", "udp")
 MODES = ("permit", "restrict")
+
+
+# A name -> family -> addresses and networks.
+Peers = Dict[str, Dict[str, Tuple[str, ...]]]
 
 
 class Rule(NamedTuple):
@@ -27,11 +31,11 @@ class Rule(NamedTuple):
     """
 
     protocol: str
-    ports: tuple
+    ports: _ports.PortSet
     peers: str
-    requirements: tuple
+    requirements: Tuple[str, ...]
 
-    def to_dict(self):
+    def to_dict(self) -> Dict[str, Any]:
         return {
             "protocol": self.protocol,
             "ports": _ports.format_ports(self.ports),
@@ -54,12 +58,12 @@ class HostPolicy(NamedTuple):
 
     host: str
     mode: str
-    peers: dict
-    inbound: tuple
-    outbound: tuple
-    management: tuple
+    peers: Peers
+    inbound: Tuple[Rule, ...]
+    outbound: Tuple[Rule, ...]
+    management: Tuple[Rule, ...]
 
-    def to_dict(self):
+    def to_dict(self) -> Dict[str, Any]:
         return {
             "host": self.host,
             "mode": self.mode,
@@ -73,9 +77,9 @@ class HostPolicy(NamedTuple):
         }
 
     @classmethod
-    def from_dict(cls, data):
+    def from_dict(cls, data: Any) -> "HostPolicy":
         """A dict as :meth:`to_dict` gives it -> HostPolicy; ValueError lists all problems."""
-        problems = []
+        problems: List[str] = []
         if not isinstance(data, dict):
             raise ValueError("a policy is a dictionary, as the filter determined.network.host_policies gives it")
         known = set(cls._fields)
@@ -99,14 +103,15 @@ class HostPolicy(NamedTuple):
 # Names go into the names of sets (31 characters at most) and into rule comments.
 _PEERS_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}\Z")
 _REQUIREMENT_ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
-_NETWORK_TYPES = {"ipv4": ipaddress.IPv4Network, "ipv6": ipaddress.IPv6Network}
+_Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+_NETWORK_TYPES: Dict[str, Callable[[str], _Network]] = {"ipv4": ipaddress.IPv4Network, "ipv6": ipaddress.IPv6Network}
 
 
-def _read_peers(data, problems):
+def _read_peers(data: Any, problems: List[str]) -> Peers:
     if not isinstance(data, dict):
         problems.append("peers is not a dictionary of names")
         return {}
-    peers = {}
+    peers: Peers = {}
     for name, families in data.items():
         if not isinstance(families, dict) or set(families) - set(FAMILIES):
             problems.append("peers.%s is not a dictionary of %s" % (name, " and ".join(FAMILIES)))
@@ -120,9 +125,9 @@ def _read_peers(data, problems):
     return peers
 
 
-def _read_addresses(where, family, values, problems):
+def _read_addresses(where: str, family: str, values: Any, problems: List[str]) -> Tuple[str, ...]:
     """Addresses in any order -> sorted, canonical, each once: equal peers compare equal."""
-    networks = set()
+    networks: Set[_Network] = set()
     if not isinstance(values, (list, tuple)):
         problems.append("%s is not a list" % where)
         return ()
@@ -136,12 +141,12 @@ def _read_addresses(where, family, values, problems):
             problems.append("%s: %s" % (where, problem))
     return tuple(
         str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
-        for network in sorted(networks)
+        for network in sorted(networks, key=lambda network: (network.network_address.packed, network.prefixlen))
     )
 
 
-def _read_rules(direction, data, peers, problems):
-    rules = []
+def _read_rules(direction: str, data: Any, peers: Peers, problems: List[str]) -> Tuple[Rule, ...]:
+    rules: List[Rule] = []
     if not isinstance(data, (list, tuple)):
         problems.append("%s is not a list" % direction)
         return ()

@@ -9,18 +9,22 @@ set is ``""``. Everything here is pure.
 """
 
 import re
+from typing import Any, Iterable, Iterator, List, Sequence, Tuple, TypeVar
+
+PortSet = Tuple[Tuple[int, int], ...]
+_Item = TypeVar("_Item")
 
 FIRST_PORT = 1
 LAST_PORT = 65535  # RFC 9293, section 3.1: a port is a 16-bit number; 0 is reserved.
-ALL_PORTS = ((FIRST_PORT, LAST_PORT),)
+ALL_PORTS: PortSet = ((FIRST_PORT, LAST_PORT),)
 
 # int() would take "+1", "1_0" and other scripts' digits too.
 _DIGITS = re.compile(r"[0-9]+\Z")
 
 
-def normalize(ranges):
+def normalize(ranges: Iterable[Tuple[int, int]]) -> PortSet:
     """Ranges of ``(first, last)`` in any order, overlapping or not -> a port set."""
-    merged = []
+    merged: List[Tuple[int, int]] = []
     for first, last in sorted(ranges):
         if merged and first <= merged[-1][1] + 1:
             merged[-1] = (merged[-1][0], max(merged[-1][1], last))
@@ -29,8 +33,8 @@ def normalize(ranges):
     return tuple(merged)
 
 
-def parse_ports(value):
-    """What a person writes for ports -> a port set.
+def parse_ports(value: Any) -> PortSet:
+    """The ports that a user wrote -> a port set.
 
     ``value`` is an int, a text like ``"22,1024-65535"`` or a list of either.
     Raises ValueError with a sentence that quotes the bad part.
@@ -53,7 +57,7 @@ def parse_ports(value):
     return normalize(ranges)
 
 
-def _port(text):
+def _port(text: str) -> int:
     if not _DIGITS.match(text):
         raise ValueError("not a number")
     number = int(text)
@@ -62,38 +66,38 @@ def _port(text):
     return number
 
 
-def format_ports(ports):
+def format_ports(ports: PortSet) -> str:
     """A port set -> its compact text, which :func:`parse_ports` reads back."""
     return ",".join("%d" % first if first == last else "%d-%d" % (first, last) for first, last in ports)
 
 
-def from_numbers(numbers):
+def from_numbers(numbers: Iterable[int]) -> PortSet:
     """An iterable of port numbers -> a port set."""
     return normalize([(number, number) for number in numbers])
 
 
-def numbers(ports):
+def numbers(ports: PortSet) -> Iterator[int]:
     """A port set -> an iterator over its port numbers, ascending."""
     for first, last in ports:
         yield from range(first, last + 1)
 
 
-def count(ports):
+def count(ports: PortSet) -> int:
     """How many ports a port set holds."""
     return sum(last - first + 1 for first, last in ports)
 
 
-def contains(ports, number):
+def contains(ports: PortSet, number: int) -> bool:
     """Whether a port set holds the port ``number``."""
     return any(first <= number <= last for first, last in ports)
 
 
-def union(*sets):
+def union(*sets: PortSet) -> PortSet:
     """The ports that are in any of the sets."""
     return normalize([pair for ports in sets for pair in ports])
 
 
-def subtract(ports, removed):
+def subtract(ports: PortSet, removed: PortSet) -> PortSet:
     """The ports of ``ports`` that are not in ``removed``; both are sorted, so one pass over both is enough."""
     kept = []
     index = 0
@@ -102,16 +106,32 @@ def subtract(ports, removed):
             index += 1
         position = index
         while position < len(removed) and removed[position][0] <= last:
-            gone_first, gone_last = removed[position]
-            if gone_first > first:
-                kept.append((first, gone_first - 1))
-            first = gone_last + 1
+            removed_first, removed_last = removed[position]
+            if removed_first > first:
+                kept.append((first, removed_first - 1))
+            first = removed_last + 1
             position += 1
         if first <= last:
             kept.append((first, last))
     return tuple(kept)
 
 
-def intersect(left, right):
+def intersect(left: PortSet, right: PortSet) -> PortSet:
     """The ports that are in both sets."""
     return subtract(left, subtract(left, right))
+
+
+def evenly(items: Sequence[_Item], most: int) -> List[_Item]:
+    """At most ``most`` of the items, evenly over their whole length; the first and the last one are among them."""
+    if len(items) <= most:
+        return list(items)
+    if most < 2:
+        return list(items[:most])
+    return [items[index * (len(items) - 1) // (most - 1)] for index in range(most)]
+
+
+def spread(ports: PortSet, most: int) -> PortSet:
+    """A port set -> at most ``most`` of its ports, evenly spread; the first and the last one are among them."""
+    if count(ports) <= most:
+        return ports
+    return from_numbers(evenly(list(numbers(ports)), most))

@@ -62,7 +62,7 @@ def derive_internet_checks(cluster: Cluster, scope: Collection[str]) -> Internet
                 text = f"not checked: {service.host} is a network, and nothing says which of its addresses answers"
                 uncovered.append((row.id, text))
                 continue
-            tried = _tried(service)
+            tried = _ports.spread(service.ports, MOST_PORTS)
             services += [ServiceCheck(row.id, agent.name, service, tried) for agent in agents]
         if not wanted:
             purpose = f" with the purpose {row.service_purpose}" if row.service_purpose else ""
@@ -76,14 +76,6 @@ def _is_one_host(service: Service) -> bool:
     if not cluster_addresses.is_network(service.host):
         return True
     return cluster_addresses.parse_address(service.host) is not None
-
-
-def _tried(service: Service) -> PortSet:
-    numbers = list(_ports.numbers(service.ports))
-    if len(numbers) <= MOST_PORTS:
-        return service.ports
-    last = len(numbers) - 1
-    return _ports.from_numbers({numbers[index * last // (MOST_PORTS - 1)] for index in range(MOST_PORTS)})
 
 
 def reaches(host: Host) -> list[str]:

@@ -87,7 +87,7 @@ def _doors(check: Check) -> Iterable[int]:
 def _udp_sample(ports: PortSet) -> PortSet:
     if _ports.count(ports) <= MOST_UDP_PORTS:
         return ports
-    return _spread(ports, MOST_UDP_PORTS)
+    return _ports.spread(ports, MOST_UDP_PORTS)
 
 
 def first_round(checks: Checks, options: Options, started: Mapping[str, Mapping[str, Any]]) -> Round:
@@ -160,7 +160,7 @@ def later_round(checks: Checks, known: Mapping[Pair, Knowledge]) -> Round:
         # The spread below would find new ports for ever; a pair is asked again twice.
         differing = _ports.subtract(left, suspect) if len(knowledge.asked) < MOST_QUESTIONS else ()
         if suspect or differing:
-            again[pair] = _ports.union(suspect, _spread(differing, MOST_RETRIES))
+            again[pair] = _ports.union(suspect, _ports.spread(differing, MOST_RETRIES))
     wanted: dict[tuple[str, str, str], PortSet] = {}
     for pair, ports in again.items():
         key = (pair.destination, pair.address, pair.protocol)
@@ -200,15 +200,6 @@ def _asked_often(asked: Sequence[PortSet]) -> PortSet:
             often[times] = _ports.union(often[times], _ports.intersect(often[times - 1], ports))
         often[1] = _ports.union(often[1], ports)
     return often[MOST_QUESTIONS]
-
-
-def _spread(ports: PortSet, most: int) -> PortSet:
-    """At most that many ports: all of them, or the two ends and an even spread between."""
-    count = _ports.count(ports)
-    if count <= most:
-        return ports
-    numbers = list(_ports.numbers(ports))
-    return _ports.from_numbers({numbers[index * (count - 1) // (most - 1)] for index in range(most)})
 
 
 def _slice(ports: PortSet) -> PortSet:
