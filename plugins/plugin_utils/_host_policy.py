@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy, Rule
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import CONFIGURED_ROLES, Cluster
-from ansible_collections.determined.network.plugins.plugin_utils._flows import Flow, Flows, Peers, derive_flows
+from ansible_collections.determined.network.plugins.plugin_utils._flows import Flow, Flows, Peers, PortSet, derive_flows
 
 
 class Policies(NamedTuple):
@@ -63,7 +63,7 @@ def _rules(ends: Iterable[tuple[Flow, Peers]]) -> tuple[Rule, ...]:
     A row that is part of another names what breaks, and opens nothing that its whole does not: it becomes a
     requirement of the rule only where its ports reach beyond what the others open.
     """
-    ports: dict[tuple[str, str], tuple] = {}
+    ports: dict[tuple[str, str], PortSet] = {}
     reasons: dict[tuple[str, str], list[str]] = {}
     for flow, peers in sorted(ends, key=lambda end: bool(end[0].requirement.part_of)):
         if not any(peers.addresses.values()):

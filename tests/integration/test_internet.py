@@ -392,8 +392,8 @@ def test_the_report_names_step_and_culprit_and_no_secret(world, no_way_out):
     for text in (
         f"WRONG resource_access: agent1 -> {FORBIDDEN} tcp {internet.GOOD}: expected open, observed proxy_forbids: "
         f"through the proxy {PROXY}:{internet.SQUID}, at the proxy: it forbids this target (403), "
-        "to blame is the proxy",
-        "certificate has expired, to blame is the target, have the certificate renewed",
+        "the proxy is to blame",
+        "certificate has expired, the service is to blame, renew the certificate",
         "198.51.100.0/24 is a network, and nothing says which of its addresses answers",
     ):
         assert text in done.stdout
@@ -412,7 +412,7 @@ def test_no_secret_is_shown_however_much_is_asked_for(world, no_way_out):
     done = world.lab.play("verify", "-vvvv", "-e", f"@{extra}")
     (first, *_rest) = cells(world, "registry_access")
     assert (first["observed"], first["blame"]) == ("proxy_credentials", "proxy")
-    assert "mend proxy_username and proxy_password" in done.stdout
+    assert "correct proxy_username and proxy_password" in done.stdout
     encoded = base64.b64encode(f"{USER}:wrong-{PASSWORD}".encode()).decode()
     assert encoded not in done.stdout + done.stderr and "wrong-" not in done.stdout + done.stderr
 
@@ -493,7 +493,7 @@ def test_a_cloud_behind_nat_is_fine(world, cloud):
     done = verify(world, determined_services=[{"host": INDEX, "ports": internet.GOOD, "scheme": "https"}])
     assert done.returncode == 0, done.stdout + done.stderr
     (advice,) = cells(world, "cloud_gcp_egress")
-    text = f"has no external IP address, and reaches {INDEX}:{internet.GOOD} directly all the same: some NAT serves it"
+    text = f"has no external IP address, and reaches {INDEX}:{internet.GOOD} directly nevertheless, through some NAT"
     assert (advice["verdict"], advice["evidence"]) == ("advice", text)
 
 
@@ -501,7 +501,7 @@ def test_a_rehearsal_says_that_it_has_no_internet(world):
     done = world.lab.play("verify", verify_seed=1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
-        "Not verified, since a rehearsal has no Internet, or verify_internet is false: registry_access" in done.stdout
+        "Not verified, because a rehearsal has no Internet or verify_internet is false: registry_access" in done.stdout
     )
     assert cells(world, *INTERNET_ROWS, "proxy_bypass") == []
 

@@ -178,8 +178,8 @@ def _read_hosts(
     hosts, problems = [], []
     owner: dict[str, str] = {}
     for name, held in roles.items():
-        variable, texts = written[name]
-        addresses, found = _addresses_of(name, variable, texts, answers)
+        variable, own_texts = written[name]
+        addresses, found = _addresses_of(name, variable, own_texts, answers)
         for address in sorted(addresses):
             other = owner.setdefault(address, name)
             if other != name:

@@ -105,7 +105,7 @@ def parse_table(text: str) -> Table:
         problems.append(RowProblem("-", "default_services", "is not a list of services"))
     if problems:
         raise ValueError("requirements table:\n" + "\n".join(f"  {problem}" for problem in problems))
-    return Table(dict(ports), data["default_management_ports"], tuple(services), tuple(requirements))
+    return Table(dict(ports), data["default_management_ports"], tuple(services or ()), tuple(requirements))
 
 
 def _default_problems(field: str, value: Any, single: bool = False) -> list[RowProblem]:

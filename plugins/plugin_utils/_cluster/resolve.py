@@ -25,4 +25,4 @@ def _resolve(name: str) -> list[str] | str:
     except (OSError, UnicodeError) as problem:
         return getattr(problem, "strerror", None) or str(problem)
     # A link-local answer carries its interface ("fe80::1%eth0"), which says nothing on another host.
-    return sorted({answer[4][0].partition("%")[0] for answer in answers})
+    return sorted({str(answer[4][0]).partition("%")[0] for answer in answers})

@@ -187,7 +187,7 @@ class _Reader:
             return choices[0]
         if value not in choices:
             self._problem(option, f"{value!r} is unknown", f"write one of: {', '.join(choices)}")
-        return value
+        return str(value)
 
     def port(self, option: str, default: str) -> int:
         value = self.values.get(option)

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster
-from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
-from ansible_collections.determined.network.plugins.plugin_utils._verification.report import ADVICE, NOT_KNOWN, OPEN
+from ansible_collections.determined.network.plugins.plugin_utils._verification import cells
+from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import UNKNOWN, Cell
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import OPEN, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge
 
 SAME_NETWORK = "same_network"
 GCP, AWS = "cloud_gcp_egress", "cloud_aws_egress"
@@ -31,13 +33,13 @@ _WITH_ADDRESS = {
 }
 
 
-def cloud_cells(results: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+def cloud_cells(results: Mapping[str, Mapping[str, Any]]) -> Iterator[Cell]:
     """Host -> what the module ``internet`` returned -> a cell for each instance of a cloud; nothing for other hosts."""
     for source, result in results.items():
         cloud = result.get("cloud") or {}
         row = ROWS.get(cloud.get("provider", ""))
         if row:
-            observed = {True: OPEN, False: "no_route"}.get(cloud["egress"], NOT_KNOWN)
+            observed = {True: OPEN, False: "no_route"}.get(cloud["egress"], UNKNOWN)
             through_proxy = any(one["via"] and one["state"] == OPEN for one in result.get("targets") or [])
             address = ", ".join(cloud["external"])
             yield _cell(row, source, "", address, observed, _cloud_sentence(row, cloud, through_proxy))
@@ -51,21 +53,19 @@ def _cloud_sentence(row: str, cloud: Mapping[str, Any], through_proxy: bool) -> 
     else:
         has = f"has no {_EXTERNAL[row].split(' ', 1)[1]}"
     if cloud["egress"] is None:
-        return f"{has}; determined_services names nothing outside by which its way out could be tried"
+        return (
+            f"{has}; determined_services names no service outside that could be used to test its access to the Internet"
+        )
     if cloud["egress"]:
         if cloud["known"] and not cloud["external"]:
-            return f"{has}, and reaches {cloud['egress_to']} directly all the same: some NAT serves it"
+            return f"{has}, and reaches {cloud['egress_to']} directly nevertheless, through some NAT"
         return f"{has}, and reaches {cloud['egress_to']} directly"
     remedy = _WITH_ADDRESS[row] if cloud["external"] else _WITHOUT_ADDRESS[row]
     text = f"{has}, and reaches no service outside directly: {remedy}"
-    return (
-        f"{text}; as long as everything goes through the proxy, which works, it does not need that"
-        if through_proxy
-        else text
-    )
+    return f"{text}; the proxy works, so this is needed only for traffic without the proxy" if through_proxy else text
 
 
-def distance_cells(cluster: Cluster, known: Mapping[Pair, Knowledge]) -> Iterator[dict[str, str]]:
+def distance_cells(cluster: Cluster, known: Mapping[Pair, Knowledge]) -> Iterator[Cell]:
     """What the connections between agents and master took -> a cell for each agent that is far from the master."""
     agents = {host.name for host in cluster.with_role("agents")}
     masters = {host.name for host in cluster.with_role("master")}
@@ -83,16 +83,6 @@ def distance_cells(cluster: Cluster, known: Mapping[Pair, Knowledge]) -> Iterato
             yield _cell(SAME_NETWORK, agent, master, "", f"{min(times):.1f} ms", text)
 
 
-def _cell(row: str, source: str, destination: str, address: str, observed: str, evidence: str) -> dict[str, str]:
-    empty = dict.fromkeys(("family", "protocol", "ports", "wrong_ports", "via", "step", "blame"), "")
-    return {
-        "requirement": row,
-        "source": source,
-        "destination": destination,
-        "address": address,
-        **empty,
-        "expected": OPEN,
-        "observed": observed,
-        "verdict": ADVICE,
-        "evidence": evidence,
-    }
+def _cell(row: str, source: str, destination: str, address: str, observed: str, evidence: str) -> Cell:
+    cell = cells.advice(row, evidence, source, destination, address, observed=observed)
+    return cell._replace(via="", step="", blame="")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.determined.network.plugins.plugin_utils._verification.report import ERROR, WRONG
+from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import ERROR, WRONG
 
 MOST_ROWS = 25  # wrong ones, and as many without an answer
 MOST_NAMES = 25  # of hosts or requirements in a list

@@ -30,8 +30,17 @@ OPEN, BLOCKED = "open", "blocked"
 RESTRICT = "restrict"
 
 
+class Pair(NamedTuple):
+    """A source, a destination with one of its addresses, and the protocol between them."""
+
+    source: str
+    destination: str
+    address: str
+    protocol: str
+
+
 class Check(NamedTuple):
-    """One cell of the report: what a source must find at some ports of one address."""
+    """What a source must find at some ports of one address."""
 
     requirement: str
     source: str
@@ -41,6 +50,10 @@ class Check(NamedTuple):
     protocol: str
     ports: PortSet
     expected: str  # OPEN or BLOCKED
+
+    @property
+    def pair(self) -> Pair:
+        return Pair(self.source, self.destination, self.address, self.protocol)
 
 
 class Scope(NamedTuple):

@@ -15,6 +15,14 @@ from typing import Any
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses
+from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
+    CORRECT,
+    ERROR,
+    FLAKY,
+    UNKNOWN,
+    WRONG,
+    Cell,
+)
 from ansible_collections.determined.network.plugins.plugin_utils._verification.internet_checks import (
     PROXY_BYPASS,
     BypassCheck,
@@ -23,13 +31,6 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.i
     index_of,
     positions,
     targets_of,
-)
-from ansible_collections.determined.network.plugins.plugin_utils._verification.report import (
-    CORRECT,
-    ERROR,
-    FLAKY,
-    NOT_KNOWN,
-    WRONG,
 )
 
 DIRECT, THROUGH_PROXY = "direct", "proxy"
@@ -42,45 +43,45 @@ _STEPS = {
     internet_targets.ANSWER: "asking over HTTP",
 }
 _BLAMES = {
-    internet_targets.HOST: "to blame is {source} itself",
-    internet_targets.NETWORK: "to blame is the network on the way",
-    internet_targets.THE_PROXY: "to blame is the proxy",
-    internet_targets.TARGET: "to blame is the target",
-    internet_targets.BEYOND: "to blame is the proxy, or the target behind it",
+    internet_targets.HOST: "{source} itself is to blame",
+    internet_targets.NETWORK: "the network between is to blame",
+    internet_targets.THE_PROXY: "the proxy is to blame",
+    internet_targets.TARGET: "the service is to blame",
+    internet_targets.BEYOND: "the proxy or the service behind it is to blame",
 }
-_CERTIFICATE = "let proxy_ca_certificate hold the authority that signed it, or mend the certificate"
+_CERTIFICATE = "let proxy_ca_certificate hold the authority that signed it, or correct the certificate"
 _REMEDIES = {
-    internet_targets.NAME_NOT_FOUND: "mend the host in determined_services, or the name service",
-    internet_targets.NAME_SERVER_SILENT: "mend /etc/resolv.conf, or the name servers in it",
+    internet_targets.NAME_NOT_FOUND: "correct the host in determined_services, or repair the name service",
+    internet_targets.NAME_SERVER_SILENT: "correct /etc/resolv.conf, or repair the name servers in it",
     _socket_states.FILTERED: (
-        "look for a firewall that drops it, or set proxy_https and proxy_http if a proxy is the way out"
+        "find the firewall that drops it, or set proxy_https and proxy_http if hosts need a proxy"
     ),
-    _socket_states.REJECTED: "look for the firewall that rejects it",
-    _socket_states.REFUSED: "see whether the service runs, and at this port",
-    _socket_states.NO_ROUTE: "give it a route, or set proxy_https and proxy_http if a proxy is the way out",
-    internet_targets.PROXY_CREDENTIALS: "mend proxy_username and proxy_password",
-    internet_targets.PROXY_FORBIDS: "have the proxy permit it",
+    _socket_states.REJECTED: "find the firewall that rejects it",
+    _socket_states.REFUSED: "check that the service runs, and on this port",
+    _socket_states.NO_ROUTE: "give it a route, or set proxy_https and proxy_http if hosts need a proxy",
+    internet_targets.PROXY_CREDENTIALS: "correct proxy_username and proxy_password",
+    internet_targets.PROXY_FORBIDS: "permit it on the proxy",
     internet_targets.CERTIFICATE_UNTRUSTED: _CERTIFICATE,
-    internet_targets.CERTIFICATE_EXPIRED: "have the certificate renewed",
-    internet_targets.CERTIFICATE_NOT_YET_VALID: "see whether the clocks are right",
-    internet_targets.CERTIFICATE_OF_ANOTHER: "see whether the name is right, and who answers there",
-    internet_targets.NO_HTTP: "see what listens there; `scheme` in determined_services says what to speak",
+    internet_targets.CERTIFICATE_EXPIRED: "renew the certificate",
+    internet_targets.CERTIFICATE_NOT_YET_VALID: "check that the clocks are right",
+    internet_targets.CERTIFICATE_OF_ANOTHER: "check the name, and which server answers there",
+    internet_targets.NO_HTTP: "check which service listens there; `scheme` in determined_services selects the protocol",
 }
 
 
 def internet_cells(
     checks: InternetChecks, targets: Sequence[dict[str, Any]], results: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, str]]:
+) -> list[Cell]:
     """Checks, the targets that the hosts were given, and host -> what the module ``internet`` returned -> cells."""
     index = index_of(targets)
     cells = [_service_cell(check, positions(check, index), results.get(check.source)) for check in checks.services]
     return cells + [_bypass_cell(check, results.get(check.source)) for check in checks.bypasses]
 
 
-def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[str, Any] | None) -> dict[str, str]:
+def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[str, Any] | None) -> Cell:
     seen = (result or {}).get("targets") or []
     if len(seen) <= max(places):
-        return _cell(check, NOT_KNOWN, ERROR, "", _no_answer(check.source, result))
+        return _cell(check, UNKNOWN, ERROR, "", _no_answer(check.source, result))
     mine = [seen[place] for place in places]
     bad = [one for one in mine if one["state"] != _socket_states.OPEN]
     if not bad:
@@ -99,7 +100,7 @@ def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[st
 
 def _no_answer(source: str, result: Mapping[str, Any] | None) -> str:
     if result and result.get("msg"):
-        return f"{source} could not ask: {result['msg']}"
+        return f"{source} could not run the check: {result['msg']}"
     return f"{source} gave no answer: unreachable, or it failed earlier in this run"
 
 
@@ -124,7 +125,7 @@ def _bad(seen: Mapping[str, Any], source: str) -> str:
         what += " with the target"
     remedy = _REMEDIES.get(seen["state"], "")
     if seen["via"] and step in (internet_targets.NAME, internet_targets.CONNECT):
-        remedy = "see whether proxy_https and proxy_http name a proxy that runs, and whether this host may reach it"
+        remedy = "check that proxy_https and proxy_http name a proxy that runs, and that this host may reach it"
     blame = _BLAMES.get(seen["blame"], "").format(source=source)
     return ", ".join(part for part in (f"{_way(seen)}, {what}: {seen['reason']}", blame, remedy) if part)
 
@@ -136,60 +137,50 @@ def _cell(
     wrong_ports: str,
     evidence: str,
     seen: Mapping[str, Any] | None = None,
-) -> dict[str, str]:
+) -> Cell:
     parsed = addresses.parse_address(check.service.host)
     seen = seen or {"via": "", "step": "", "blame": ""}
-    return {
-        "requirement": check.requirement,
-        "source": check.source,
-        "destination": check.service.host,
-        "address": parsed[1] if parsed else "",
-        "family": parsed[0] if parsed else "",
-        "protocol": "tcp",
-        "ports": _ports.format_ports(check.service.ports),
-        "expected": _socket_states.OPEN,
-        "observed": observed,
-        "verdict": verdict,
-        "wrong_ports": wrong_ports,
-        "evidence": evidence,
-        "via": seen["via"],
-        "step": seen["step"],
-        "blame": seen["blame"],
-    }
+    return Cell(
+        check.requirement,
+        check.source,
+        check.service.host,
+        parsed[1] if parsed else "",
+        parsed[0] if parsed else "",
+        "tcp",
+        _ports.format_ports(check.service.ports),
+        _socket_states.OPEN,
+        observed,
+        verdict,
+        evidence,
+        wrong_ports,
+        seen["via"],
+        seen["step"],
+        seen["blame"],
+    )
 
 
-def _bypass_cell(check: BypassCheck, result: Mapping[str, Any] | None) -> dict[str, str]:
+def _bypass_cell(check: BypassCheck, result: Mapping[str, Any] | None) -> Cell:
     bypass = (result or {}).get("bypass")
-    cell = {
-        "requirement": PROXY_BYPASS,
-        "source": check.source,
-        "destination": check.destination,
-        "address": "",
-        "family": "",
-        "protocol": "tcp",
-        "ports": "",  # a proxy setting knows none
-        "expected": DIRECT,
-        "observed": NOT_KNOWN,
-        "verdict": ERROR,
-        "wrong_ports": "",
-        "evidence": "",
-        "via": "",
-        "step": "",
-        "blame": "",
-    }
+    # A proxy setting knows no ports.
+    cell = Cell(
+        PROXY_BYPASS, check.source, check.destination, "", "", "tcp", "", DIRECT, UNKNOWN, ERROR, "", "", "", "", ""
+    )
     if bypass is None:
-        return {**cell, "evidence": _no_answer(check.source, result)}
+        return cell._replace(evidence=_no_answer(check.source, result))
     findings = [finding for finding in bypass["findings"] if finding["group"] == check.group]
     if findings:
         evidence = "; ".join(_finding(finding) for finding in findings)
-        remedy = "play the role determined.network.proxy, or add them; what runs already must be restarted"
-        wrong = {"observed": THROUGH_PROXY, "verdict": WRONG, "blame": internet_targets.HOST}
-        return {**cell, **wrong, "evidence": f"{evidence}; {remedy}"}
+        remedy = "run the role determined.network.proxy, or add them; then restart the programs that already run"
+        return cell._replace(
+            observed=THROUGH_PROXY, verdict=WRONG, blame=internet_targets.HOST, evidence=f"{evidence}; {remedy}"
+        )
     if bypass["problems"]:
-        return {**cell, "evidence": f"{check.source} could not read {'; '.join(bypass['problems'])}"}
+        return cell._replace(evidence=f"{check.source} could not read {'; '.join(bypass['problems'])}")
     places = ", ".join(bypass["places"])
-    evidence = f"no_proxy covers it wherever a proxy is set: {places}" if places else "no proxy is set on this host"
-    return {**cell, "observed": DIRECT, "verdict": CORRECT, "evidence": evidence}
+    evidence = (
+        f"no_proxy covers it in every place that sets a proxy: {places}" if places else "no proxy is set on this host"
+    )
+    return cell._replace(observed=DIRECT, verdict=CORRECT, evidence=evidence)
 
 
 def _finding(finding: Mapping[str, Any]) -> str:

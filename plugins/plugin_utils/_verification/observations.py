@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Pair
 
 NOTHING: PortSet = ()
 
@@ -27,15 +28,6 @@ def some_ports(ports: PortSet) -> str:
     """Ports for a sentence: the first few ranges, and how many ports there are besides."""
     rest = _ports.count(ports[MOST_RANGES:])
     return _ports.format_ports(ports[:MOST_RANGES]) + (f" and {rest} more" if rest else "")
-
-
-class Pair(NamedTuple):
-    """Who asks whom, and how."""
-
-    source: str
-    destination: str
-    address: str
-    protocol: str
 
 
 class Knowledge(NamedTuple):
@@ -210,7 +202,7 @@ def _classify(
         listener_lost=bool(listening) and not destination.alive,
         states=states,
         reasons=_reasons(observation),
-        notes=tuple(_notes(pair, observation, destination, by_service, closed, attested, refused_in_all, imitated)),
+        notes=tuple(_notes(destination, destination.resets, by_service, closed, attested, refused_in_all, imitated)),
         asked=(asked,),
         milliseconds=observation.get("connect_milliseconds"),
     )
@@ -222,31 +214,32 @@ def _reasons(observation: Mapping[str, Any]) -> dict[str, PortSet]:
 
 
 def _notes(
-    pair: Pair,
-    observation: Mapping[str, Any],
     destination: _Destination,
+    resets: int,
     by_service: PortSet,
     closed: PortSet,
     attested: bool,
     refused_in_all: int,
     imitated: PortSet,
 ) -> list[str]:
+    """Sentences of evidence. ``resets``: how many refused ports the destination itself may have reset."""
+    name = destination.name
     notes = []
     if by_service:
-        notes.append(f"a service of {pair.destination} holds {some_ports(by_service)} and answered there")
+        notes.append(f"a service of {name} holds {some_ports(by_service)} and answered there")
     if closed and attested:
         count = _ports.count(closed)
-        hidden = max(0, refused_in_all - destination.resets + destination.doubtful)
-        doubt = f", but for at most {hidden} that may have been reset twice" if hidden else ""
-        notes.append(f"{count} closed ports were reset by {pair.destination} itself, as its own counter attests{doubt}")
+        repeated = max(0, refused_in_all - resets + destination.doubtful)
+        doubt = f", except at most {repeated} that may have been reset twice" if repeated else ""
+        were = "1 closed port was" if count == 1 else f"{count} closed ports were"
+        notes.append(f"{were} reset by {name} itself, as its own counter shows{doubt}")
     elif closed:
-        surely = destination.resets - destination.doubtful
+        surely = resets - destination.doubtful
         notes.append(
-            f"sources saw {refused_in_all} resets, but {pair.destination} surely sent only {surely}: "
-            "a firewall imitates resets"
+            f"sources saw {refused_in_all} resets, but {name} certainly sent only {surely}: a firewall imitates resets"
         )
     if imitated:
-        notes.append(f"{some_ports(imitated)} was reset by a firewall while something listened there")
+        notes.append(f"a firewall reset {some_ports(imitated)} although something listened there")
     return notes
 
 
@@ -255,7 +248,9 @@ def _merge(old: Knowledge | None, new: Knowledge, same_round: bool) -> Knowledge
     if old is None:
         return new
     asked = new.asked[0]
-    merged = {name: _ports.union(_ports.subtract(getattr(old, name), asked), getattr(new, name)) for name in _CLASSES}
+    merged: dict[str, Any] = {
+        name: _ports.union(_ports.subtract(getattr(old, name), asked), getattr(new, name)) for name in _CLASSES
+    }
     before = (old.reached, old.impostor, _ports.union(old.blocked, old.no_route))
     after = (new.reached, new.impostor, _ports.union(new.blocked, new.no_route))
     changed = _ports.union(

@@ -10,23 +10,29 @@ from typing import Any
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
+from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
+    CORRECT,
+    ERROR,
+    FLAKY,
+    UNKNOWN,
+    VERDICTS,
+    WRONG,
+    Cell,
+    advice,
+)
 from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import (
     BLOCKED,
     OPEN,
     RESTRICT,
     Check,
+    Pair,
 )
 from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import (
     Knowledge,
-    Pair,
     some_ports,
 )
 
 VERSION = 1
-CORRECT, WRONG, FLAKY, ERROR, ADVICE = "correct", "wrong", "flaky", "error", "advice"
-VERDICTS = (CORRECT, WRONG, FLAKY, ERROR, ADVICE)
-
-NOT_KNOWN = "unknown"
 
 
 def build_report(
@@ -34,37 +40,42 @@ def build_report(
     uncovered: Iterable[tuple[str, str]],
     known: Mapping[Pair, Knowledge],
     run: Mapping[str, Any],
-    more_cells: Iterable[Mapping[str, Any]] = (),
+    more_cells: Iterable[Cell] = (),
 ) -> dict[str, Any]:
     """Checks, rows without a check, knowledge, and what describes the run (sweep, seed, mode, ...) -> the report.
 
-    ``more_cells``: what others concluded, in the fields of a cell and perhaps more.
+    ``uncovered``: pairs of a requirement's id and the reason why nothing checks it. ``more_cells``: cells of other
+    checks, such as those of the Internet.
 
     ``{"version": 1, "run": {...}, "summary": {"checks": n, verdict: n ...}, "checks": [cell ...]}``.
     """
-    cells = [_cell(check, known.get(_pair_of(check))) for check in checks]
-    cells += map(dict, more_cells)
-    cells += [_advice(requirement, reason) for requirement, reason in uncovered]
+    cells = [_cell(check, known.get(check.pair)) for check in checks]
+    cells += more_cells
+    cells += [
+        advice(requirement, reason, expected=BLOCKED if requirement == RESTRICT else OPEN)
+        for requirement, reason in uncovered
+    ]
     summary = {"checks": len(cells)}
     for verdict in VERDICTS:
-        summary[verdict] = sum(cell["verdict"] == verdict for cell in cells)
-    return {"version": VERSION, "run": dict(run), "summary": summary, "checks": cells}
+        summary[verdict] = sum(cell.verdict == verdict for cell in cells)
+    return {
+        "version": VERSION,
+        "run": dict(run),
+        "summary": summary,
+        "checks": [cell.to_dict() for cell in cells],
+    }
 
 
-def _pair_of(check: Check) -> Pair:
-    return Pair(check.source, check.destination, check.address, check.protocol)
-
-
-def _cell(check: Check, knowledge: Knowledge | None) -> dict[str, Any]:
+def _cell(check: Check, knowledge: Knowledge | None) -> Cell:
     if knowledge is None:
         text = f"{check.source} or {check.destination} gave no answer: unreachable, or it failed earlier in this run"
-        return _row(check, NOT_KNOWN, ERROR, (), text)
+        return _row(check, UNKNOWN, ERROR, (), text)
     if check.expected == OPEN:
         return _positive(check, knowledge)
     return _negative(check, knowledge)
 
 
-def _positive(check: Check, knowledge: Knowledge) -> dict[str, Any]:
+def _positive(check: Check, knowledge: Knowledge) -> Cell:
     within = _Within(check.ports, knowledge)
     bad = _ports.union(within.blocked, within.no_route, within.impostor)
     unknown = _ports.union(within.failed, within.suspect)
@@ -74,37 +85,37 @@ def _positive(check: Check, knowledge: Knowledge) -> dict[str, Any]:
         reason = _sentences(
             f"no trustworthy answer on {some_ports(unknown)}", *_reasons(unknown, knowledge), *knowledge.notes
         )
-        return _row(check, NOT_KNOWN, ERROR, (), reason)
+        return _row(check, UNKNOWN, ERROR, (), reason)
     if not within.reached:
-        return _row(check, NOT_KNOWN, ERROR, (), "none of these ports was probed")
+        return _row(check, UNKNOWN, ERROR, (), "none of these ports was probed")
     if within.changed:
         ports = some_ports(within.changed)
         return _row(check, OPEN, FLAKY, (), _sentences(f"{ports} did not answer at first, then did", *knowledge.notes))
     return _row(check, OPEN, CORRECT, (), _why_open(check, within, knowledge))
 
 
-def _negative(check: Check, knowledge: Knowledge) -> dict[str, Any]:
+def _negative(check: Check, knowledge: Knowledge) -> Cell:
     within = _Within(check.ports, knowledge)
     through = _ports.union(within.reached, within.impostor)
     unknown = _ports.union(within.failed, within.suspect, within.no_route)
     blocked = some_ports(within.blocked)
     if through:
-        text = f"{check.source} gets through to {check.destination} on {some_ports(through)}"
+        text = f"{check.source} reaches {check.destination} on {some_ports(through)}"
         return _row(check, _observed(through, knowledge), WRONG, through, _sentences(text, *knowledge.notes))
     if unknown or not within.blocked:
         text = f"no trustworthy answer on {some_ports(unknown or check.ports)}"
         if within.no_route:
             text = f"{check.source} has no route to {check.address}, so nothing was shown about a firewall"
-        return _row(check, NOT_KNOWN, ERROR, (), _sentences(text, *_reasons(unknown, knowledge), *knowledge.notes))
+        return _row(check, UNKNOWN, ERROR, (), _sentences(text, *_reasons(unknown, knowledge), *knowledge.notes))
     if not knowledge.answered:
         text = (
             f"{blocked} is blocked, but nothing else of {check.destination} answered {check.source} either: "
-            "without a positive control this may be a dead path"
+            "without a positive control, the path itself may be broken"
         )
-        return _row(check, NOT_KNOWN, ERROR, (), text)
+        return _row(check, UNKNOWN, ERROR, (), text)
     if knowledge.listener_lost:
         text = f"{blocked} is blocked, but the listeners of {check.destination} ended early: run again"
-        return _row(check, NOT_KNOWN, ERROR, (), text)
+        return _row(check, UNKNOWN, ERROR, (), text)
     control = "answers an ICMP echo" if knowledge.echo else "answers on permitted ports"
     text = f"nothing came through, while {check.destination} {control} of {check.source}"
     if within.changed:
@@ -143,17 +154,17 @@ def _why_open(check: Check, within: _Within, knowledge: Knowledge) -> str:
 def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledge) -> str:
     ports = some_ports(bad)
     if within.impostor:
-        text = f"somebody else than {check.destination} answered at {check.address} on {ports}"
+        text = f"another host than {check.destination} answered at {check.address} on {ports}"
     elif within.no_route:
         text = f"{check.source} has no route to {check.address}"
     elif within.reached:
         text = f"{ports} gets no answer, while other ports of {check.destination} answer {check.source}"
     elif knowledge.answered:
-        text = f"none of these ports answers, while {check.destination} itself is alive for {check.source}"
+        text = f"none of these ports answers, although {check.destination} answers {check.source} in other ways"
     else:
         text = f"nothing of {check.destination} answers {check.source} at {check.address}"
     hint = (
-        f"look for what drops {check.protocol} from {check.source} to {check.address} "
+        f"find the rule that drops {check.protocol} from {check.source} to {check.address} "
         f"in OUTPUT of {check.source}, between the hosts, and in INPUT of {check.destination}"
     )
     return _sentences(text, *_reasons(bad, knowledge), *knowledge.notes, hint)
@@ -169,30 +180,18 @@ def _sentences(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _row(check: Check, observed: str, verdict: str, wrong: PortSet, evidence: str) -> dict[str, Any]:
-    return {
-        "requirement": check.requirement,
-        "source": check.source,
-        "destination": check.destination,
-        "address": check.address,
-        "family": check.family,
-        "protocol": check.protocol,
-        "ports": _ports.format_ports(check.ports),
-        "expected": check.expected,
-        "observed": observed,
-        "verdict": verdict,
-        "wrong_ports": _ports.format_ports(wrong),
-        "evidence": evidence,
-    }
-
-
-def _advice(requirement: str, reason: str) -> dict[str, Any]:
-    empty = dict.fromkeys(("source", "destination", "address", "family", "protocol", "ports", "wrong_ports"), "")
-    return {
-        **empty,
-        "requirement": requirement,
-        "expected": BLOCKED if requirement == RESTRICT else OPEN,
-        "observed": NOT_KNOWN,
-        "verdict": ADVICE,
-        "evidence": reason,
-    }
+def _row(check: Check, observed: str, verdict: str, wrong: PortSet, evidence: str) -> Cell:
+    return Cell(
+        check.requirement,
+        check.source,
+        check.destination,
+        check.address,
+        check.family,
+        check.protocol,
+        _ports.format_ports(check.ports),
+        check.expected,
+        observed,
+        verdict,
+        evidence,
+        _ports.format_ports(wrong),
+    )

@@ -22,8 +22,9 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
     OPEN,
     Check,
     Checks,
+    Pair,
 )
-from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge
 
 FULL, SAMPLE = "full", "sample"
 
@@ -62,11 +63,6 @@ class Round(NamedTuple):
     targets: dict[str, list[dict[str, str]]]
 
 
-def pair_of(check: Check) -> Pair:
-    """The pair that a check belongs to."""
-    return Pair(check.source, check.destination, check.address, check.protocol)
-
-
 def first_listeners(checks: Checks) -> dict[str, list[dict[str, str]]]:
     """Checks -> listeners of the first round: at both ends of every documented range, above the privileged ports,
     and at every single port."""
@@ -79,15 +75,9 @@ def first_listeners(checks: Checks) -> dict[str, list[dict[str, str]]]:
 
 def _doors(check: Check) -> Iterable[int]:
     if check.protocol == "udp":
-        return _ports.numbers(_udp_sample(check.ports))
+        return _ports.numbers(_ports.spread(check.ports, MOST_UDP_PORTS))
     ends = {end for pair in check.ports for end in pair}
     return {end for end in ends if end >= FIRST_UNPRIVILEGED_PORT or _ports.count(check.ports) == 1}
-
-
-def _udp_sample(ports: PortSet) -> PortSet:
-    if _ports.count(ports) <= MOST_UDP_PORTS:
-        return ports
-    return _ports.spread(ports, MOST_UDP_PORTS)
 
 
 def first_round(checks: Checks, options: Options, started: Mapping[str, Mapping[str, Any]]) -> Round:
@@ -95,11 +85,11 @@ def first_round(checks: Checks, options: Options, started: Mapping[str, Mapping[
     # What must be silent is a target of its own: `probe` asks silence on a path that answers a second time.
     wanted: dict[tuple[Pair, str], list[PortSet]] = defaultdict(list)
     for check in checks.checks:
-        ports = _udp_sample(check.ports) if check.protocol == "udp" else check.ports
-        wanted[pair_of(check), check.expected].append(ports)
+        ports = _ports.spread(check.ports, MOST_UDP_PORTS) if check.protocol == "udp" else check.ports
+        wanted[check.pair, check.expected].append(ports)
         controls = checks.controls.get((check.source, check.destination, check.family))
         if controls and check.expected == BLOCKED:
-            wanted[pair_of(check), OPEN].append(controls[:MOST_CONTROLS])
+            wanted[check.pair, OPEN].append(controls[:MOST_CONTROLS])
     landmarks = _landmarks(checks)
     targets: dict[str, list[dict[str, str]]] = defaultdict(list)
     for (pair, _unused), port_sets in wanted.items():
@@ -178,17 +168,14 @@ def later_round(checks: Checks, known: Mapping[Pair, Knowledge]) -> Round:
 def _doubtful(checks: Sequence[Check], known: Mapping[Pair, Knowledge]) -> dict[Pair, PortSet]:
     doubtful: dict[Pair, PortSet] = {}
     for check in checks:
-        knowledge = known.get(pair_of(check))
+        knowledge = known.get(check.pair)
         if knowledge is None:
             continue  # the host is out of the run: asking again cannot help
-        wrong = (knowledge.suspect, knowledge.failed, knowledge.impostor)
-        if check.expected == BLOCKED:
-            wrong = (*wrong, knowledge.reached)
-        else:
-            wrong = (*wrong, knowledge.blocked, knowledge.no_route)
+        wrong = [knowledge.suspect, knowledge.failed, knowledge.impostor]
+        wrong += [knowledge.reached] if check.expected == BLOCKED else [knowledge.blocked, knowledge.no_route]
         ports = _ports.intersect(check.ports, _ports.union(*wrong))
         if ports:
-            doubtful[pair_of(check)] = _ports.union(doubtful.get(pair_of(check), ()), ports)
+            doubtful[check.pair] = _ports.union(doubtful.get(check.pair, ()), ports)
     return doubtful
 
 

@@ -25,6 +25,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification i
 from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
 from ansible_collections.determined.network.plugins.plugin_utils._verification import report as verification_report
 from ansible_collections.determined.network.plugins.plugin_utils._verification import rounds as verification_rounds
+from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import Cell
 
 Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -65,7 +66,7 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
     described["not_verified"] = [*rows, internet_checks.PROXY_BYPASS] if outside is None else []
     # --limit leaves hosts out; then the report must not look like one about all of them.
     described["left_out"] = sorted(set(cluster["hosts"]) - set(map(str, run["hosts"])))
-    cells: list[dict[str, str]] = []
+    cells: list[Cell] = []
     uncovered = list(checks.uncovered)
     if outside is not None:
         internet = internet_checks.derive_internet_checks(read, _hosts(run))

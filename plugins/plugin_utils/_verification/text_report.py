@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import MOST_RANGES
-from ansible_collections.determined.network.plugins.plugin_utils._verification.report import (
+from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
     ADVICE,
     CORRECT,
     ERROR,
     FLAKY,
     WRONG,
 )
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import MOST_RANGES
 
 # What a cell of the matrix shows; the worst of a pair wins, so the order matters.
 _SYMBOLS = (
@@ -27,7 +27,7 @@ _SYMBOLS = (
     ("refused", "r"),
     ("open", "."),
 )
-_LEGEND = ". open   X filtered   R rejected   r refused   ! no answer   # self   blank: not asked"
+_LEGEND = ". open   X filtered   R rejected   r refused   ! no answer   # self   blank: not checked"
 MOST_LINES = 40  # of wrong cells; report.json has them all
 MOST_COLUMNS = 40  # hosts in the matrix
 MOST_NAMES = 5  # of hosts in a sentence
@@ -42,7 +42,7 @@ def render(report: Mapping[str, Any], path: str) -> list[str]:
     lines += _requirement_lines(cells, sampled=report["run"]["sweep"] != "full")
     if report["run"].get("not_verified"):
         names = ", ".join(report["run"]["not_verified"])
-        lines.append(f"  Not verified, since a rehearsal has no Internet, or verify_internet is false: {names}")
+        lines.append(f"  Not verified, because a rehearsal has no Internet or verify_internet is false: {names}")
     if bad:
         lines += ["", *_matrix(cells)]
         lines += ["", *_bad_lines(bad, path)]
@@ -56,7 +56,7 @@ def _heading(run: Mapping[str, Any]) -> str:
     if run.get("max_peers"):
         text += f", at most {run['max_peers']} destinations for each source and row"
     if run.get("left_out"):
-        text += f"; NOT verified, since this run left them out: {_names(run['left_out'])}"
+        text += f"; NOT verified, because this run left them out: {_names(run['left_out'])}"
     return text
 
 
@@ -116,7 +116,7 @@ def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     width = max((len(name) for name in sources), default=0)
     if not required:
         return []
-    lines = ["What the required rows saw, sources down, destinations across:"]
+    lines = ["What the required rows observed. Each line is a source, each column is a destination:"]
     lines.append(" " * (width + 4) + "  ".join(destinations))
     for source in sources:
         row = f"  {source:<{width}}"
@@ -149,10 +149,10 @@ def _summary_line(summary: Mapping[str, int]) -> str:
 def success_message(report: Mapping[str, Any]) -> str:
     """What a play says that must not fail."""
     if not report["summary"][CORRECT] and not report["summary"][FLAKY]:
-        return "NOTHING was verified: no two hosts of this run have anything to check between them."
+        return "NOTHING was verified: there is no check between any two hosts of this run."
     if report["summary"][ADVICE]:
         text = "All that was checked is what the cluster requires."
-        return f"{text} Advice marks what was not checked, or is worth a thought."
+        return f"{text} Advice is for information: it names what was not checked and what could be better."
     return "The network is what the cluster requires."
 
 
@@ -182,7 +182,7 @@ def _some(ports: str) -> str:
 
 def _destination(cell: Mapping[str, Any]) -> str:
     if cell["address"] in ("", cell["destination"]):
-        return cell["destination"]
+        return str(cell["destination"])
     return f"{cell['destination']} ({cell['address']})"
 
 

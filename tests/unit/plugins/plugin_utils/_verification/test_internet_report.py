@@ -13,7 +13,8 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification i
     steps,
     text_report,
 )
-from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge
 
 from tests.unit.plugins.plugin_utils.clusters import DEMO, SMALL, build
 
@@ -136,41 +137,40 @@ def test_wrong_ports_and_whose_fault_it_is():
     (_address, cell) = sorted(cells(report(results), "resource_access"), key=lambda one: one["destination"])
     assert (cell["verdict"], cell["observed"], cell["wrong_ports"]) == ("wrong", "refused", "9000")
     assert cell["evidence"] == (
-        "directly, connecting: nothing listens there, to blame is the target, "
-        "see whether the service runs, and at this port"
+        "directly, connecting: nothing listens there, the service is to blame, "
+        "check that the service runs, and on this port"
     )
 
 
 SENTENCES = [
     (
         seen("proxy_credentials", via="p:1", step="proxy", blame="proxy", reason="it refuses the credentials (407)"),
-        "through the proxy p:1, at the proxy: it refuses the credentials (407), to blame is the proxy, "
-        "mend proxy_username and proxy_password",
+        "through the proxy p:1, at the proxy: it refuses the credentials (407), the proxy is to blame, "
+        "correct proxy_username and proxy_password",
     ),
     (
         seen("refused", via="p:1", step="connect", blame="proxy", reason="nothing listens there"),
-        "through the proxy p:1, connecting to the proxy: nothing listens there, to blame is the proxy, "
-        "see whether proxy_https and proxy_http name a proxy that runs, and whether this host may reach it",
+        "through the proxy p:1, connecting to the proxy: nothing listens there, the proxy is to blame, "
+        "check that proxy_https and proxy_http name a proxy that runs, and that this host may reach it",
     ),
     (
         seen("certificate_expired", via="p:1", step="tls", blame="proxy", reason="certificate has expired"),
-        "through the proxy p:1, in the TLS handshake with the proxy: certificate has expired, to blame is the proxy, "
-        "have the certificate renewed",
+        "through the proxy p:1, in the TLS handshake with the proxy: certificate has expired, the proxy is to blame, "
+        "renew the certificate",
     ),
     (
         seen("certificate_expired", via="p:1", step="tls", blame="target", reason="certificate has expired"),
         "through the proxy p:1, in the TLS handshake with the target: certificate has expired, "
-        "to blame is the target, have the certificate renewed",
+        "the service is to blame, renew the certificate",
     ),
     (
         seen("rejected", step="connect", blame="host", reason="this host's own firewall"),
-        "directly, connecting: this host's own firewall, to blame is agent1 itself, "
-        "look for the firewall that rejects it",
+        "directly, connecting: this host's own firewall, agent1 itself is to blame, find the firewall that rejects it",
     ),
     (
         seen("timeout", via="p:1", step="proxy", blame="proxy_or_target", reason="no answer within 10 seconds"),
         "through the proxy p:1, at the proxy: no answer within 10 seconds, "
-        "to blame is the proxy, or the target behind it",
+        "the proxy or the service behind it is to blame",
     ),
 ]
 
@@ -195,7 +195,7 @@ def test_what_went_well_at_a_later_attempt_is_flaky():
     "result, words",
     [
         (None, "agent1 gave no answer: unreachable"),
-        ({"failed": True, "msg": "no Python"}, "agent1 could not ask: no Python"),
+        ({"failed": True, "msg": "no Python"}, "agent1 could not run the check: no Python"),
         ({"targets": [seen()]}, "agent1 gave no answer"),
     ],
 )
@@ -232,7 +232,7 @@ def test_cluster_traffic_through_a_proxy_is_wrong():
     assert found["master"]["evidence"].startswith(
         "urllib, curl would go through the proxy: in /etc/environment, no_proxy does not cover 192.0.2.10 and 2 more; "
     )
-    assert found["agent2"]["evidence"] == "no_proxy covers it wherever a proxy is set: /etc/environment"
+    assert found["agent2"]["evidence"] == "no_proxy covers it in every place that sets a proxy: /etc/environment"
 
 
 def test_a_file_that_cannot_be_read_is_an_error():
@@ -275,7 +275,7 @@ CLOUDS = [
     (
         cloud("gcp"),
         "open",
-        "has no external IP address, and reaches registry.example.com:443 directly all the same: some NAT serves it",
+        "has no external IP address, and reaches registry.example.com:443 directly nevertheless, through some NAT",
     ),
     (
         cloud("gcp", egress=False),
@@ -304,7 +304,8 @@ CLOUDS = [
     (
         cloud(egress=None),
         "unknown",
-        "has no public IP address; determined_services names nothing outside by which its way out could be tried",
+        "has no public IP address; determined_services names no service outside that could be used to test its "
+        "access to the Internet",
     ),
 ]
 
@@ -313,15 +314,15 @@ CLOUDS = [
 def test_what_instances_are_advised(instance, observed, text):
     (cell,) = verification_advice.cloud_cells({"agent1": {"cloud": instance}})
     row = {"aws": "cloud_aws_egress", "gcp": "cloud_gcp_egress"}[instance["provider"]]
-    assert (cell["requirement"], cell["verdict"], cell["observed"]) == (row, "advice", observed)
-    assert cell["evidence"] == text
-    assert cell["address"] == ", ".join(instance["external"])
+    assert (cell.requirement, cell.verdict, cell.observed) == (row, "advice", observed)
+    assert cell.evidence == text
+    assert cell.address == ", ".join(instance["external"])
 
 
 def test_a_proxy_that_works_spares_the_way_out():
     result = {"cloud": cloud(egress=False), "targets": [seen(via="p:1")]}
     (cell,) = verification_advice.cloud_cells({"agent1": result})
-    assert cell["evidence"].endswith("as long as everything goes through the proxy, which works, it does not need that")
+    assert cell.evidence.endswith("the proxy works, so this is needed only for traffic without the proxy")
 
 
 @pytest.mark.parametrize("result", [{}, {"cloud": None}, {"cloud": {"provider": ""}}, {"skipped": True}])
@@ -353,8 +354,8 @@ def test_agents_far_from_the_master_are_advised():
         ("agent1", "agent2", "192.0.2.22", 99.0),
     )
     (cell,) = verification_advice.distance_cells(build(SMALL), known)
-    assert (cell["requirement"], cell["source"], cell["destination"]) == ("same_network", "agent1", "master")
-    assert (cell["verdict"], cell["observed"]) == ("advice", "25.1 ms")
+    assert (cell.requirement, cell.source, cell.destination) == ("same_network", "agent1", "master")
+    assert (cell.verdict, cell.observed) == ("advice", "25.1 ms")
 
 
 # --- the variables of the proxy ---------------------------------------------------------------------

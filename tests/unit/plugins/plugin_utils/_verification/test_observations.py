@@ -251,12 +251,12 @@ def test_notes_tell_what_proves():
     knowledge = conclude(seen, destination(listening="12355", services="22", resets=4))
     assert knowledge.notes == (
         "a service of dst holds 22 and answered there",
-        "4 closed ports were reset by dst itself, as its own counter attests",
-        "12355 was reset by a firewall while something listened there",
+        "4 closed ports were reset by dst itself, as its own counter shows",
+        "a firewall reset 12355 although something listened there",
     )
     assert knowledge.reasons == {"icmp 3/13 from 192.0.2.1": ((5, 5),), "Too many open files": ((6, 6),)}
     assert conclude(observation(refused="1-4"), destination(resets=1)).notes == (
-        "sources saw 4 resets, but dst surely sent only 1: a firewall imitates resets",
+        "sources saw 4 resets, but dst certainly sent only 1: a firewall imitates resets",
     )
 
 

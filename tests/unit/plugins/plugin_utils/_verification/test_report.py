@@ -8,8 +8,8 @@ import json
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.plugin_utils._verification import report as verification_report
-from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Check
-from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Check, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge
 
 from tests.unit.plugins.plugin_utils.clusters import SMALL, build
 from tests.unit.plugins.plugin_utils.simulated_network import Network, play
@@ -45,7 +45,7 @@ def cell_of(one, known):
 
 
 OPEN, BLOCKED = "open", "blocked"
-SOUGHT = "look for what drops tcp from src to 192.0.2.21 in OUTPUT of src, between the hosts, and in INPUT of dst"
+SOUGHT = "find the rule that drops tcp from src to 192.0.2.21 in OUTPUT of src, between the hosts, and in INPUT of dst"
 
 # expected, ports, what is known -> observed, verdict, wrong ports, how the evidence begins
 CELLS = [
@@ -96,7 +96,7 @@ CELLS = [
         "filtered",
         "wrong",
         "1-9",
-        "none of these ports answers, while dst itself is alive for src",
+        "none of these ports answers, although dst answers src in other ways",
     ),
     (OPEN, "1-9", {"blocked": "1-9"}, "filtered", "wrong", "1-9", "nothing of dst answers src at 192.0.2.21"),
     (OPEN, "1-9", {"no_route": "1-9"}, "no_route", "wrong", "1-9", "src has no route to 192.0.2.21"),
@@ -107,7 +107,7 @@ CELLS = [
         "open",
         "wrong",
         "1-9",
-        "somebody else than dst answered at 192.0.2.21 on 1-9",
+        "another host than dst answered at 192.0.2.21 on 1-9",
     ),
     # What is wrong weighs more than what is unknown, and both more than a change of mind.
     (
@@ -171,7 +171,7 @@ CELLS = [
         "open",
         "wrong",
         "9",
-        "src gets through to dst on 9",
+        "src reaches dst on 9",
     ),
     (
         BLOCKED,
@@ -180,7 +180,7 @@ CELLS = [
         "open",
         "wrong",
         "9",
-        "src gets through to dst on 9",
+        "src reaches dst on 9",
     ),
     (
         BLOCKED,

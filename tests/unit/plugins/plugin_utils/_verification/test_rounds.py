@@ -7,7 +7,8 @@ import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
 from ansible_collections.determined.network.plugins.plugin_utils._verification import rounds as verification_rounds
-from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge
 
 from tests.unit.plugins.plugin_utils.clusters import DEMO, SMALL, build
 

@@ -119,7 +119,7 @@ def test_a_dead_path_proves_no_firewall():
     played = play(Network(cluster, paths))
     (cell,) = cells(played, "error")
     assert (cell["source"], cell["destination"], cell["observed"]) == ("stranger", "agent2", "unknown")
-    assert "without a positive control this may be a dead path" in cell["evidence"]
+    assert "without a positive control, the path itself may be broken" in cell["evidence"]
 
 
 def test_a_path_that_opens_late_is_flaky():

@@ -161,9 +161,9 @@ def test_the_heading_tells_how_thorough_the_run_was():
     "left_out, told",
     [
         ([], ""),
-        (["b"], "; NOT verified, since this run left them out: b"),
-        (list("abcde"), "; NOT verified, since this run left them out: a, b, c, d, e"),
-        (list("abcdefg"), "; NOT verified, since this run left them out: a, b, c, d, e and 2 more"),
+        (["b"], "; NOT verified, because this run left them out: b"),
+        (list("abcde"), "; NOT verified, because this run left them out: a, b, c, d, e"),
+        (list("abcdefg"), "; NOT verified, because this run left them out: a, b, c, d, e and 2 more"),
     ],
 )
 def test_the_heading_names_whom_a_limited_run_left_out(left_out, told):
