@@ -1,20 +1,17 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dead man's switch: a process that puts the old state back unless somebody confirms.
+"""The dead man's switch: a process that restores the old state unless the change is confirmed.
 
 A change is one file in the folder of ``lock``; its name is its state and its token::
 
     armed-TOKEN  ->  confirmed-TOKEN  ->  (stored for the next boot: removed) or unstored-TOKEN
                  ->  restoring-TOKEN  ->  restored-TOKEN or failed-TOKEN
 
-Confirming and expiring both rename ``armed-TOKEN``: the kernel lets exactly one of them succeed. So a
-bare ``mv`` over a fresh connection is a confirmation, and the switch does the rest. Removing the file
-keeps the rules and stores nothing. The switch holds a flock on the file as long as it lives, so
-that a file whose switch was killed is told from one that is watched.
-
-Everything is imported before the process is born: Ansible removes the module's files as
-soon as the module has ended.
+Confirmation and expiry both rename ``armed-TOKEN``, and the kernel lets exactly one of them succeed. So
+``mv`` over a new connection confirms a change, and the switch does the rest. If the file is removed, the
+rules stay and nothing is stored. The switch holds a flock(2) on the file as long as it runs. Without the
+flock, the process of the switch was killed.
 """
 
 import contextlib
@@ -25,9 +22,10 @@ import os
 import re
 import signal
 import time
-from typing import NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, TextIO
 
 from ansible_collections.determined.network.plugins.module_utils._firewall import lock
+from ansible_collections.determined.network.plugins.module_utils._host import daemon
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 
 ARMED, CONFIRMED, UNSTORED = "armed", "confirmed", "unstored"
@@ -39,36 +37,44 @@ _LOOK_SECONDS = 0.02  # how often a switch looks whether its file is still there
 _RETRY_SECONDS = 300.0  # how long it goes on trying to restore
 _SHOWN_LOSSES = 20
 
+Record = Dict[str, Any]  # JSON: what the caller of arm() keeps, with "deadline", and "pid", "token", "problem", "lost"
+Description = Dict[str, Any]  # as describe() says
+
 
 class Actions(NamedTuple):
-    """What a switch does, in its own process, without arguments. ``restore``: puts the old state back and
-    returns sentences, what others lost by it. ``keep``: stores the new one. ``drop``: forgets what was to be
-    stored; never fails. ``end``: what may follow once everybody has been told that it is stored; its
-    failures are nobody's."""
+    """What a switch does, in its own process, without arguments.
 
-    restore: object
-    keep: object
-    drop: object
-    end: object
+    ``restore``: restores the old state and returns sentences, what others lost by it. ``keep``: stores the
+    new state for the next boot. ``drop``: forgets what was to be stored, and never fails. ``end``: runs last,
+    when the file of the change already says that it is settled; nobody learns of its failures.
+    """
+
+    restore: Callable[[], Sequence[str]]
+    keep: Callable[[], object]
+    drop: Callable[[], object]
+    end: Callable[[], object]
 
 
 class Change(NamedTuple):
-    """A change as its file tells it. ``record``: the dict that :func:`arm` was given.
-    ``watched``: whether its switch lives."""
+    """A change as its file describes it.
+
+    ``record``: the dict that :func:`arm` was given, with what the switch has added. ``watched``: whether the
+    process of its switch still runs.
+    """
 
     state: str
     token: str
-    record: dict
+    record: Record
     watched: bool
 
-    def seconds_left(self):
-        """Seconds until the old state comes back; 0.0 once the deadline has passed."""
+    def seconds_left(self) -> float:
+        """Seconds until the switch restores the old state; 0.0 once the deadline has passed."""
         return max(0.0, self.record.get("deadline", 0.0) - time.monotonic())
 
 
-def changes(directory):
-    """All changes of which something is left on this host -> list of Change."""
-    found = []
+def changes(directory: str) -> List[Change]:
+    """All changes that have a file in ``directory``, by name. HostError when a file is damaged."""
+    found: List[Change] = []
     try:
         names = sorted(os.listdir(directory))
     except (FileNotFoundError, NotADirectoryError):
@@ -79,9 +85,9 @@ def changes(directory):
             try:
                 with open(os.path.join(directory, name), encoding="utf-8") as handle:
                     record = json.load(handle)
-                    watched = _is_held(handle)
+                    watched = _is_locked(handle)
             except FileNotFoundError:
-                continue  # settled in this very moment
+                continue  # another process has settled the change since the folder was listed
             except ValueError as problem:
                 raise HostError(
                     "%s is damaged: %s. Look at it, then remove it" % (os.path.join(directory, name), problem)
@@ -90,7 +96,7 @@ def changes(directory):
     return found
 
 
-def _is_held(handle):
+def _is_locked(handle: TextIO) -> bool:
     try:
         fcntl.flock(handle.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as problem:
@@ -100,13 +106,13 @@ def _is_held(handle):
     return False
 
 
-def path_of(directory, state, token):
-    """Where the file of a change in a state lies."""
+def path_of(directory: str, state: str, token: str) -> str:
+    """The path of the file of a change that is in ``state``."""
     return os.path.join(directory, "%s-%s" % (state, token))
 
 
-def move(directory, token, state, new_state):
-    """Take a change from one state to the next; False when somebody else was faster."""
+def move(directory: str, token: str, state: str, new_state: str) -> bool:
+    """Take a change from one state to the next; False when another process has already done so."""
     try:
         os.rename(path_of(directory, state, token), path_of(directory, new_state, token))
     except FileNotFoundError:
@@ -114,60 +120,61 @@ def move(directory, token, state, new_state):
     return True
 
 
-def forget(directory, token):
-    """Remove what is left of a settled change, and the folder if it is the last one."""
+def forget(directory: str, token: str) -> None:
+    """Remove the files of a settled change, and the folder if they were the last ones."""
     for state in (RESTORED, FAILED, RESTORING, CONFIRMED, UNSTORED):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path_of(directory, state, token))
     lock.tidy(directory)
 
 
-def sweep(directory):
-    """Remove half-written files; only to be called with the lock held."""
+def sweep(directory: str) -> None:
+    """Remove half-written files. The caller must own the lock."""
     for name in os.listdir(directory):
         if name.startswith("."):
             os.unlink(os.path.join(directory, name))
 
 
-def arm(directory, token, record, actions):
-    """Start the switch -> its process id, once it watches. HostError when it does not come up.
+def arm(directory: str, token: str, record: Record, actions: Actions) -> int:
+    """Start the switch -> its process id, once it watches. HostError when it could not start.
+
+    The process has no terminal and ignores the signals of a session that ends.
 
     ``record``: plain data to keep beside ``deadline`` (time.monotonic seconds, the same
     clock for all processes). ``actions``: an :class:`Actions`; each raises when it cannot.
     """
-    answer = spawn(lambda ready: _watch(directory, token, record, actions, ready))
-    if not answer.startswith("ready "):
-        raise HostError(
-            "The dead man's switch could not be armed: %s. Nothing was changed" % (answer or "its process died")
-        )
-    return int(answer.split()[1])
+    try:
+        started = daemon.start(lambda report: _watch(directory, token, record, actions, report))
+    except daemon.DaemonError as problem:
+        raise HostError("The dead man's switch could not be armed: %s. Nothing was changed" % problem) from problem
+    return int(started.answer)
 
 
-def confirm(directory, token):
+def confirm(directory: str, token: str) -> bool:
     """Keep the change -> True; False when it does not await a confirmation (any more)."""
     return move(directory, token, ARMED, CONFIRMED)
 
 
-def disarm(directory, token):
-    """The change is undone: its switch has nothing left to do."""
-    # When it has just expired instead, it restores the same state once more.
+def disarm(directory: str, token: str) -> None:
+    """End the switch of a change that the caller has already undone."""
+    # If the switch has expired at this moment, it restores the same state once more.
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path_of(directory, ARMED, token))
     lock.tidy(directory)
 
 
-def await_end(directory, token, seconds):
-    """Wait until a confirmed change is stored -> the Change that is left of it, None when all is done."""
+def await_end(directory: str, token: str, seconds: float) -> Optional[Change]:
+    """Wait until a confirmed change is stored -> None; or the Change if it is not stored after ``seconds``."""
     deadline = time.monotonic() + seconds
     while True:
         found = [change for change in changes(directory) if change.token == token]
-        left = found[0] if found else None
-        if left is None or left.state != CONFIRMED or not left.watched or time.monotonic() >= deadline:
-            return left
+        change = found[0] if found else None
+        if change is None or change.state != CONFIRMED or not change.watched or time.monotonic() >= deadline:
+            return change
         time.sleep(_LOOK_SECONDS)
 
 
-def describe(directory, token):
+def describe(directory: str, token: str) -> Description:
     """What became of a change -> dict: ``state`` ("unknown" when nothing is left), ``message``,
     ``seconds_left`` (until the old state comes back; 0 unless armed), ``lost`` (as of :func:`losses`)."""
     for change in changes(directory):
@@ -194,7 +201,7 @@ def describe(directory, token):
     return {"state": change.state, "message": message, "seconds_left": seconds, "lost": lost}
 
 
-def losses(lost):
+def losses(lost: Optional[Sequence[str]]) -> str:
     """What others lost when an old state was put back -> the end of a sentence; "" where they lost nothing."""
     if not lost:
         return ""
@@ -204,65 +211,15 @@ def losses(lost):
     return "; others have lost by that: %s" % "; ".join(shown)
 
 
-def spawn(target):
-    """Run ``target(ready)`` in a process of its own that outlives this one and its session.
-
-    ``ready(text)`` hands one text back, which is what this function returns; "" when the
-    process died before.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        answer = _Answer(writer)
-        try:
-            os.setsid()
-            if os.fork() == 0:
-                _detach(writer)
-                target(answer.tell)
-        except BaseException as problem:  # nothing may fall through into the module's own code
-            answer.tell("%s: %s" % (type(problem).__name__, problem))
-        finally:
-            os._exit(0)
-    os.close(writer)
-    os.waitpid(child, 0)
-    with os.fdopen(reader, "rb") as handle:
-        return handle.read().decode("utf-8", "replace")
-
-
-class _Answer:
-    """The one text that a new process hands back; later ones go nowhere."""
-
-    def __init__(self, writer):
-        self._writer = writer
-
-    def tell(self, text):
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            os.write(writer, text.encode("utf-8", "replace"))
-            os.close(writer)
-
-
-def _detach(keep):
-    """No terminal, no signal of a closing session, no descriptor of the parent."""
-    os.chdir("/")
-    os.umask(0o077)
+def _watch(directory: str, token: str, record: Record, actions: Actions, report: daemon.Report) -> None:
+    # The end of a terminal or of a session must not end the switch.
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(null, number)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != keep:
-            with contextlib.suppress(OSError):  # the descriptor that listed them
-                os.close(int(name))
-
-
-def _watch(directory, token, record, actions, ready):
     record = dict(record, pid=os.getpid(), token=token)
     armed = path_of(directory, ARMED, token)
     handle = _write(directory, token, record)  # open and locked for as long as this process lives
     os.rename(handle.name, armed)
-    ready("ready %d" % os.getpid())
+    report.send(os.getpid())
     while os.path.exists(armed):
         remaining = record["deadline"] - time.monotonic()
         if remaining <= 0:
@@ -279,7 +236,7 @@ def _watch(directory, token, record, actions, ready):
     actions.end()
 
 
-def _keep(directory, token, record, actions):
+def _keep(directory: str, token: str, record: Record, actions: Actions) -> None:
     try:
         actions.keep()
     except Exception as problem:
@@ -288,7 +245,8 @@ def _keep(directory, token, record, actions):
     os.unlink(path_of(directory, CONFIRMED, token))
 
 
-def _write(directory, token, record):
+def _write(directory: str, token: str, record: Record) -> TextIO:
+    """Write a record to a hidden file -> the file, which is open and locked; renaming it publishes it."""
     handle = open(os.path.join(directory, ".%s-%d" % (token, os.getpid())), "w", encoding="utf-8")  # noqa: SIM115
     fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
     json.dump(record, handle)
@@ -296,7 +254,7 @@ def _write(directory, token, record):
     return handle
 
 
-def _restore(directory, token, record, actions):
+def _restore(directory: str, token: str, record: Record, actions: Actions) -> None:
     deadline = time.monotonic() + _RETRY_SECONDS
     while True:
         try:
@@ -312,7 +270,7 @@ def _restore(directory, token, record, actions):
         else:
             actions.drop()
             if lost:
-                # A full /run keeps it from being told, nothing else: the old state is back.
+                # If /run is full, the losses cannot be recorded. The old state is restored all the same.
                 with contextlib.suppress(OSError):
                     handle = _write(directory, token, dict(record, lost=lost))
                     os.rename(handle.name, path_of(directory, RESTORING, token))
