@@ -5,16 +5,16 @@
 
 DOCUMENTATION = r"""
 module: listener
-short_description: Temporary listeners that say which host they are on
+short_description: Start temporary listeners that say which host they are on
 version_added: 0.1.0
 description:
   - Starts listeners on the addresses and ports that a verification is about to probe, so that a probe can
-    tell whether it reached the right host. Whoever connects is sent one line, O(answer), and is
-    disconnected; a UDP datagram is answered by it.
-  - The listeners run in a detached process. They end when told to (O(state=stopped)), and by themselves
-    when O(lifetime) is over, whatever became of the play that started them.
-  - Only the given addresses are bound. A port that a real service holds is left alone and returned in
-    RV(held).
+    tell whether it reached the right host. The listener sends one line, O(answer), to every client and
+    disconnects it. It answers a UDP datagram with the same line.
+  - The listeners run in a detached process. They end with O(state=stopped). Otherwise they end by
+    themselves when O(lifetime) is over, even if the play that started them has failed.
+  - Only the given addresses are bound. The module does not touch a port that a real service holds, and
+    returns it in RV(held).
   - Returns the host's own counters of packets and of resets, and the ports that services listen on, so that a
     report can attest what a probe saw from outside.
 author:
@@ -27,9 +27,9 @@ attributes:
 options:
   state:
     description:
-      - V(started) starts the listeners, in place of those that the same O(token) has.
-      - V(read) returns whether they are alive, and the counters of now.
-      - V(stopped) ends them and returns after their ports are free.
+      - V(started) starts the listeners. It first ends those that the same O(token) has.
+      - V(read) returns whether the listeners run, and the current counters.
+      - V(stopped) ends the listeners and returns after their ports are free.
     type: str
     choices: [started, read, stopped]
     default: started
@@ -41,17 +41,17 @@ options:
     required: true
   answer:
     description:
-      - The line that is sent, at most 200 characters; it should name the run and the host.
+      - The line that a listener sends, at most 200 characters. It should name the run and the host.
       - Required if O(state=started).
     type: str
   lifetime:
     description:
-      - Seconds after which the listeners end by themselves, at most 86400.
+      - Seconds after which the listeners end by themselves, from 1 to 86400.
     type: int
     default: 600
   listeners:
     description:
-      - Where to listen. Required if O(state=started).
+      - The addresses and ports on which to listen. Required if O(state=started).
     type: list
     elements: dict
     suboptions:
@@ -71,10 +71,10 @@ options:
 notes:
   - Needs Linux and Python 3.6 or later on the managed host, and no root, except to listen on ports below
     C(net.ipv4.ip_unprivileged_port_start) (1024).
-  - Root and the user who started listeners may control them; nobody else.
-  - As many processes are started as the hard limit of open files demands.
-  - While listeners hold most of C(net.ipv4.ip_local_port_range), the host can hardly open connections
-    itself. On real hosts prefer few ports; ranges can be checked without listeners, see
+  - Only root and the user who started listeners may control them.
+  - The module starts more than one process if the hard limit of open files demands it.
+  - While listeners hold most of C(net.ipv4.ip_local_port_range), the host can hardly open connections of
+    its own. On real hosts prefer few ports; ranges can be checked without listeners, see
     M(determined.network.probe).
   - Where systemd-logind has C(KillUserProcesses=yes), listeners started by an ordinary user end with the
     SSH session.
@@ -108,33 +108,33 @@ EXAMPLES = r"""
 
 RETURN = r"""
 listening:
-  description: Where the listeners of the token listen.
+  description: The addresses and ports on which the listeners of the token listen.
   returned: always
   type: list
   elements: dict
   sample: [{"address": "192.0.2.12", "protocol": "tcp", "ports": "1734,1750"}]
 held:
-  description: Wanted ports that a real service holds; in the form of RV(listening).
+  description: Requested ports that a real service holds, in the form of RV(listening).
   returned: always
   type: list
   elements: dict
   sample: [{"address": "192.0.2.12", "protocol": "tcp", "ports": "12355"}]
 busy:
   description:
-    - Wanted ports that could not be bound although no service holds them, because a connection of this host
-      uses them as its local port; in the form of RV(listening). They refuse connections.
+    - Requested ports on which nothing listens, because a connection of this host uses them as its local port.
+      They refuse connections. The form is that of RV(listening).
   returned: always
   type: list
   elements: dict
   sample: []
 problems:
-  description: What could not be bound at all, one sentence each.
+  description: Why addresses or ports could not be bound, one sentence each.
   returned: always
   type: list
   elements: str
   sample: ["the inventory says 192.0.2.99, but no interface here has it; ..."]
 alive:
-  description: Whether listeners of the token run, complete with all their processes.
+  description: Whether the listeners of the token run with all their processes.
   returned: always
   type: bool
   sample: true
@@ -145,11 +145,11 @@ pid:
   sample: 4711
 seconds_left:
   description: Seconds until the listeners end by themselves.
-  returned: if O(state=read) and listeners are there
+  returned: if O(state=read) and the token has listeners
   type: float
   sample: 287.2
 counters:
-  description: What this host's network namespace has counted since it was made; compare two readings.
+  description: Counters of this host's network namespace since its creation. Compare two readings.
   returned: always
   type: dict
   contains:
@@ -164,11 +164,13 @@ counters:
       type: int
   sample: {"tcp_resets_sent": 64512, "ipv4_packets_received": 70111, "ipv6_packets_received": 218}
 listening_services:
-  description: Compact ports on which anything else listens, on any address, by protocol.
+  description: Compact ports on which other programs listen, on any address, by protocol.
   returned: always
   type: dict
   sample: {"tcp": "22,8080", "udp": "68"}
 """
+
+from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils._listener import control, plan
@@ -176,7 +178,7 @@ from ansible_collections.determined.network.plugins.module_utils._listener impor
 _LONGEST_ANSWER = 200
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["started", "read", "stopped"], "default": "started"},
@@ -203,10 +205,10 @@ def main():
     module.exit_json(**result)
 
 
-def _run(params, check_mode):
-    """The module's parameters -> its result. Raises ValueError for wrong ones."""
+def _run(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+    """The module's parameters -> its result. Raises ValueError for wrong ones; and as :mod:`control`."""
     token = plan.read_token(params["token"])
-    result = {"listening": [], "held": [], "busy": [], "problems": [], "alive": False, "pid": None}
+    result: Dict[str, Any] = {"listening": [], "held": [], "busy": [], "problems": [], "alive": False, "pid": None}
     if params["state"] == "started":
         listeners = plan.read_listeners(params["listeners"])
         _check_answer(params["answer"])
@@ -228,12 +230,12 @@ def _run(params, check_mode):
     return result
 
 
-def _check_answer(answer):
+def _check_answer(answer: Optional[str]) -> None:
     if not answer or len(answer) > _LONGEST_ANSWER or not answer.isprintable():
         raise ValueError("answer is %r, not one line of 1 to %d characters" % (answer, _LONGEST_ANSWER))
 
 
-def _check_lifetime(lifetime):
+def _check_lifetime(lifetime: int) -> None:
     if not 1 <= lifetime <= plan.LONGEST_LIFETIME:
         raise ValueError("lifetime is %d, not 1 to %d seconds" % (lifetime, plan.LONGEST_LIFETIME))
 

@@ -7,12 +7,13 @@ import errno
 import json
 import os
 import socket
+from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._listener import daemon, plan
 from ansible_collections.determined.network.plugins.module_utils._probe import proc
 
-_PATIENCE = 20.0  # seconds for the supervisor to answer or to end
+_ANSWER_SECONDS = 20.0  # how long to wait until the supervisor answers or ends
 _UNIX_NAME = "@determined.network.listener."
 # files of /proc/net -> protocol, state of a socket that waits for clients
 _TABLES = (
@@ -27,8 +28,8 @@ class NotPermitted(Exception):
     """The listeners of this token belong to another user."""
 
 
-def start(token, answer, lifetime, listeners):
-    """Start listeners, in place of those of the same token -> report of _listener_daemon.launch.
+def start(token: str, answer: str, lifetime: float, listeners: Sequence[plan.Listener]) -> Dict[str, Any]:
+    """Start listeners, in place of those of the same token -> the report of :func:`daemon.launch`.
 
     Raises NotPermitted; RuntimeError when there are no listeners afterwards.
     """
@@ -36,25 +37,25 @@ def start(token, answer, lifetime, listeners):
     report = daemon.launch(token, answer, lifetime, listeners)
     if "error" in report:
         raise RuntimeError(report["error"])
-    return _present(report)
+    return _with_busy_ports(report)
 
 
-def read(token):
+def read(token: str) -> Optional[Dict[str, Any]]:
     """The state of a token's listeners, or None where there are none.
 
     {"listening", "held", "busy", "problems", "pid", "alive", "seconds_left"}. Raises NotPermitted.
     """
     data = _command(token, b"read")
-    if not data:  # nobody there, or at its deadline just now
+    if not data:  # there are no listeners, or their deadline has come at this moment
         return None
     state = json.loads(data.decode("utf-8"))
     if "error" in state:
         raise NotPermitted("the listeners of token %s: %s control them" % (token, state["error"]))
-    return _present(state)
+    return _with_busy_ports(state)
 
 
-def stop(token):
-    """End a token's listeners; returns whether there were any, after their ports are free."""
+def stop(token: str) -> bool:
+    """End a token's listeners -> whether there were any, after their ports are free. Raises NotPermitted."""
     data = _command(token, b"stop")
     if data:
         error = json.loads(data.decode("utf-8"))["error"]
@@ -62,42 +63,45 @@ def stop(token):
     return data is not None
 
 
-def _present(report):
-    """Tell ports that services hold from those that only a connection of this host uses."""
+def _with_busy_ports(report: Dict[str, Any]) -> Dict[str, Any]:
+    """Split the held ports: services hold some, and connections of this host use the others (busy)."""
     held, busy = plan.split_held(report["held"], _waiting_sockets() if report["held"] else {})
     return dict(report, held=held, busy=busy)
 
 
-def _command(token, command):
-    """Send a command -> all that comes back until the supervisor closes; None: nobody there."""
+def _command(token: str, command: bytes) -> Optional[bytes]:
+    """Send a command -> all bytes of the answer; None when no supervisor listens. RuntimeError without an answer."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(_PATIENCE)
+    sock.settimeout(_ANSWER_SECONDS)
     try:
         sock.connect(daemon.control_address(token))
         sock.sendall(command)
-        parts = []
+        parts: List[bytes] = []
         while True:
             part = sock.recv(65536)
             if not part:
                 return b"".join(parts)
             parts.append(part)
     except socket.timeout:
-        keeper = daemon.peer(sock)[0]
-        message = "process %d, the listeners of token %s, does not answer; kill it" % (keeper, token)
+        supervisor = daemon.peer(sock)[0]
+        message = "process %d, the listeners of token %s, does not answer; kill it" % (supervisor, token)
         raise RuntimeError(message) from None
     except OSError as problem:
         if problem.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE):
-            return None  # nobody there, or it has just reached its deadline
+            return None  # no supervisor listens, or it has just reached its deadline
         raise
     finally:
         sock.close()
 
 
-def counters():
-    """What this network namespace has counted since it was made, both families."""
+def counters() -> Dict[str, int]:
+    """What this network namespace has counted since it was made, for both address families together.
+
+    Keys: ``tcp_resets_sent``, ``ipv4_packets_received``, ``ipv6_packets_received`` (proc(5), /proc/net/snmp).
+    """
     with open("/proc/net/snmp") as snmp:
         groups = proc.parse_counters(snmp.read())
-    groups6 = {}
+    groups6: Dict[str, int] = {}
     if os.path.exists("/proc/net/snmp6"):  # absent without IPv6 in the kernel
         with open("/proc/net/snmp6") as snmp6:
             groups6 = proc.parse_counters6(snmp6.read())
@@ -108,14 +112,14 @@ def counters():
     }
 
 
-def listening_services():
-    """Ports that anything but listeners of this collection waits on -> {"tcp": "22", "udp": ""}."""
-    own = {"tcp": set(), "udp": set()}
+def listening_services() -> Dict[str, str]:
+    """Compact ports on which others than this collection listen -> {"tcp": "22", "udp": ""}."""
+    own: plan.Sockets = {"tcp": set(), "udp": set()}
     for token in _tokens():
         try:
             state = read(token) or {"listening": ()}
         except NotPermitted:
-            continue  # another user's: a listener like any other to us
+            continue  # listeners of another user count as services
         for item in state["listening"]:
             address = item["address"].partition("%")[0]
             numbers = _ports.numbers(_ports.parse_ports(item["ports"]))
@@ -124,9 +128,9 @@ def listening_services():
     return {protocol: plan.services(found[protocol], own[protocol]) for protocol in found}
 
 
-def _waiting_sockets():
+def _waiting_sockets() -> plan.Sockets:
     """Sockets that wait for clients -> {"tcp": {(address, port)}, "udp": {(address, port)}}."""
-    found = {"tcp": set(), "udp": set()}
+    found: plan.Sockets = {"tcp": set(), "udp": set()}
     for name, protocol, state in _TABLES:
         if os.path.exists("/proc/net/" + name):
             with open("/proc/net/" + name) as table:
@@ -134,7 +138,8 @@ def _waiting_sockets():
     return found
 
 
-def _tokens():
+def _tokens() -> List[str]:
+    """The tokens of all listeners of this network namespace, by their control sockets (proc(5), /proc/net/unix)."""
     with open("/proc/net/unix") as table:
         names = {line.split()[-1] for line in table if _UNIX_NAME in line}
     return sorted(name[len(_UNIX_NAME) :] for name in names if name.startswith(_UNIX_NAME))

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What temporary listeners are asked for, and how their reports are put together. Pure."""
+"""Reading the requested listeners, dividing them among workers, and merging the workers' reports. Pure."""
 
 import ipaddress
 import re
+from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _policy, _ports
 
@@ -12,59 +13,72 @@ LONGEST_LIFETIME = 86400  # seconds
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FIELDS = ("address", "protocol", "ports")
 
+PortSet = Tuple[Tuple[int, int], ...]  # ranges (first, last), as in _ports
+Listener = Tuple[str, str, PortSet]  # address, protocol, ports
+Item = Dict[str, str]  # {"address", "protocol", "ports"}, the ports compact
+Sockets = Dict[str, Set[Tuple[str, int]]]  # protocol -> {(address, port)}
 
-def read_token(token):
-    """A token -> the same; ValueError when it is none. It becomes the name of a socket."""
+
+def read_token(token: str) -> str:
+    """A token -> the same token. It becomes the name of a socket; ValueError when it cannot."""
     if not _TOKEN.match(token or ""):
         raise ValueError("token is %r, not 1 to 64 letters, digits, - and _" % (token,))
     return token
 
 
-def read_listeners(data):
+def read_listeners(data: Sequence[Mapping[str, Any]]) -> List[Listener]:
     """A list of dicts as the module takes them -> [(address, protocol, port set)].
 
     One ValueError lists all problems.
     """
-    listeners, problems = [], []
+    listeners: List[Listener] = []
+    problems: List[str] = []
     for index, item in enumerate(data):
-        where = "listeners[%d]" % index
-        found = len(problems)
-        for name in sorted(set(item) - set(_FIELDS)):
-            problems.append("%s.%s is unknown; known are %s" % (where, name, ", ".join(_FIELDS)))
-        text, percent, zone = str(item.get("address")).partition("%")
-        address = ""
-        try:
-            address = str(ipaddress.ip_address(text)) + percent + zone
-            if ipaddress.ip_address(text).is_unspecified:
-                problems.append("%s.address %s is every address; name one" % (where, text))
-        except ValueError:
-            problems.append("%s.address is %r, not an IPv4 or IPv6 address" % (where, text))
-        protocol = item.get("protocol", "tcp")
-        if protocol not in _policy.PROTOCOLS:
-            known = ", ".join(_policy.PROTOCOLS)
-            problems.append("%s.protocol is %r, not one of %s" % (where, protocol, known))
-        ports = ()
-        try:
-            ports = _ports.parse_ports(item.get("ports"))
-        except ValueError as problem:
-            problems.append("%s.ports: %s" % (where, problem))
-        if len(problems) == found:
-            listeners.append((address, protocol, ports))
+        listener, found = _read_listener("listeners[%d]" % index, item)
+        problems += found
+        if not found:
+            listeners.append(listener)
     if problems:
         raise ValueError("; ".join(problems))
     return listeners
 
 
-def divide(listeners, most):
-    """[(address, protocol, port set)] -> parts with at most ``most`` ports each, for a worker each.
+def _read_listener(where: str, item: Mapping[str, Any]) -> Tuple[Listener, List[str]]:
+    """One dict, and its place in the module's options -> (listener, problems). With problems, ignore the listener."""
+    problems = [
+        "%s.%s is unknown; known are %s" % (where, name, ", ".join(_FIELDS))
+        for name in sorted(set(item) - set(_FIELDS))
+    ]
+    text, percent, zone = str(item.get("address")).partition("%")
+    address = ""
+    try:
+        address = str(ipaddress.ip_address(text)) + percent + zone
+        if ipaddress.ip_address(text).is_unspecified:
+            problems.append("%s.address %s is every address; name one" % (where, text))
+    except ValueError:
+        problems.append("%s.address is %r, not an IPv4 or IPv6 address" % (where, text))
+    protocol = item.get("protocol", "tcp")
+    if protocol not in _policy.PROTOCOLS:
+        problems.append("%s.protocol is %r, not one of %s" % (where, protocol, ", ".join(_policy.PROTOCOLS)))
+    ports: PortSet = ()
+    try:
+        ports = _ports.parse_ports(item.get("ports"))
+    except ValueError as problem:
+        problems.append("%s.ports: %s" % (where, problem))
+    return (address, protocol, ports), problems
 
-    The same address and protocol named twice is listened on once. At least one part.
+
+def divide(listeners: Sequence[Listener], most: int) -> List[List[Listener]]:
+    """[(address, protocol, port set)] -> a part for each worker, with at most ``most`` ports.
+
+    An address and protocol that is named twice is listened on once. There is at least one part.
     """
-    merged = {}
+    merged: Dict[Tuple[str, str], PortSet] = {}
     for address, protocol, ports in listeners:
         key = (address, protocol)
         merged[key] = _ports.union(merged.get(key, ()), ports)
-    parts, room = [[]], most
+    parts: List[List[Listener]] = [[]]
+    room = most
     for (address, protocol), ports in merged.items():
         numbers = list(_ports.numbers(ports))
         while numbers:
@@ -77,31 +91,37 @@ def divide(listeners, most):
     return parts
 
 
-def merge_reports(reports):
-    """Reports of workers (see _listener_worker) -> one: port sets joined, problems once each."""
-    merged = {"listening": {}, "held": {}, "problems": []}
+def merge_reports(reports: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Reports of workers (:func:`worker.bind_all`) -> one: port sets joined, each problem once."""
+    problems: List[str] = []
     for report in reports:
-        for name in ("listening", "held"):
-            for item in report[name]:
-                key = (item["address"], item["protocol"])
-                ports = _ports.parse_ports(item["ports"])
-                merged[name][key] = _ports.union(merged[name].get(key, ()), ports)
-        merged["problems"].extend(problem for problem in report["problems"] if problem not in merged["problems"])
-    for name in ("listening", "held"):
-        merged[name] = [
-            {"address": key[0], "protocol": key[1], "ports": _ports.format_ports(ports)}
-            for key, ports in sorted(merged[name].items())
-        ]
+        problems.extend(problem for problem in report["problems"] if problem not in problems)
+    merged: Dict[str, Any] = {name: _merge(reports, name) for name in ("listening", "held")}
+    merged["problems"] = problems
     return merged
 
 
-def split_held(held, sockets):
+def _merge(reports: Sequence[Mapping[str, Any]], name: str) -> List[Item]:
+    """The items of one field of all reports -> one item for each address and protocol, sorted."""
+    merged: Dict[Tuple[str, str], PortSet] = {}
+    for report in reports:
+        for item in report[name]:
+            key = (item["address"], item["protocol"])
+            merged[key] = _ports.union(merged.get(key, ()), _ports.parse_ports(item["ports"]))
+    return [
+        {"address": address, "protocol": protocol, "ports": _ports.format_ports(ports)}
+        for (address, protocol), ports in sorted(merged.items())
+    ]
+
+
+def split_held(held: Sequence[Item], sockets: Sockets) -> Tuple[List[Item], List[Item]]:
     """Ports that could not be bound -> ``(held by services, busy)``, both as ``held`` is.
 
-    ``sockets``: protocol -> set of (address, port) that wait for clients. A port in use by
-    nothing that waits for clients is busy: an outgoing connection has it as its local port.
+    ``sockets``: protocol -> set of (address, port) that wait for clients. A port that is in use, and on
+    which no socket waits for clients, is busy: an outgoing connection has it as its local port.
     """
-    by_services, busy = [], []
+    by_services: List[Item] = []
+    busy: List[Item] = []
     for item in held:
         waiting = _ports.from_numbers({port for _address, port in sockets[item["protocol"]]})
         ports = _ports.parse_ports(item["ports"])
@@ -112,10 +132,10 @@ def split_held(held, sockets):
     return by_services, busy
 
 
-def services(sockets, own):
-    """Listening sockets, without our own -> compact ports.
+def services(sockets: Set[Tuple[str, int]], own: Set[Tuple[str, int]]) -> str:
+    """Listening sockets -> compact ports of those that are not ours.
 
     ``sockets`` and ``own``: sets of ``(address, port)``. A listener on a wildcard address is a
-    service whatever we hold on other addresses.
+    service, whatever we hold on other addresses.
     """
     return _ports.format_ports(_ports.from_numbers({port for _address, port in sockets - own}))

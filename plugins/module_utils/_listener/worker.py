@@ -5,28 +5,31 @@
 
 import contextlib
 import errno
-import os
 import select
 import socket
 import time
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.module_utils._listener import plan
 from ansible_collections.determined.network.plugins.module_utils._probe import errors
 from ansible_collections.determined.network.plugins.module_utils._probe import sockets as probe_sockets
 
 _BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn
 
 
-def bind_all(listeners):
+def bind_all(listeners: Sequence[plan.Listener]) -> Tuple[List[socket.socket], Dict[str, Any]]:
     """Listen on [(address, protocol, port set)] -> ``([sockets], report)``.
 
     The report: ``listening`` and ``held`` (ports in use by somebody else) as lists of
     {"address", "protocol", "ports"}, and ``problems``, sentences about what could not be bound.
     """
     sockets = []
-    report = {"listening": [], "held": [], "problems": []}
+    report: Dict[str, Any] = {"listening": [], "held": [], "problems": []}
     for address, protocol, ports in listeners:
-        listening, held, failed = [], [], {}
+        listening: List[int] = []
+        held: List[int] = []
+        failed: Dict[Optional[int], List[int]] = {}
         for port in _ports.numbers(ports):
             try:
                 sockets.append(_bind(address, protocol, port))
@@ -47,14 +50,14 @@ def bind_all(listeners):
     return sockets, report
 
 
-def _bind(address, protocol, port):
+def _bind(address: str, protocol: str, port: int) -> socket.socket:
     family = probe_sockets.FAMILIES["ipv6" if ":" in address else "ipv4"]
     sock = socket.socket(family, probe_sockets.TYPES[protocol] | socket.SOCK_NONBLOCK)
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if protocol == "tcp":
-            # Only past connections are passed over. For UDP it would share a service's port.
+            # For TCP this ignores closed connections (TIME_WAIT) only. For UDP it would share a service's port.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(probe_sockets.socket_address(address, port))
         if protocol == "tcp":
@@ -65,7 +68,8 @@ def _bind(address, protocol, port):
     return sock
 
 
-def _problem(address, protocol, number, numbers):
+def _problem(address: str, protocol: str, number: Optional[int], numbers: Sequence[int]) -> str:
+    """Ports that could not be bound, and the errno -> a sentence."""
     if number == errno.EADDRNOTAVAIL:
         return (
             "the inventory says %s, but no interface here has it; correct determined_address, "
@@ -79,10 +83,10 @@ def _problem(address, protocol, number, numbers):
     return "%s %s ports %s: %s" % (address, protocol, ports, errors.describe_errno(number))
 
 
-def serve(sockets, answer, deadline, leash):
+def serve(sockets: Sequence[socket.socket], answer: bytes, deadline: float, leash: int) -> None:
     """Answer until ``deadline`` (time.monotonic) or until the file descriptor ``leash`` is closed.
 
-    The supervisor holds the other end of the leash: when it ends, however, this ends too.
+    The supervisor holds the other end of the leash. When it ends for whatever reason, this function returns.
     """
     epoll = select.epoll()
     epoll.register(leash, select.EPOLLIN)
@@ -100,8 +104,8 @@ def serve(sockets, answer, deadline, leash):
             _answer(by_descriptor[descriptor], answer)
 
 
-def _answer(sock, answer):
-    """One client; epoll calls again while there are more."""
+def _answer(sock: socket.socket, answer: bytes) -> None:
+    """Answer one client. epoll(7) reports the socket again while more clients wait."""
     try:
         if sock.type & socket.SOCK_DGRAM:
             _unused, client = sock.recvfrom(2048)
@@ -109,16 +113,21 @@ def _answer(sock, answer):
             return
         connection, _unused = sock.accept()
     except OSError:
-        return  # the client has gone, or there are too many at once: it will come again
+        return  # the client has closed, or there are too many clients at once; those that still wait come again
     with contextlib.suppress(OSError):
         connection.send(answer)
     connection.close()
 
 
-def run(listeners, answer, deadline, leash, report_to):
-    """A worker's whole life; ``report_to`` receives bind_all's report through ``report_to(dict)``."""
+def run(
+    listeners: Sequence[plan.Listener],
+    answer: bytes,
+    deadline: float,
+    leash: int,
+    report_to: Callable[[Dict[str, Any]], object],
+) -> None:
+    """A worker's whole life: bind, call ``report_to`` with the report of :func:`bind_all`, and serve."""
     probe_sockets.raise_file_limit()
     sockets, report = bind_all(listeners)
     report_to(report)
     serve(sockets, answer, deadline, leash)
-    os._exit(0)

@@ -9,7 +9,6 @@ import signal
 import time
 
 import pytest
-
 from ansible_collections.determined.network.plugins.module_utils._host import daemon
 
 
@@ -35,7 +34,7 @@ def test_a_daemon_outlives_its_parent_and_holds_no_file_of_it(tmp_path, second_f
         pid = int(pipe.read())
     try:
         folder = "/proc/%d/fd" % pid
-        files = {int(name): os.readlink("%s/%s" % (folder, name)) for name in os.listdir(folder)}
+        files = {int(name): os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
         assert files == {0: "/dev/null", 1: "/dev/null", 2: "/dev/null"}
         assert os.readlink("/proc/%d/cwd" % pid) == "/"
         assert os.getsid(pid) != os.getsid(0)
