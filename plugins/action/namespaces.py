@@ -1,11 +1,12 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's half of the module ``namespaces``: whose end ends the rehearsal."""
+"""The controller's part of the module ``namespaces``: it says which process owns the rehearsal."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
@@ -16,7 +17,8 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module with the owner's process id. AnsibleActionFail for another connection, or with become."""
         super().run(tmp, task_vars)
         if self._connection.transport not in ("local", "ansible.builtin.local"):
             raise AnsibleActionFail(
@@ -31,6 +33,6 @@ class ActionModule(ActionBase):
                 "otherwise), and to rehearse as root, run ansible-playbook itself with sudo."
             )
         arguments = dict(self._task.args)
-        # This is a worker; its parent is ansible-playbook, which lives as long as the run.
+        # This process is a worker. Its parent is ansible-playbook, which runs until the last play ends.
         arguments.setdefault("owner_pid", os.getppid())
         return self._execute_module(module_args=arguments, task_vars=task_vars)

@@ -16,7 +16,7 @@ description:
     commands there as root.
   - A task sees the network stack, the packet filter, the host name, the private files and the processes of
     the rehearsal, and the control node's own programs and home directories.
-  - Entering costs some milliseconds, since nothing but nsenter(1) is started.
+  - To enter a host costs some milliseconds, because only nsenter(1) is started.
 notes:
   - Escalation is not needed. Set C(ansible_become=false), since an ordinary user's namespace has no C(sudo).
   - The variable C(inventory_hostname) keeps its value in a delegated task. Where tasks are delegated to
@@ -46,7 +46,9 @@ options:
     vars:
       - name: inventory_hostname
   pipelining:
-    description: Whether modules go through a pipe instead of a file. There is no reason not to.
+    description:
+      - Sends modules through a pipe, which is the default.
+      - With V(false), every module is first copied to a file, which is slower.
     type: boolean
     default: true
     vars:
@@ -90,6 +92,7 @@ EXAMPLES = r"""
 import os
 import shutil
 import subprocess
+from typing import Any, BinaryIO
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
 from ansible.module_utils.common.text.converters import to_bytes, to_text
@@ -101,7 +104,7 @@ display = Display()
 
 SEARCH_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 
-# Of the control node's session; inside, they lead nowhere, or out of the rehearsal.
+# Variables of the control node's session. Inside, they name sockets that are missing or outside of the rehearsal.
 FOREIGN_VARIABLES = (
     "DBUS_SESSION_BUS_ADDRESS",
     "SSH_AUTH_SOCK",
@@ -118,8 +121,9 @@ class Connection(ConnectionBase):
     transport = "determined.network.namespace"
     has_pipelining = True
     has_tty = False
+    _connected: bool  # ConnectionBase sets it
 
-    def _connect(self):
+    def _connect(self) -> Connection:
         """Look the namespace up; AnsibleConnectionFailure says how to build it."""
         if not self._connected:
             namespace = self.get_option("namespace") or self._find()
@@ -152,7 +156,8 @@ class Connection(ConnectionBase):
             )
         return self
 
-    def _find(self):
+    def _find(self) -> dict[str, Any]:
+        """The NAMESPACE of this host, by the names of its rehearsal and of the host; AnsibleConnectionFailure."""
         name, host = self.get_option("rehearsal"), self.get_option("host")
         try:
             state = states.read(name)
@@ -172,14 +177,14 @@ class Connection(ConnectionBase):
             )
         return state["namespaces"][host]
 
-    def exec_command(self, cmd, in_data=None, sudoable=True):
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         """A command for a shell -> (exit code, stdout, stderr)."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         self._connect()
         display.vvv(f"EXEC {to_text(cmd)}", host=self._host)
         return self._run(cmd, subprocess.PIPE, subprocess.PIPE, in_data)
 
-    def put_file(self, in_path, out_path):
+    def put_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of the control node into the namespace's view of the files."""
         super().put_file(in_path, out_path)
         self._connect()
@@ -193,7 +198,7 @@ class Connection(ConnectionBase):
         if code != 0:
             raise AnsibleError(f"Cannot copy {in_path} to {out_path} on {self._host}: {to_text(err).strip()}")
 
-    def fetch_file(self, in_path, out_path):
+    def fetch_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of the namespace's view to the control node."""
         super().fetch_file(in_path, out_path)
         self._connect()
@@ -204,19 +209,24 @@ class Connection(ConnectionBase):
             os.unlink(to_bytes(out_path, errors="surrogate_or_strict"))
             raise AnsibleError(f"Cannot fetch {in_path} from {self._host}: {to_text(err).strip()}")
 
-    def reset(self):
-        """Forget what was looked up, so that the next task finds a rehearsal that was built anew."""
+    def reset(self) -> None:
+        """Forget the namespace, so that the next task finds the one of a rehearsal that was built again."""
         self.close()
 
-    def close(self):
-        """Nothing is held between commands."""
+    def close(self) -> None:
+        """Forget the namespace. The plugin holds no file and no process between commands."""
         self._connected = False
 
-    def _run(self, command, source, target, data=None):
-        """Enter, and run ``command`` in a shell with these ends -> (exit code, stdout, stderr)."""
+    def _run(
+        self, command: str, source: int | BinaryIO, target: int | BinaryIO, data: bytes | None = None
+    ) -> tuple[int, bytes, bytes]:
+        """Enter, and run ``command`` in a shell with ``source`` as stdin and ``target`` as stdout.
+
+        Returns (exit code, stdout, stderr); stdout is None unless ``target`` is a pipe.
+        """
         arguments = [self._nsenter]
         if "user" in self._files:
-            # The namespace maps one user: there are no groups that could be dropped.
+            # The namespace maps one user only, so nsenter must not try to drop groups.
             arguments.append("--preserve-credentials")
         arguments += [f"--{kind}={path}" for kind, path in sorted(self._files.items())]
         arguments += ["--", self._play_context.executable or "/bin/sh", "-c", command]
@@ -233,7 +243,7 @@ class Connection(ConnectionBase):
         return process.returncode, out, err
 
     @staticmethod
-    def _environment():
+    def _environment() -> dict[str, str]:
         environment = {key: value for key, value in os.environ.items() if key not in FOREIGN_VARIABLES}
         environment["PATH"] = environment.get("PATH", "") + ":" + SEARCH_PATH
         return environment

@@ -11,16 +11,16 @@ description:
   - Builds one network namespace per host on the control node, with the host's own addresses, so that the
     plays for a cluster can run there before they run in production. The connection plugin
     P(determined.network.namespace#connection) enters them.
-  - Hosts reach each other over a laboratory network that has no way out, whatever their subnets are.
+  - Hosts reach each other over a laboratory network that is connected to no other network, whatever their subnets are.
   - Every host has the network stack and the packet filter of a real kernel, its own host name, private
     overlays over C(/etc), C(/usr), C(/var), C(/opt), C(/srv) and C(/boot), and an empty C(/run). C(/tmp),
     C(/home) and C(/root) are the control node's own.
-  - The namespaces, every process in them and all that was written there vanish when C(ansible-playbook)
-    ends in whatever way, or with O(state=absent).
+  - The namespaces, every process in them and all files that were written there are removed with
+    O(state=absent), or otherwise when C(ansible-playbook) ends for whatever reason.
 options:
   name:
     description:
-      - Name of the rehearsal. Rehearsals of different names, or of different users, run side by side.
+      - Name of the rehearsal. Rehearsals of different names, or of different users, can run at the same time.
     type: str
     default: rehearsal
   hosts:
@@ -29,28 +29,30 @@ options:
     type: dict
   state:
     description:
-      - With V(present), the namespaces are there for exactly these O(hosts). If others are there under this
-        name, they are removed and built anew.
-      - With V(absent), they are gone.
+      - V(present) builds the namespaces for exactly these O(hosts). If O(name) has other hosts, they are
+        removed first.
+      - V(absent) removes the namespaces.
     type: str
     choices: [present, absent]
     default: present
   keep:
     description:
-      - Whether the namespaces stay when C(ansible-playbook) ends, until O(state=absent) or the next boot.
-        For tools that run several playbooks one after the other, such as Molecule.
+      - Keeps the namespaces when C(ansible-playbook) ends, until O(state=absent) or the next boot. This is for
+        tools that run several playbooks one after the other, such as Molecule.
+      - With V(false), the default, the namespaces are removed when the process O(owner_pid) ends.
     type: bool
     default: false
   owner_pid:
     description:
-      - Process id whose end ends the rehearsal, unless O(keep=true). By default that of C(ansible-playbook).
+      - The id of the process whose end ends the rehearsal, unless O(keep=true).
+      - By default this is the process of C(ansible-playbook).
     type: int
 attributes:
   check_mode:
-    description: Whether the task can say what it would change, and change nothing.
+    description: In check mode the task returns what it would change, and changes nothing.
     support: full
   diff_mode:
-    description: Whether the task shows hosts and addresses before and after.
+    description: In diff mode the task shows hosts and addresses before and after.
     support: full
   platform:
     description: Systems on which the module works.
@@ -103,8 +105,8 @@ name:
   sample: rehearsal
 namespaces:
   description:
-    - For each host what the connection plugin needs, as the variable C(determined_namespace). Empty in
-      check mode if the namespaces are not there yet, and with O(state=absent).
+    - For each host the value of the variable C(determined_namespace), which the connection plugin needs. It is
+      empty with O(state=absent), and in check mode if the namespaces are not built yet.
   returned: always
   type: dict
   sample:
@@ -119,13 +121,15 @@ namespaces:
         pid: /proc/4711/ns/pid
 """
 
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils._namespaces import hosts as namespaces
 from ansible_collections.determined.network.plugins.module_utils._namespaces import keeper
 from ansible_collections.determined.network.plugins.module_utils._namespaces import state as states
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "default": "rehearsal"},
@@ -149,7 +153,8 @@ def main():
     module.exit_json(**result)
 
 
-def _owner(module):
+def _owner(module: AnsibleModule) -> Optional[states.Process]:
+    """The process whose end ends the rehearsal; None with ``keep``. ValueError if no such process runs."""
     if module.params["keep"]:
         return None
     pid = module.params["owner_pid"]
@@ -161,12 +166,15 @@ def _owner(module):
     return owner
 
 
-def _apply(module, name, hosts, owner):
+def _apply(
+    module: AnsibleModule, name: str, hosts: Sequence[namespaces.Host], owner: Optional[states.Process]
+) -> Dict[str, Any]:
+    """Build or remove what differs -> the module's result. Raises as :mod:`keeper`, and ValueError."""
     state = states.read(name)
-    wanted = namespaces.addresses(hosts)
+    requested = namespaces.addresses(hosts)
     found = state["hosts"] if state else {}
     present = module.params["state"] == "present"
-    same = bool(state) == present and found == wanted and (not present or state["owner"] == owner)
+    same = bool(state) == present and found == requested and (state is None or state["owner"] == owner or not present)
     if state and present and not same:
         _refuse_if_in_use(state, owner)
     if not same and not module.check_mode:
@@ -178,11 +186,12 @@ def _apply(module, name, hosts, owner):
         "changed": not same,
         "name": name,
         "namespaces": state["namespaces"] if state and present and settled else {},
-        "diff": {"before": _text(found), "after": _text(wanted)},
+        "diff": {"before": _text(found), "after": _text(requested)},
     }
 
 
-def _refuse_if_in_use(state, owner):
+def _refuse_if_in_use(state: states.State, owner: Optional[states.Process]) -> None:
+    """ValueError if another process owns the rehearsal and still runs."""
     other = state["owner"]
     if other is not None and other != owner and states.runs(other):
         raise ValueError(
@@ -192,7 +201,7 @@ def _refuse_if_in_use(state, owner):
         )
 
 
-def _text(hosts):
+def _text(hosts: Mapping[str, List[str]]) -> str:
     return "".join("%s: %s\n" % (name, ", ".join(hosts[name])) for name in sorted(hosts))
 
 

@@ -147,7 +147,7 @@ def promote(steps, runner):
     Each step is done or not; after a crash in between, the next run of the module sees what is missing.
     """
     if stored.removes_units(steps):
-        systemd.let_go(runner, stored.UNITS)
+        systemd.forget_units(runner, stored.UNITS)
     for step in steps:
         try:
             _promote_one(step)

@@ -1,45 +1,49 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be asked of a host, and the answers: commands to run, files to read, programs to look for.
+"""Questions to a host, and their answers: commands to run, files to read, programs to look for.
 
-Plain values. Pure code yields them and :mod:`runner` answers them, so that only the runner starts a process.
+These are plain values. Pure code yields them and :mod:`runner` answers them, so that only the runner starts a
+process.
 """
 
-from typing import NamedTuple
+from typing import Callable, Match, NamedTuple, Pattern, Sequence, Tuple, Union
 
 
 class HostError(Exception):
-    """What went wrong, where, and what to do: one text for the administrator."""
+    """A problem of a host. The text says what is wrong, where it is, and what to do."""
 
 
 class Command(NamedTuple):
     """A program to run.
 
-    ``argv``: tuple of str. ``stdin``: what it reads. ``purpose``: completes the sentence
-    "could not ...". ``timeout``: seconds until it is killed. ``retry_on``: when its stderr
-    holds this text, the command is tried again for a few seconds ("" = never). ``loses``:
+    ``argv``: the program and its arguments. ``stdin``: what it reads. ``purpose``: completes the sentence
+    "could not ...". ``timeout``: seconds until it is killed. ``retry_on``: the runner
+    repeats the command for a few seconds while its stderr holds this text ("": never). ``loses``:
     sentences, what others have set up and lose by it.
-    The answer is an :class:`Output`; a code that is not 0 is an answer too.
+    The answer is an :class:`Output`, also when the exit code is not 0.
     """
 
-    argv: tuple
+    argv: Tuple[str, ...]
     stdin: str = ""
     purpose: str = ""
     timeout: float = 60.0
     retry_on: str = ""
-    loses: tuple = ()
+    loses: Tuple[str, ...] = ()
 
 
 class Output(NamedTuple):
-    """What a program left: exit code (negative: killed by that signal), stdout, stderr."""
+    """The result of a program: exit code (negative: killed by that signal), stdout, stderr."""
 
     code: int
     stdout: str
     stderr: str
 
 
-def explanation(command, output, meanings):
+Meaning = Union[str, Callable[[Match[str]], str]]  # a sentence, or a function that makes one
+
+
+def explanation(command: Command, output: Output, meanings: Sequence[Tuple[Pattern[str], Meaning]]) -> str:
     """A Command that failed, its Output, and what its errors mean -> what went wrong, where, and what to do.
 
     ``meanings``: pairs of a pattern and a sentence, or a function that makes one of the match. The first pattern that

@@ -6,31 +6,38 @@
 import os
 import subprocess
 import time
+from typing import Any, Generator, Optional, Sequence
 
-from ansible_collections.determined.network.plugins.module_utils._host import commands
+from ansible_collections.determined.network.plugins.module_utils._host.commands import (
+    Command,
+    FindTool,
+    HostError,
+    ListDirectory,
+    Output,
+)
 
-# sudo and cron hand on a PATH without them.
+# The PATH that sudo and cron set does not contain all of them.
 _SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
 _RETRY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
 
 
 class Runner:
-    """Answers the questions of a backend and runs its commands.
+    """Answers questions and runs commands.
 
     ``path``: directories to search, as in PATH; None takes PATH and the system directories.
-    ``inherited``: descriptors that children keep open (the apply's lock, so that it is held
-    as long as anything that this process started may still write).
+    ``inherited``: descriptors that children keep open. The lock of a change is one of them: it is held
+    as long as a program that this process started may still write.
     """
 
-    def __init__(self, path=None, inherited=()):
+    def __init__(self, path: Optional[str] = None, inherited: Sequence[int] = ()) -> None:
         if path is None:
             path = os.pathsep.join([os.environ.get("PATH", "")] + list(_SYSTEM_DIRECTORIES))
         self.path = path.strip(os.pathsep)
         self.inherited = tuple(inherited)
         self._environment = dict(os.environ, PATH=self.path, LC_ALL="C", LANG="C")
 
-    def find(self, name):
+    def find(self, name: str) -> Optional[str]:
         """A program's name -> its path, None when there is none."""
         for directory in self.path.split(os.pathsep):
             candidate = os.path.join(directory, name)
@@ -38,7 +45,7 @@ class Runner:
                 return candidate
         return None
 
-    def run(self, command):
+    def run(self, command: Command) -> Output:
         """A Command -> Output. One that exceeds its timeout is killed: its code is negative."""
         deadline = time.monotonic() + _RETRY_SECONDS
         while True:
@@ -48,7 +55,7 @@ class Runner:
                 return output
             time.sleep(_PAUSE_SECONDS)
 
-    def _run_once(self, command):
+    def _run_once(self, command: Command) -> Output:
         try:
             process = subprocess.Popen(
                 list(command.argv),
@@ -61,31 +68,31 @@ class Runner:
                 pass_fds=self.inherited,
             )
         except OSError as problem:
-            raise commands.HostError("%s cannot be started: %s" % (command.argv[0], problem)) from problem
+            raise HostError("%s cannot be started: %s" % (command.argv[0], problem)) from problem
         try:
             stdout, stderr = process.communicate(command.stdin.encode("utf-8"), timeout=command.timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             stdout, stderr = process.communicate()
-        return commands.Output(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
+        return Output(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 
-    def answer(self, question):
-        """A question of a backend (Command, ReadFile, ListDirectory, FindTool) -> its answer."""
-        if isinstance(question, commands.Command):
+    def answer(self, question: Any) -> Any:
+        """Command, ReadFile, ListDirectory or FindTool -> the answer that its class describes. Raises HostError."""
+        if isinstance(question, Command):
             return self.run(question)
-        if isinstance(question, commands.FindTool):
+        if isinstance(question, FindTool):
             return self.find(question.name)
         try:
-            if isinstance(question, commands.ListDirectory):
+            if isinstance(question, ListDirectory):
                 return tuple(sorted(os.listdir(question.path)))
             with open(question.path, encoding="utf-8", errors="replace") as handle:
                 return handle.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as problem:
-            raise commands.HostError("%s cannot be read: %s" % (question.path, problem)) from problem
+            raise HostError("%s cannot be read: %s" % (question.path, problem)) from problem
 
-    def drive(self, conversation):
+    def drive(self, conversation: Generator[Any, Any, Any]) -> Any:
         """A backend's generator -> what it returns, after all its questions were answered."""
         try:
             question = next(conversation)

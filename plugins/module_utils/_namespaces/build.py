@@ -1,12 +1,12 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Building a lab from inside: what the keeper does once it is process 1 of its own PID namespace.
+"""How the keeper, process 1 of its own PID namespace, builds the namespaces of all hosts.
 
-The keeper makes every namespace itself, one after the other, and holds each by an open file; that
-costs a millisecond per host and no process. Who wants to enter a host opens
-``/proc/KEEPER/fd/N``. When the keeper ends, nothing holds them any more, and the kernel kills
-every process of the PID namespace (pid_namespaces(7)).
+The keeper makes every namespace itself, one after the other, and holds each by an open file. That
+costs a millisecond for each host and no process. A process enters a host through ``/proc/KEEPER/fd/N``.
+When the keeper ends, nothing holds the namespaces any more, and the kernel kills every process of the PID
+namespace (pid_namespaces(7)).
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import os
 import resource
 import shutil
 import subprocess
+from typing import Dict, Iterator, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._namespaces import files, kernel
 from ansible_collections.determined.network.plugins.module_utils._namespaces import hosts as namespaces
@@ -22,13 +23,16 @@ from ansible_collections.determined.network.plugins.module_utils._namespaces imp
 LAB = "/run/lab"
 SEARCH_PATH = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"])
 
+Descriptors = Dict[str, int]  # {"mount": descriptor, "net": descriptor, "uts": descriptor}
+Held = Dict[str, Descriptors]  # by the host's name
+
 
 class BuildError(Exception):
     """The rehearsal cannot be built; the text is for the administrator."""
 
 
 @contextlib.contextmanager
-def step(what, ordinary_user):
+def step(what: str, ordinary_user: bool) -> Iterator[None]:
     """Turn a refused system call into a BuildError that says what was tried and what to do."""
     try:
         yield
@@ -39,7 +43,7 @@ def step(what, ordinary_user):
         ) from problem
 
 
-def build(hosts, ordinary_user):
+def build(hosts: Sequence[namespaces.Host], ordinary_user: bool) -> Held:
     """Hosts -> {name: {"mount": descriptor, "net": descriptor, "uts": descriptor}}, all open in this process.
 
     Raises BuildError.
@@ -53,7 +57,7 @@ def build(hosts, ordinary_user):
     with step("overlay /etc (does this kernel have the overlay file system? 'modprobe overlay')", ordinary_user):
         plan = files.prepare(LAB, ordinary_user)
     outer = _open_current()
-    held = {}
+    held: Held = {}
     for host in hosts:
         with step("build the namespaces of host %s" % host.name, ordinary_user):
             held[host.name] = _build_host(host, plan, ordinary_user, has_ipv6)
@@ -66,7 +70,7 @@ def build(hosts, ordinary_user):
     return held
 
 
-def _check_prerequisites(hosts, has_ipv6):
+def _check_prerequisites(hosts: Sequence[namespaces.Host], has_ipv6: bool) -> None:
     if shutil.which("ip", path=SEARCH_PATH) is None:
         raise BuildError(
             "The command 'ip' is missing on the control node: install the package iproute2 (Debian, Ubuntu) "
@@ -78,7 +82,7 @@ def _check_prerequisites(hosts, has_ipv6):
             "The control node's kernel has no IPv6 (ipv6.disable=1 on its command line?), but these hosts "
             "have IPv6 addresses: %s. Boot the control node with IPv6." % ", ".join(with_ipv6)
         )
-    # Three files hold a host; the rest is the keeper's own.
+    # Three open files hold a host. The others are the keeper's own.
     needed = 3 * len(hosts) + 200
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -89,17 +93,17 @@ def _check_prerequisites(hosts, has_ipv6):
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def _mount_lab(ordinary_user):
-    # What is mounted here stays here; what the machine unmounts is unmounted here too, so that a
-    # rehearsal keeps no device and no namespace of others alive.
+def _mount_lab(ordinary_user: bool) -> None:
+    # A mount of the rehearsal is not visible outside. What the machine unmounts is unmounted here too, so
+    # that a rehearsal keeps no foreign device and no foreign namespace in use.
     kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     if not ordinary_user:
-        for place in reversed(kernel.mount_points()):
-            if place.startswith("/run/"):
+        for path in reversed(kernel.mount_points()):
+            if path.startswith("/run/"):
                 with contextlib.suppress(OSError):
-                    kernel.unmount(place)
-        # Real root: only the settings of the network have namespaces, the others are the machine's.
+                    kernel.unmount(path)
+        # For real root, only the settings of the network have namespaces. The others are the machine's.
         kernel.mount("/proc/sys", "/proc/sys", "", kernel.MS_BIND)
         kernel.mount("/proc/sys/net", "/proc/sys/net", "", kernel.MS_BIND)
         kernel.mount("none", "/proc/sys", "", kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY)
@@ -107,7 +111,7 @@ def _mount_lab(ordinary_user):
     os.mkdir(LAB, 0o755)
 
 
-def _build_host(host, plan, ordinary_user, has_ipv6):
+def _build_host(host: namespaces.Host, plan: files.Plan, ordinary_user: bool, has_ipv6: bool) -> Descriptors:
     kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS)
     kernel.set_host_name(host.name)
     _write_settings(namespaces.host_settings(has_ipv6))
@@ -122,13 +126,13 @@ def _build_host(host, plan, ordinary_user, has_ipv6):
         # Where parts of /sys are hidden (in containers), a user namespace may not see a new one.
         if problem.errno != errno.EPERM or not ordinary_user:
             raise
-    private = os.path.join(LAB, "hosts", str(host.index))
+    private = os.path.join(LAB, "hosts", str(host.number))
     os.makedirs(private)
     files.make_private(plan, private, ordinary_user)
     return _open_current()
 
 
-def _open_current():
+def _open_current() -> Descriptors:
     """Open the namespaces that this process is in."""
     return {
         kind: os.open("/proc/self/ns/" + file, os.O_RDONLY)
@@ -136,24 +140,24 @@ def _open_current():
     }
 
 
-def _connect(hosts, held, has_ipv6):
+def _connect(hosts: Sequence[namespaces.Host], held: Held, has_ipv6: bool) -> None:
     _write_settings(namespaces.lab_settings(has_ipv6))
     # This process is number 1 of the /proc that it has mounted.
-    places = {name: "/proc/1/fd/%d" % descriptors["net"] for name, descriptors in held.items()}
-    _ip(namespaces.lab_commands(hosts, places, has_ipv6), "the lab")
+    paths = {name: "/proc/1/fd/%d" % descriptors["net"] for name, descriptors in held.items()}
+    _ip(namespaces.lab_commands(hosts, paths, has_ipv6), "the lab")
     for host in hosts:
         kernel.enter(held[host.name]["net"])
         _ip(namespaces.host_commands(host, len(hosts)), "host %s" % host.name)
 
 
-def _write_settings(settings):
+def _write_settings(settings: Sequence[Tuple[str, str]]) -> None:
     for path, value in settings:
         with open("/proc/sys/net/" + path, "w") as file:
             file.write(value)
 
 
-def _ip(lines, where):
-    """Run iproute2 once for all lines (ip-batch in ip(8)); it stops at the first that fails."""
+def _ip(lines: Sequence[str], where: str) -> None:
+    """Run iproute2 once for all lines (-batch in ip(8)). It stops at the first line that fails: BuildError."""
     process = subprocess.Popen(
         ["ip", "-batch", "-"],
         stdin=subprocess.PIPE,

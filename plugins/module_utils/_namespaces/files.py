@@ -1,22 +1,22 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private file systems: what a rehearsal's host writes never reaches the machine's own files.
+"""Private file systems: a host of a rehearsal cannot write to the machine's own files.
 
 System directories get an overlay (the kernel's Documentation/filesystems/overlayfs.rst) whose upper
-layer is in the lab's memory; /run is empty memory, which also hides the sockets of systemd, D-Bus
-and Docker, so that no role talks to the machine's own services by mistake. /home, /root and /tmp stay
-the machine's: Ansible and its Python may be there.
+layer is in the lab's memory; /run is empty and in memory. That also hides the sockets of systemd, D-Bus
+and Docker, so that no role uses the machine's own services by mistake. /home, /root and /tmp remain the
+machine's own, because Ansible and its Python may be there.
 
 In a user namespace only one user is mapped, and the kernel refuses to write below directories, or to
-copy files up, that belong to anybody else. So an ordinary user's overlays have a layer between:
-a private copy of /etc, and the directories alone of the rest.
+copy files up, that belong to anybody else. So an ordinary user's overlays have one more layer: a
+private copy of /etc, and copies of the directories, without their files, for the others.
 """
 
 import os
 import shutil
 import stat
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._namespaces import kernel
 
@@ -39,6 +39,8 @@ PRIVATE = (
 # How deep an ordinary user's hosts may write below the directories that exist.
 _DEPTH = 4
 
+Overlay = Tuple[str, Tuple[Optional[str], ...]]  # as Plan.overlays
+
 
 class Plan(NamedTuple):
     """How each host gets its private files.
@@ -48,11 +50,11 @@ class Plan(NamedTuple):
     ``copies``: pairs of (copy, file): a single file that was mounted, to be written into the overlay.
     """
 
-    overlays: tuple
-    copies: tuple
+    overlays: Tuple[Overlay, ...]
+    copies: Tuple[Tuple[str, str], ...]
 
 
-def prepare(lab, ordinary_user):
+def prepare(lab: str, ordinary_user: bool) -> Plan:
     """Make the layers that all hosts share under the directory ``lab`` -> a Plan.
 
     Raises OSError where the kernel has no overlay file system.
@@ -62,8 +64,8 @@ def prepare(lab, ordinary_user):
     _probe(lab, ordinary_user)
     if ordinary_user:
         return _prepare_for_user(lab, places, mounted)
-    overlays = []
-    copies = []
+    overlays: List[Overlay] = []
+    copies: List[Tuple[str, str]] = []
     for place in places:
         overlays.append((place, (None,)))
         # An overlay does not show what is mounted below its layers.
@@ -79,15 +81,15 @@ def prepare(lab, ordinary_user):
     return Plan(tuple(overlays), tuple(copies))
 
 
-def _prepare_for_user(lab, places, mounted):
-    overlays = []
+def _prepare_for_user(lab: str, places: Sequence[str], mounted: Sequence[str]) -> Plan:
+    overlays: List[Overlay] = []
     for place in places:
         layer = os.path.join(lab, "layer", place[1:])
         if place == "/etc":
             _copy(place, layer)
             overlays.append((place, (layer,)))
             continue
-        # The kernel refuses a layer below which a locked mount lies: go around it.
+        # The kernel refuses a layer with a locked mount below it, so such a directory is divided.
         for part in _without_mounts(place, mounted):
             part_layer = os.path.join(lab, "layer", part[1:])
             _copy_directories(part, part_layer, _DEPTH)
@@ -95,23 +97,23 @@ def _prepare_for_user(lab, places, mounted):
     return Plan(tuple(overlays), ())
 
 
-def _without_mounts(place, mounted):
-    """A directory -> itself if nothing is mounted below, else those of its parts of which that is true."""
-    if not any(below.startswith(place + "/") for below in mounted):
-        return [place] if os.access(place, os.R_OK | os.X_OK) else []
+def _without_mounts(directory: str, mounted: Sequence[str]) -> List[str]:
+    """A directory -> itself if nothing is mounted below it, otherwise its subdirectories without mounts."""
+    if not any(below.startswith(directory + "/") for below in mounted):
+        return [directory] if os.access(directory, os.R_OK | os.X_OK) else []
     try:
-        parts = sorted(entry.path for entry in os.scandir(place) if entry.is_dir(follow_symlinks=False))
+        parts = sorted(entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
     except OSError:
         return []
     return [found for part in parts for found in _without_mounts(part, mounted)]
 
 
-def make_private(plan, private, ordinary_user):
+def make_private(plan: Plan, private: str, ordinary_user: bool) -> None:
     """In a host's own mount namespace: put the plan's overlays in place and an empty /run.
 
     ``private`` is a new directory of the lab for this host's upper layers. Raises OSError.
     """
-    # Open first: once /var is covered, no path leads to what was mounted below it.
+    # All are opened first. When an overlay covers /var, no path leads to what was mounted below it.
     opened = [os.open(place, os.O_PATH | os.O_DIRECTORY) for place, layers in plan.overlays]
     try:
         for index, (place, layers) in enumerate(plan.overlays):
@@ -122,7 +124,7 @@ def make_private(plan, private, ordinary_user):
             except OSError:
                 if place in PRIVATE or ordinary_user:
                     raise
-                # A file system that cannot be a layer: shown, but not to be written to.
+                # This file system cannot be a layer. The host can read it, and cannot write to it.
                 kernel.mount(below, place, "", kernel.MS_BIND)
                 kernel.mount(
                     "none",
@@ -140,8 +142,8 @@ def make_private(plan, private, ordinary_user):
     os.chmod("/run/lock", 0o1777)
 
 
-def _probe(lab, ordinary_user):
-    """One overlay of nothing: so that a kernel without overlays is told from a place that is odd."""
+def _probe(lab: str, ordinary_user: bool) -> None:
+    """Mount one overlay over an empty directory: OSError if this kernel has no overlay file system."""
     place = os.path.join(lab, "probe")
     lower = os.path.join(place, "lower")
     os.makedirs(lower)
@@ -149,7 +151,8 @@ def _probe(lab, ordinary_user):
     _overlay(os.path.join(place, "merged"), [lower], os.path.join(place, "private"), ordinary_user)
 
 
-def _overlay(place, lowers, private, ordinary_user):
+def _overlay(directory: str, lowers: Sequence[str], private: str, ordinary_user: bool) -> None:
+    """Mount an overlay on ``directory``; ``lowers``: its layers; ``private``: a new directory for what is written."""
     upper = os.path.join(private, "upper")
     work = os.path.join(private, "work")
     os.makedirs(upper)
@@ -157,11 +160,11 @@ def _overlay(place, lowers, private, ordinary_user):
     # The root of an overlay looks like its uppermost layer.
     os.chmod(upper, stat.S_IMODE(os.stat(lowers[0]).st_mode))
     options = "lowerdir=%s,upperdir=%s,workdir=%s" % (":".join(lowers), upper, work)
-    kernel.mount("overlay", place, "overlay", 0, options + (",userxattr" if ordinary_user else ""))
+    kernel.mount("overlay", directory, "overlay", 0, options + (",userxattr" if ordinary_user else ""))
 
 
-def _copy(source, target):
-    """Copy what is readable of a tree; owners become the user's own."""
+def _copy(source: str, target: str) -> None:
+    """Copy the readable files of a tree. They then belong to this user."""
     os.makedirs(target)
     for entry in os.scandir(source):
         place = os.path.join(target, entry.name)
@@ -173,17 +176,17 @@ def _copy(source, target):
             elif entry.is_file():
                 shutil.copy2(entry.path, place)
         except PermissionError:
-            # /etc/shadow and its like: not this user's to read, so not there for the rehearsal.
+            # The user may not read /etc/shadow and similar files, so the rehearsal has none.
             continue
     shutil.copymode(source, target)
 
 
-def _copy_directories(source, target, depth):
-    """Copy the directories of a tree, without what is in them, ``depth`` levels deep."""
+def _copy_directories(source: str, target: str, depth: int) -> None:
+    """Copy the directories of a tree, without their files, ``depth`` levels deep."""
     os.makedirs(target)
     if depth:
         for entry in os.scandir(source):
-            # An unreadable one is not merged: as a layer's empty directory it would hide its content.
+            # An unreadable directory is not copied: an empty directory of the layer would not show its content.
             if entry.is_dir(follow_symlinks=False) and os.access(entry.path, os.R_OK | os.X_OK):
                 _copy_directories(entry.path, os.path.join(target, entry.name), depth - 1)
     shutil.copymode(source, target)

@@ -4,16 +4,17 @@
 """The two processes behind a rehearsal, and how one starts and ends.
 
 The *watcher* stays in the machine's own namespaces. It ends the rehearsal when its owner (ansible-playbook)
-is gone in whatever way, or on SIGTERM, and removes the state file. The *keeper* is process 1 of a
-PID namespace and holds all namespaces; should the watcher be killed, the kernel kills it too.
+has ended for whatever reason, or on SIGTERM, and removes the state file. The *keeper* is process 1 of a
+PID namespace and holds all namespaces. If the watcher is killed, the kernel kills the keeper too.
 """
 
-import json
 import os
 import select
 import signal
 import time
+from typing import Optional, Sequence, Tuple
 
+from ansible_collections.determined.network.plugins.module_utils._host import daemon
 from ansible_collections.determined.network.plugins.module_utils._namespaces import build as builder
 from ansible_collections.determined.network.plugins.module_utils._namespaces import hosts as namespaces
 from ansible_collections.determined.network.plugins.module_utils._namespaces import kernel
@@ -21,34 +22,36 @@ from ansible_collections.determined.network.plugins.module_utils._namespaces imp
 
 BuildError = builder.BuildError
 
-_OWNER_INTERVAL = 0.2  # seconds until a vanished owner is noticed
-_END_TIMEOUT = 120  # seconds; a thousand hosts take some, a hung device driver forever
+_OWNER_INTERVAL = 0.2  # seconds between two looks whether the owner still runs
+_END_TIMEOUT = 120  # seconds; a thousand hosts need some, and a hung device driver never ends
+_ENDED = "The rehearsal %s was ended while it was being built."
 
 
-def start(name, hosts, owner):
+def start(name: str, hosts: Sequence[namespaces.Host], owner: Optional[states.Process]) -> states.State:
     """Build the rehearsal ``name`` with ``hosts`` (of :func:`hosts.read_hosts`) -> its state.
 
-    ``owner``: the PROCESS whose end ends the rehearsal, or None to keep it until :func:`stop`.
-    Two processes live on in the background and hold neither files nor terminal of this one.
-    Raises BuildError; nothing is left then.
+    ``owner``: the process whose end ends the rehearsal, or None to keep it until :func:`stop`.
+    Two processes stay in the background. They hold neither files nor the terminal of this one.
+    Raises BuildError, after everything that was built is removed.
     """
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _in_background(writer, lambda: _watch(name, hosts, owner, writer))
-    os.close(writer)
-    with os.fdopen(reader, "rb") as file:
-        answer = file.read()
-    if not answer:
-        raise BuildError("The process that builds the rehearsal %s was killed." % name)
-    result = json.loads(answer.decode("utf-8"))
-    if "error" in result:
-        os.waitpid(pid, 0)
-        raise BuildError(result["error"])
-    return result["state"]
+    try:
+        started = daemon.start(
+            lambda report: _watch(name, hosts, owner, report),
+            umask=0o022,
+            # The watcher is a child, so that a failed build can be waited for.
+            second_fork=False,
+        )
+    except daemon.DaemonDied as problem:
+        raise BuildError("The process that builds the rehearsal %s was killed." % name) from problem
+    except daemon.DaemonError as problem:
+        raise BuildError("Building the rehearsal failed: %s" % problem) from problem
+    if "error" in started.answer:
+        os.waitpid(started.child, 0)
+        raise BuildError(started.answer["error"])
+    return dict(started.answer["state"])
 
 
-def stop(state):
+def stop(state: states.State) -> None:
     """End the rehearsal of this state and wait until every process of it is gone. Raises BuildError."""
     for process in (state["watcher"], state["keeper"]):
         if states.runs(process):
@@ -69,46 +72,8 @@ def stop(state):
     states.remove(states.path(state["name"]))
 
 
-def _in_background(report, work):
-    """In a child: leave the parent's session, terminal and files (but ``report``), work, and never return."""
-    status = 1
-    try:
-        os.setsid()
-        os.chdir("/")
-        os.umask(0o022)
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nowhere, descriptor)
-        _close_all_but(report)
-        work()
-        status = 0
-    except BaseException as problem:
-        # The last resort, so that a mistake here is read and not guessed.
-        _send(report, {"error": "Building the rehearsal failed: %s: %s" % (type(problem).__name__, problem)})
-    finally:
-        os._exit(status)
-
-
-def _close_all_but(*kept):
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) not in kept:
-            try:
-                os.close(int(name))
-            except OSError:
-                continue  # the one that listed the directory
-
-
-def _send(descriptor, value):
-    """Write a value as JSON and close; False if nobody reads it."""
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(json.dumps(value).encode("utf-8"))
-    except (BrokenPipeError, OSError):
-        return False
-    return True
-
-
-def _watch(name, hosts, owner, report):
+def _watch(name: str, hosts: Sequence[namespaces.Host], owner: Optional[states.Process], report: daemon.Report) -> None:
+    """The watcher's whole life. It sends ``{"state": STATE}`` or ``{"error": sentence}``."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD})
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -119,41 +84,30 @@ def _watch(name, hosts, owner, report):
     try:
         _separate(ordinary_user)
     except BuildError as problem:
-        _send(report, {"error": str(problem)})
+        report.send({"error": str(problem)})
         return
-    # The keeper never reads from its pipe; it only learns that the watcher is no more.
-    alive_reader, alive_writer = os.pipe()
-    built_reader, built_writer = os.pipe()
-    keeper = os.fork()
-    if keeper == 0:
-        for descriptor in (alive_writer, built_reader, report):
-            os.close(descriptor)
-        _in_keeper(hosts, ordinary_user, built_writer, alive_reader)
-    os.close(alive_reader)
-    os.close(built_writer)
+    keeper, reader = _start_keeper(hosts, ordinary_user, report)
     try:
-        built = _read_until_end(built_reader, owner)
-        if built is None:
-            _send(report, {"error": "The rehearsal %s was ended while it was being built." % name})
-            return
-        if "error" in built:
-            # First nothing may be left, then the module may say so.
-            _end(keeper)
-            _send(report, built)
-            return
-        state = _state(name, hosts, owner, watcher, keeper, built["held"], ordinary_user)
+        held = _await_build(reader, name, owner)
+        state = _state(name, hosts, owner, watcher, keeper, held, ordinary_user)
         states.write(state, file)
-        try:
-            if _send(report, {"state": state}):
-                _wait(owner)
-        finally:
-            _end(keeper)
-            states.remove(file)
+    except BuildError as problem:
+        # The keeper ends before the report, so that nothing remains when the module reads it.
+        _end(keeper)
+        report.send({"error": str(problem)})
+        return
+    except BaseException:
+        _end(keeper)
+        raise
+    try:
+        if report.send({"state": state}):
+            _await_end(owner)
     finally:
         _end(keeper)
+        states.remove(file)
 
 
-def _separate(ordinary_user):
+def _separate(ordinary_user: bool) -> None:
     """Enter a new user namespace if needed; the next child is process 1 of a new PID namespace."""
     if ordinary_user:
         user, group = os.geteuid(), os.getegid()
@@ -164,8 +118,29 @@ def _separate(ordinary_user):
         kernel.unshare(kernel.CLONE_NEWPID)
 
 
-def _in_keeper(hosts, ordinary_user, report, alive):
-    """In the keeper: build, report, and hold until the watcher is gone. Never returns."""
+def _start_keeper(hosts: Sequence[namespaces.Host], ordinary_user: bool, report: daemon.Report) -> Tuple[int, int]:
+    """Start the keeper -> (its process id, the descriptor from which its report is read)."""
+    # The keeper never reads data from this pipe. The end of the pipe tells it that the watcher has ended.
+    alive_reader, alive_writer = os.pipe()
+    built_reader, built_writer = os.pipe()
+
+    def work() -> None:
+        for descriptor in (alive_writer, built_reader):
+            os.close(descriptor)
+        report.close()
+        _keep(hosts, ordinary_user, daemon.Report(built_writer), alive_reader)
+
+    keeper = daemon.fork(work)
+    os.close(alive_reader)
+    os.close(built_writer)
+    return keeper, built_reader
+
+
+def _keep(hosts: Sequence[namespaces.Host], ordinary_user: bool, report: daemon.Report, alive: int) -> None:
+    """The keeper's whole life: build, report, and hold the namespaces until the watcher has ended.
+
+    It sends ``{"held": descriptors}``, as of :func:`build.build`, or ``{"error": sentence}``.
+    """
     try:
         kernel.die_with_parent(signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGCHLD})
@@ -173,25 +148,22 @@ def _in_keeper(hosts, ordinary_user, report, alive):
         try:
             held = builder.build(hosts, ordinary_user)
         except BuildError as problem:
-            _send(report, {"error": str(problem)})
+            report.send({"error": str(problem)})
             return
-        # Process 1 inherits every orphan; the kernel shall bury them.
+        # Every orphan of the PID namespace becomes a child of process 1. The kernel waits for them (sigaction(2)).
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        if _send(report, {"held": held}):
-            while True:
-                try:
-                    os.read(alive, 1)
-                    return
-                except InterruptedError:
-                    continue
+        if report.send({"held": held}):
+            os.read(alive, 1)  # returns at the end of the pipe; Python repeats it after a signal (PEP 475)
     except BaseException as problem:
-        _send(report, {"error": "Building the rehearsal failed: %s: %s" % (type(problem).__name__, problem)})
-    finally:
-        os._exit(0)
+        report.fail(problem)
+        raise
 
 
-def _read_until_end(descriptor, owner):
-    """What the keeper reports; None if the owner goes, SIGTERM comes or the keeper is killed before."""
+def _await_build(descriptor: int, name: str, owner: Optional[states.Process]) -> builder.Held:
+    """Read the keeper's report -> what it holds.
+
+    Raises BuildError when the build fails, when the owner ends, when SIGTERM comes or when the keeper is killed.
+    """
     chunks = []
     while True:
         if select.select([descriptor], [], [], _OWNER_INTERVAL)[0]:
@@ -199,21 +171,37 @@ def _read_until_end(descriptor, owner):
             if not chunk:
                 break
             chunks.append(chunk)
-        elif signal.SIGTERM in signal.sigpending() or _gone(owner):
-            return None
-    return json.loads(b"".join(chunks).decode("utf-8")) if chunks else None
+        elif signal.SIGTERM in signal.sigpending() or _has_ended(owner):
+            raise BuildError(_ENDED % name)
+    try:
+        answer = daemon.read_report(b"".join(chunks))
+    except daemon.DaemonDied as problem:
+        raise BuildError(_ENDED % name) from problem
+    except daemon.DaemonError as problem:
+        raise BuildError("Building the rehearsal failed: %s" % problem) from problem
+    if "error" in answer:
+        raise BuildError(answer["error"])
+    return dict(answer["held"])
 
 
-def _state(name, hosts, owner, watcher, keeper, held, ordinary_user):
+def _state(
+    name: str,
+    hosts: Sequence[namespaces.Host],
+    owner: Optional[states.Process],
+    watcher: Optional[states.Process],
+    keeper: int,
+    held: builder.Held,
+    ordinary_user: bool,
+) -> states.State:
     process = states.process(keeper)
-    common = {"pid": "/proc/%d/ns/pid" % keeper}
+    shared = {"pid": "/proc/%d/ns/pid" % keeper}
     if ordinary_user:
-        common["user"] = "/proc/%d/ns/user" % keeper
-    places = {}
+        shared["user"] = "/proc/%d/ns/user" % keeper
+    entries = {}
     for host in hosts:
-        own = {kind: "/proc/%d/fd/%d" % (keeper, number) for kind, number in held[host.name].items()}
-        own.update(common)
-        places[host.name] = {"rehearsal": name, "host": host.name, "keeper": process, "files": own}
+        files = {kind: "/proc/%d/fd/%d" % (keeper, number) for kind, number in held[host.name].items()}
+        files.update(shared)
+        entries[host.name] = {"rehearsal": name, "host": host.name, "keeper": process, "files": files}
     return {
         "version": states.VERSION,
         "name": name,
@@ -221,26 +209,26 @@ def _state(name, hosts, owner, watcher, keeper, held, ordinary_user):
         "keeper": process,
         "owner": owner,
         "hosts": namespaces.addresses(hosts),
-        "namespaces": places,
+        "namespaces": entries,
     }
 
 
-def _wait(owner):
-    """Until SIGTERM, the keeper's end (SIGCHLD) or the owner's."""
+def _await_end(owner: Optional[states.Process]) -> None:
+    """Wait until SIGTERM comes, or the keeper ends (SIGCHLD), or the owner ends."""
     awaited = {signal.SIGTERM, signal.SIGCHLD}
     if owner is None:
         signal.sigwait(awaited)
         return
-    while not _gone(owner) and signal.sigtimedwait(awaited, _OWNER_INTERVAL) is None:
+    while not _has_ended(owner) and signal.sigtimedwait(awaited, _OWNER_INTERVAL) is None:
         pass
 
 
-def _gone(owner):
+def _has_ended(owner: Optional[states.Process]) -> bool:
     return owner is not None and not states.runs(owner)
 
 
-def _end(keeper):
-    """Kill the keeper; waiting for process 1 waits for its whole PID namespace."""
+def _end(keeper: int) -> None:
+    """Kill the keeper, and wait for its whole PID namespace (pid_namespaces(7)). It may have ended already."""
     try:
         os.kill(keeper, signal.SIGKILL)
         os.waitpid(keeper, 0)

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a rehearsal leaves word of itself: one small file while it lives.
+"""The file in which a running rehearsal describes itself.
 
 ``/run/determined-network/NAME.json`` for root, ``/run/user/UID/...`` for an ordinary user, or
 ``/tmp/determined-network-UID/...`` where that directory is missing. Nobody else may write there. The
-file goes when the rehearsal ends; one that a killed watcher left behind is known by the process it
-names and is ignored.
+rehearsal removes the file when it ends. If its watcher was killed, the file remains; it names processes that
+no longer run, and is ignored.
 
 A state is a dict::
 
@@ -23,14 +23,18 @@ import fcntl
 import json
 import os
 import stat
+from typing import Any, Dict, Iterator, Optional
 
 from ansible_collections.determined.network.plugins.module_utils._namespaces import kernel
 
 VERSION = 1
 
+Process = Dict[str, int]  # PROCESS above
+State = Dict[str, Any]  # as above
 
-def directory():
-    """The directory of this user's states. Nothing of the environment counts: who looks must find."""
+
+def directory() -> str:
+    """The directory of this user's states. It does not depend on the environment, so that every process finds it."""
     user = os.geteuid()
     runtime = "/run" if user == 0 else "/run/user/%d" % user
     if os.access(runtime, os.W_OK):
@@ -38,38 +42,38 @@ def directory():
     return "/tmp/determined-network-%d" % user
 
 
-def path(name):
+def path(name: str) -> str:
     """The file of the rehearsal ``name`` of this user. Ask before entering a user namespace."""
     return os.path.join(directory(), name + ".json")
 
 
-def process(pid):
-    """A process id -> PROCESS, or None if it does not run."""
-    started = kernel.started(pid)
+def process(pid: int) -> Optional[Process]:
+    """A process id -> PROCESS, or None if no such process runs."""
+    started = kernel.start_time(pid)
     return None if started is None else {"pid": pid, "started": started}
 
 
-def runs(value):
+def runs(value: Process) -> bool:
     """Whether a PROCESS still runs."""
-    return kernel.started(value["pid"]) == value["started"]
+    return kernel.start_time(value["pid"]) == value["started"]
 
 
-def read(name):
-    """The state of the rehearsal ``name``, or None if there is none that lives."""
+def read(name: str) -> Optional[State]:
+    """The state of the rehearsal ``name``, or None if it does not run. OSError if the file is damaged."""
     try:
         with open(path(name)) as file:
-            state = json.load(file)
+            state: State = json.load(file)
     except FileNotFoundError:
         return None
     except ValueError as problem:
-        # Written by rename, so this is nothing that a rehearsal wrote.
+        # A rehearsal writes its file by rename(2), so another program has written this one.
         raise OSError("%s is not the state of a rehearsal: remove it" % path(name)) from problem
     if state.get("version") != VERSION or not runs(state["keeper"]):
         return None
     return state
 
 
-def write(state, target):
+def write(state: State, target: str) -> None:
     """Write a state to the file ``target`` (of :func:`path`) for others of the same user to read."""
     _make(os.path.dirname(target))
     draft = "%s.%d" % (target, os.getpid())
@@ -78,8 +82,8 @@ def write(state, target):
     os.rename(draft, target)
 
 
-def remove(target):
-    """Remove the file of a state if it is there, and the directory if it was the last."""
+def remove(target: str) -> None:
+    """Remove the file of a state if it exists, and the directory if the file was the last one."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(target)
     with contextlib.suppress(OSError):
@@ -87,20 +91,20 @@ def remove(target):
 
 
 @contextlib.contextmanager
-def locked():
+def locked() -> Iterator[None]:
     """Keep two modules of one user from building or removing at the same time."""
-    place = directory()
+    folder = directory()
     while True:
-        _make(place)
+        _make(folder)
         try:
-            descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # The last rehearsal to end removes the directory; a lock on a removed one is none.
+            # The last rehearsal to end removes the directory. A lock on a removed directory excludes nobody.
             with contextlib.suppress(FileNotFoundError):
-                if os.stat(place).st_ino == os.fstat(descriptor).st_ino:
+                if os.stat(folder).st_ino == os.fstat(descriptor).st_ino:
                     break
         except BaseException:
             os.close(descriptor)
@@ -110,13 +114,14 @@ def locked():
         yield
     finally:
         with contextlib.suppress(OSError):
-            os.rmdir(place)
+            os.rmdir(folder)
         os.close(descriptor)
 
 
-def _make(place):
+def _make(folder: str) -> None:
+    """Make a directory that only this user may use. OSError if it is there and others may use it."""
     with contextlib.suppress(FileExistsError):
-        os.mkdir(place, 0o700)
-    found = os.lstat(place)
+        os.mkdir(folder, 0o700)
+    found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise OSError("%s is not a directory that only you may use: remove it, or have its owner remove it" % place)
+        raise OSError("%s is not a directory that only you may use: remove it, or have its owner remove it" % folder)

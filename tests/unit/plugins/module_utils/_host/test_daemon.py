@@ -33,10 +33,10 @@ def test_a_daemon_outlives_its_parent_and_holds_no_file_of_it(tmp_path, second_f
     with os.fdopen(reader, "rb") as pipe:
         pid = int(pipe.read())
     try:
-        folder = "/proc/%d/fd" % pid
+        folder = f"/proc/{pid}/fd"
         files = {int(name): os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}
         assert files == {0: "/dev/null", 1: "/dev/null", 2: "/dev/null"}
-        assert os.readlink("/proc/%d/cwd" % pid) == "/"
+        assert os.readlink(f"/proc/{pid}/cwd") == "/"
         assert os.getsid(pid) != os.getsid(0)
         assert (os.getsid(pid) == pid) is not second_fork
     finally:

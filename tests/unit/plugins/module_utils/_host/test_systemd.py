@@ -35,7 +35,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_reload_and_letting_go(booted):
     runner = Recorder()
-    systemd.let_go(runner, ["/etc/systemd/system/a.service", "/etc/systemd/system/b.service"])
+    systemd.forget_units(runner, ["/etc/systemd/system/a.service", "/etc/systemd/system/b.service"])
     systemd.reload(runner)
     assert runner.commands == [
         ("/bin/systemctl", "stop", "a.service", "b.service"),
@@ -48,13 +48,13 @@ def test_what_systemctl_refuses_is_told(booted):
     with pytest.raises(commands.HostError) as caught:
         systemd.reload(Recorder(1, "Access denied"))
     assert "daemon-reload" in str(caught.value) and "Access denied" in str(caught.value)
-    systemd.let_go(Recorder(5), [])  # not loaded: nothing to let go of
+    systemd.forget_units(Recorder(5), [])  # the unit is not loaded
 
 
 def test_without_systemd_nothing_is_asked(elsewhere):
     runner = Recorder()
     systemd.reload(runner)
-    systemd.let_go(runner, ["a"])
+    systemd.forget_units(runner, ["a"])
     assert not systemd.runs() and systemd.move_to_scope(runner, os.getpid(), "x") == ""
     assert runner.commands == []
 
