@@ -13,8 +13,7 @@ LONGEST_LIFETIME = 86400  # seconds
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FIELDS = ("address", "protocol", "ports")
 
-PortSet = Tuple[Tuple[int, int], ...]  # ranges (first, last), as in _ports
-Listener = Tuple[str, str, PortSet]  # address, protocol, ports
+Listener = Tuple[str, str, _ports.PortSet]  # address, protocol, ports
 Item = Dict[str, str]  # {"address", "protocol", "ports"}, the ports compact
 Sockets = Dict[str, Set[Tuple[str, int]]]  # protocol -> {(address, port)}
 
@@ -60,7 +59,7 @@ def _read_listener(where: str, item: Mapping[str, Any]) -> Tuple[Listener, List[
     protocol = item.get("protocol", "tcp")
     if protocol not in _policy.PROTOCOLS:
         problems.append("%s.protocol is %r, not one of %s" % (where, protocol, ", ".join(_policy.PROTOCOLS)))
-    ports: PortSet = ()
+    ports: _ports.PortSet = ()
     try:
         ports = _ports.parse_ports(item.get("ports"))
     except ValueError as problem:
@@ -73,7 +72,7 @@ def divide(listeners: Sequence[Listener], most: int) -> List[List[Listener]]:
 
     An address and protocol that is named twice is listened on once. There is at least one part.
     """
-    merged: Dict[Tuple[str, str], PortSet] = {}
+    merged: Dict[Tuple[str, str], _ports.PortSet] = {}
     for address, protocol, ports in listeners:
         key = (address, protocol)
         merged[key] = _ports.union(merged.get(key, ()), ports)
@@ -103,7 +102,7 @@ def merge_reports(reports: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
 
 def _merge(reports: Sequence[Mapping[str, Any]], name: str) -> List[Item]:
     """The items of one field of all reports -> one item for each address and protocol, sorted."""
-    merged: Dict[Tuple[str, str], PortSet] = {}
+    merged: Dict[Tuple[str, str], _ports.PortSet] = {}
     for report in reports:
         for item in report[name]:
             key = (item["address"], item["protocol"])
