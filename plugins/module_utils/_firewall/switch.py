@@ -140,8 +140,8 @@ def arm(directory: str, token: str, record: Record, actions: Actions) -> int:
 
     The process has no terminal and ignores the signals of a session that ends.
 
-    ``record``: plain data to keep beside ``deadline`` (time.monotonic seconds, the same
-    clock for all processes). ``actions``: an :class:`Actions`; each raises when it cannot.
+    ``record``: JSON data with ``deadline``, in seconds of time.monotonic, which is the same clock in all
+    processes. ``actions``: an :class:`Actions`; each raises an exception when it fails.
     """
     try:
         started = daemon.start(lambda report: _watch(directory, token, record, actions, report))
@@ -175,8 +175,11 @@ def await_end(directory: str, token: str, seconds: float) -> Optional[Change]:
 
 
 def describe(directory: str, token: str) -> Description:
-    """What became of a change -> dict: ``state`` ("unknown" when nothing is left), ``message``,
-    ``seconds_left`` (until the old state comes back; 0 unless armed), ``lost`` (as of :func:`losses`)."""
+    """What became of a change.
+
+    The dict has ``state`` ("unknown" without a file), ``message``, ``seconds_left`` (until the switch restores the
+    old state; 0 unless armed) and ``lost`` (as of :func:`losses`).
+    """
     for change in changes(directory):
         if change.token == token:
             break
@@ -191,18 +194,18 @@ def describe(directory: str, token: str) -> Description:
     elif change.state == ARMED:
         message = "it awaits its confirmation for %.0f s more, then the old state comes back" % seconds
     elif change.state == RESTORING:
-        message = "the time to confirm it has passed, and the old state is being put back"
+        message = "the time to confirm it has passed, and the dead man's switch is restoring the old state"
     elif change.state == RESTORED:
         message = "the time to confirm it has passed, and the old state is back%s" % lost
     else:
-        message = "the time to confirm it has passed, and the old state could not be put back: %s" % (
+        message = "the time to confirm it has passed, and the old state could not be restored: %s" % (
             change.record.get("problem", "no reason was kept")
         )
     return {"state": change.state, "message": message, "seconds_left": seconds, "lost": lost}
 
 
 def losses(lost: Optional[Sequence[str]]) -> str:
-    """What others lost when an old state was put back -> the end of a sentence; "" where they lost nothing."""
+    """What others lost when the old state was restored -> the end of a sentence; "" when they lost nothing."""
     if not lost:
         return ""
     shown = list(lost[:_SHOWN_LOSSES])

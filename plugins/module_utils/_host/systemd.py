@@ -85,4 +85,4 @@ def _cgroups(pid: int) -> str:
         with open("/proc/%d/cgroup" % pid, encoding="utf-8", errors="replace") as handle:
             return handle.read()
     except OSError:
-        return "gone"
+        return "ended"

@@ -52,7 +52,7 @@ def start(name: str, hosts: Sequence[namespaces.Host], owner: Optional[states.Pr
 
 
 def stop(state: states.State) -> None:
-    """End the rehearsal of this state and wait until every process of it is gone. Raises BuildError."""
+    """End the rehearsal of this state and wait until all its processes have ended. Raises BuildError."""
     for process in (state["watcher"], state["keeper"]):
         if states.runs(process):
             try:
