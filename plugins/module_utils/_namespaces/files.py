@@ -59,18 +59,18 @@ def prepare(lab: str, ordinary_user: bool) -> Plan:
 
     Raises OSError where the kernel has no overlay file system.
     """
-    places = [place for place in PRIVATE if os.path.isdir(place) and not os.path.islink(place)]
-    mounted = sorted(set(kernel.mount_points()), key=lambda place: place.count("/"))
+    paths = [path for path in PRIVATE if os.path.isdir(path) and not os.path.islink(path)]
+    mounted = sorted(set(kernel.mount_points()), key=lambda path: path.count("/"))
     _probe(lab, ordinary_user)
     if ordinary_user:
-        return _prepare_for_user(lab, places, mounted)
+        return _prepare_for_user(lab, paths, mounted)
     overlays: List[Overlay] = []
     copies: List[Tuple[str, str]] = []
-    for place in places:
-        overlays.append((place, (None,)))
+    for path in paths:
+        overlays.append((path, (None,)))
         # An overlay does not show what is mounted below its layers.
         for below in mounted:
-            if not below.startswith(place + "/"):
+            if not below.startswith(path + "/"):
                 continue
             if os.path.isdir(below):
                 overlays.append((below, (None,)))
@@ -81,16 +81,16 @@ def prepare(lab: str, ordinary_user: bool) -> Plan:
     return Plan(tuple(overlays), tuple(copies))
 
 
-def _prepare_for_user(lab: str, places: Sequence[str], mounted: Sequence[str]) -> Plan:
+def _prepare_for_user(lab: str, paths: Sequence[str], mounted: Sequence[str]) -> Plan:
     overlays: List[Overlay] = []
-    for place in places:
-        layer = os.path.join(lab, "layer", place[1:])
-        if place == "/etc":
-            _copy(place, layer)
-            overlays.append((place, (layer,)))
+    for path in paths:
+        layer = os.path.join(lab, "layer", path[1:])
+        if path == "/etc":
+            _copy(path, layer)
+            overlays.append((path, (layer,)))
             continue
         # The kernel refuses a layer with a locked mount below it, so such a directory is divided.
-        for part in _without_mounts(place, mounted):
+        for part in _without_mounts(path, mounted):
             part_layer = os.path.join(lab, "layer", part[1:])
             _copy_directories(part, part_layer, _DEPTH)
             overlays.append((part, (part_layer, None)))
@@ -109,34 +109,34 @@ def _without_mounts(directory: str, mounted: Sequence[str]) -> List[str]:
 
 
 def make_private(plan: Plan, private: str, ordinary_user: bool) -> None:
-    """In a host's own mount namespace: put the plan's overlays in place and an empty /run.
+    """In a host's own mount namespace: mount the plan's overlays and an empty /run.
 
     ``private`` is a new directory of the lab for this host's upper layers. Raises OSError.
     """
     # All are opened first. When an overlay covers /var, no path leads to what was mounted below it.
-    opened = [os.open(place, os.O_PATH | os.O_DIRECTORY) for place, layers in plan.overlays]
+    opened = [os.open(path, os.O_PATH | os.O_DIRECTORY) for path, layers in plan.overlays]
     try:
-        for index, (place, layers) in enumerate(plan.overlays):
+        for index, (path, layers) in enumerate(plan.overlays):
             below = "/proc/self/fd/%d" % opened[index]
             lowers = [below if layer is None else layer for layer in layers]
             try:
-                _overlay(place, lowers, os.path.join(private, str(index)), ordinary_user)
+                _overlay(path, lowers, os.path.join(private, str(index)), ordinary_user)
             except OSError:
-                if place in PRIVATE or ordinary_user:
+                if path in PRIVATE or ordinary_user:
                     raise
                 # This file system cannot be a layer. The host can read it, and cannot write to it.
-                kernel.mount(below, place, "", kernel.MS_BIND)
+                kernel.mount(below, path, "", kernel.MS_BIND)
                 kernel.mount(
                     "none",
-                    place,
+                    path,
                     "",
                     kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID,
                 )
     finally:
         for descriptor in opened:
             os.close(descriptor)
-    for copy, place in plan.copies:
-        shutil.copy2(copy, place)
+    for copy, path in plan.copies:
+        shutil.copy2(copy, path)
     kernel.mount("run", "/run", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
     os.mkdir("/run/lock", 0o1777)
     os.chmod("/run/lock", 0o1777)
@@ -144,11 +144,11 @@ def make_private(plan: Plan, private: str, ordinary_user: bool) -> None:
 
 def _probe(lab: str, ordinary_user: bool) -> None:
     """Mount one overlay over an empty directory: OSError if this kernel has no overlay file system."""
-    place = os.path.join(lab, "probe")
-    lower = os.path.join(place, "lower")
+    path = os.path.join(lab, "probe")
+    lower = os.path.join(path, "lower")
     os.makedirs(lower)
-    os.mkdir(os.path.join(place, "merged"))
-    _overlay(os.path.join(place, "merged"), [lower], os.path.join(place, "private"), ordinary_user)
+    os.mkdir(os.path.join(path, "merged"))
+    _overlay(os.path.join(path, "merged"), [lower], os.path.join(path, "private"), ordinary_user)
 
 
 def _overlay(directory: str, lowers: Sequence[str], private: str, ordinary_user: bool) -> None:
@@ -167,14 +167,14 @@ def _copy(source: str, target: str) -> None:
     """Copy the readable files of a tree. They then belong to this user."""
     os.makedirs(target)
     for entry in os.scandir(source):
-        place = os.path.join(target, entry.name)
+        path = os.path.join(target, entry.name)
         try:
             if entry.is_symlink():
-                os.symlink(os.readlink(entry.path), place)
+                os.symlink(os.readlink(entry.path), path)
             elif entry.is_dir():
-                _copy(entry.path, place)
+                _copy(entry.path, path)
             elif entry.is_file():
-                shutil.copy2(entry.path, place)
+                shutil.copy2(entry.path, path)
         except PermissionError:
             # The user may not read /etc/shadow and similar files, so the rehearsal has none.
             continue
