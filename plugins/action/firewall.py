@@ -17,6 +17,7 @@ import uuid
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
+from ansible_collections.determined.network.plugins.module_utils._firewall import lost_settings
 
 MODULE = "determined.network.firewall"
 PAUSE_SECONDS = 0.5
@@ -125,14 +126,14 @@ class ActionModule(ActionBase):
         """
         if files is None:
             answer = self._module("confirm")
-            said = answer.get("msg", "") if answer.get("failed") else answer["said"]
+            said = None if answer.get("failed") else answer["said"]
         else:
             answer = self._low_level_execute_command(CONFIRM.format(**files))
             said = answer["stdout"].strip()
         if said in ("kept", "gone", "unstored"):
             self._unstored = said == "unstored"
             return said != "gone"
-        self._problem = str(said or answer.get("stderr") or answer)
+        self._problem = str(said or answer.get("msg") or answer.get("stderr") or answer)
         return None
 
     def _not_stored(self):
@@ -184,7 +185,12 @@ class ActionModule(ActionBase):
                 "state back is not known. Look at it over another way (console), run iptables-save there",
             )
         if settled["state"] == "restored":
-            return self._failure(True, f"The host's dead man's switch has put the old state back{settled['lost']}")
+            lost = settled["lost"]
+            text = lost_settings.describe(lost)
+            return {
+                **self._failure(True, f"The host's dead man's switch has put the old state back{text}"),
+                "lost": lost,
+            }
         return self._failure(False, f"Of the change the host says: {settled['message']}")
 
     def _failure(self, restored, state):

@@ -171,6 +171,12 @@ restored:
   description: Whether the old state is known to be back.
   returned: when a change could not be confirmed
   type: bool
+lost:
+  description: What others have lost because the old state was restored, one sentence for each setting.
+  returned: when the dead man's switch has restored the old state
+  type: list
+  elements: str
+  sample: []
 """
 
 import os

@@ -14,8 +14,8 @@ import time
 from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall import lock as firewall_lock
+from ansible_collections.determined.network.plugins.module_utils._firewall import lost_settings, storage, stored
 from ansible_collections.determined.network.plugins.module_utils._firewall import plan as firewall_plan
-from ansible_collections.determined.network.plugins.module_utils._firewall import storage, stored
 from ansible_collections.determined.network.plugins.module_utils._firewall import switch as firewall_switch
 from ansible_collections.determined.network.plugins.module_utils._host import systemd
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
@@ -172,7 +172,7 @@ def _undo(backend, draft, settings, runner, problem):
     firewall_switch.disarm(settings.directory, settings.token)
     if not isinstance(problem, Exception):
         raise problem
-    raise HostError("%s. The firewall is as it was before%s" % (problem, firewall_switch.losses(lost)))
+    raise HostError("%s. The firewall is as it was before%s" % (problem, lost_settings.describe(lost)))
 
 
 def put_back(backend, old, runner):
@@ -231,12 +231,12 @@ def _settle_leftovers(backend, settings, runner):
             warnings.append(
                 "the change that was made at %s was never confirmed and its dead man's switch was killed: "
                 "the state before it was put back first%s"
-                % (change.record.get("made", "an unknown time"), firewall_switch.losses(lost))
+                % (change.record.get("made", "an unknown time"), lost_settings.describe(lost))
             )
         elif change.state == firewall_switch.RESTORED and change.record.get("lost"):
             warnings.append(
                 "the change that was made at %s was not confirmed in time, and the old state was put back%s"
-                % (change.record.get("made", "an unknown time"), firewall_switch.losses(change.record["lost"]))
+                % (change.record.get("made", "an unknown time"), lost_settings.describe(change.record["lost"]))
             )
         elif change.state == firewall_switch.FAILED:
             warnings.append(

@@ -51,7 +51,7 @@ def choose(asked):
         name, reason = asked, "%s was asked for" % asked
     warnings = []
     if name == IPTABLES:
-        warnings += _firewalld_beside(running, state, units)
+        warnings += _firewalld_beside(running, units)
     if units:
         warnings += yield from _rivals(units)
     return Choice(name, reason, tuple(warnings))
@@ -106,7 +106,7 @@ def _parse_show(text):
     return units
 
 
-def _firewalld_beside(running, state, units):
+def _firewalld_beside(running, units):
     """iptables is used on a host that has firewalld as well -> warnings."""
     if running:
         return [
@@ -114,7 +114,8 @@ def _firewalld_beside(running, state, units):
             "2.0 each of its reloads removes our rules. Use backend firewalld, or stop it: systemctl disable --now "
             "firewalld; systemctl mask firewalld"
         ]
-    if units.get("firewalld", {}).get("UnitFileState") == "enabled" and "masked" not in state:
+    unit = units.get("firewalld", {})
+    if unit.get("UnitFileState") == "enabled" and unit.get("LoadState") != "masked":
         return [
             "firewalld does not run now, but starts at the next boot and then drops what its zones do not let in. "
             "Either: systemctl start firewalld, and play this again; or: systemctl mask firewalld"

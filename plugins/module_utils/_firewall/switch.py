@@ -35,7 +35,6 @@ TOKEN = re.compile(r"[a-z0-9]{8,64}\Z")
 _FILE = re.compile(r"(%s)-([a-z0-9]{8,64})\Z" % "|".join(_STATES))
 _LOOK_SECONDS = 0.02  # how often a switch looks whether its file is still there
 _RETRY_SECONDS = 300.0  # how long it goes on trying to restore
-_SHOWN_LOSSES = 20
 
 Record = Dict[str, Any]  # JSON: what the caller of arm() keeps, with "deadline", and "pid", "token", "problem", "lost"
 Description = Dict[str, Any]  # as describe() says
@@ -178,14 +177,13 @@ def describe(directory: str, token: str) -> Description:
     """What became of a change.
 
     The dict has ``state`` ("unknown" without a file), ``message``, ``seconds_left`` (until the switch restores the
-    old state; 0 unless armed) and ``lost`` (as of :func:`losses`).
+    old state; 0 unless armed) and ``lost`` (a list of sentences: what others lost when the old state was restored).
     """
     for change in changes(directory):
         if change.token == token:
             break
     else:
-        return {"state": "unknown", "message": "nothing is known of it on this host", "seconds_left": 0.0, "lost": ""}
-    lost = losses(change.record.get("lost"))
+        return {"state": "unknown", "message": "nothing is known of it on this host", "seconds_left": 0.0, "lost": []}
     seconds = change.seconds_left() if change.state == ARMED else 0.0
     if change.state in (CONFIRMED, UNSTORED):
         message = "it is confirmed, but not stored for the next boot: %s" % (
@@ -196,22 +194,12 @@ def describe(directory: str, token: str) -> Description:
     elif change.state == RESTORING:
         message = "the time to confirm it has passed, and the dead man's switch is restoring the old state"
     elif change.state == RESTORED:
-        message = "the time to confirm it has passed, and the old state is back%s" % lost
+        message = "the time to confirm it has passed, and the old state is back"
     else:
         message = "the time to confirm it has passed, and the old state could not be restored: %s" % (
             change.record.get("problem", "no reason was kept")
         )
-    return {"state": change.state, "message": message, "seconds_left": seconds, "lost": lost}
-
-
-def losses(lost: Optional[Sequence[str]]) -> str:
-    """What others lost when the old state was restored -> the end of a sentence; "" when they lost nothing."""
-    if not lost:
-        return ""
-    shown = list(lost[:_SHOWN_LOSSES])
-    if len(lost) > len(shown):
-        shown.append("and %d more" % (len(lost) - len(shown)))
-    return "; others have lost by that: %s" % "; ".join(shown)
+    return {"state": change.state, "message": message, "seconds_left": seconds, "lost": list(change.record.get("lost", []))}
 
 
 def _watch(directory: str, token: str, record: Record, actions: Actions, report: daemon.Report) -> None:
