@@ -251,9 +251,9 @@ def change(module, token, check_mode):
     if params["lock_timeout"] < 0:
         raise HostError("lock_timeout is %d: a number of seconds, 0 or more" % params["lock_timeout"])
     container_interfaces = wanted_interfaces(params)
-    objection = ssh_connection.objection(policy, container_interfaces, params["allow_lockout"])
-    if objection:
-        raise HostError(objection)
+    refusal = ssh_connection.refusal(policy, container_interfaces, params["allow_lockout"])
+    if refusal:
+        raise HostError(refusal)
     runner = host_runner.Runner()
     choice = runner.drive(backend_choice.choose(params["backend"]))
     backends = [Iptables(params["lock_timeout"], container_interfaces), Firewalld(container_interfaces)]

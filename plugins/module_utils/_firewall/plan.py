@@ -1,14 +1,14 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a change would do, as texts: current state against desired state. Pure."""
+"""What a change would do, as texts: the current state and the desired state. Pure."""
 
 import difflib
-from typing import NamedTuple
+from typing import Dict, NamedTuple
 
 
 class Plan(NamedTuple):
-    """``before``, ``after``: a backend's descriptions. ``before_header``, ``after_header``: their titles."""
+    """``before``, ``after``: descriptions by the backend. ``before_header``, ``after_header``: their titles."""
 
     before: str
     after: str
@@ -16,18 +16,18 @@ class Plan(NamedTuple):
     after_header: str
 
     @property
-    def changed(self):
+    def changed(self) -> bool:
         """Whether the two texts differ."""
         return self.before != self.after
 
 
-def compare(before, after, host):
-    """Two descriptions and the host's name (str) -> Plan."""
+def compare(before: str, after: str, host: str) -> Plan:
+    """The plan that leads from one description to the other. ``host``: the name of the host."""
     return Plan(before, after, "firewall of %s, now" % host, "firewall of %s, as its policy asks" % host)
 
 
-def as_ansible_diff(plan):
-    """Plan -> the dict that a module returns as ``diff`` (shown by ``--diff``)."""
+def as_ansible_diff(plan: Plan) -> Dict[str, str]:
+    """The dict that a module returns as ``diff`` (ansible-playbook shows it with ``--diff``)."""
     return {
         "before": plan.before,
         "after": plan.after,
@@ -36,8 +36,8 @@ def as_ansible_diff(plan):
     }
 
 
-def unified(plan):
-    """Plan -> unified diff text, "" when nothing differs. No dates: equal plans give equal texts."""
+def unified(plan: Plan) -> str:
+    """The unified diff, "" if nothing differs. It holds no dates, so that equal plans give equal texts."""
     return "".join(
         line if line.endswith("\n") else line + "\n"
         for line in difflib.unified_diff(

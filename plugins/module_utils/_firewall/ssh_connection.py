@@ -1,54 +1,51 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds the SSH connection that this process was started over. Reads /proc and nothing else."""
+"""Finds the SSH connection of the change: the one over which this process was started. It only reads /proc."""
 
 import os
+from typing import Dict, Iterator, List, Optional, Sequence
 
-from ansible_collections.determined.network.plugins.module_utils._firewall import (
-    container_interfaces as firewall_container_interfaces,
-)
-from ansible_collections.determined.network.plugins.module_utils._firewall import lockout
+from ansible_collections.determined.network.plugins.module_utils._firewall import container_interfaces, lockout
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 
-_DEEPEST = 64  # ancestors to ask; a longer chain of processes does not occur
+_DEEPEST = 64  # ancestors that are read; no longer chain of processes occurs
 
 
-def find():
-    """-> Carrier, or None when no process up to the first one was started by sshd.
+def find() -> Optional[lockout.SshConnection]:
+    """The SSH connection of this process or its nearest ancestor; None if sshd started none of them.
 
-    sudo drops SSH_CONNECTION from the environment, so the ancestors are asked as well. A
-    connection that is not one of this network namespace does not count: a namespace or a
-    container entered from an SSH session inherits the variable, but not the connection.
+    sudo removes SSH_CONNECTION from the environment, so the environments of the ancestors are read,
+    too. The connection must be established in this network namespace: whoever enters a namespace
+    or a container from an SSH session inherits the variable, but not the connection.
     """
     for environment in _environments():
         value = environment.get(b"SSH_CONNECTION")
         if value is not None:
-            carrier = lockout.parse_ssh_connection(value.decode("ascii", "replace"))
-            if carrier is not None and lockout.is_established(_tables(), carrier):
-                return carrier
+            connection = lockout.parse_ssh_connection(value.decode("ascii", "replace"))
+            if connection is not None and lockout.is_established(_tables(), connection):
+                return connection
     return None
 
 
-def objection(policy, container_interfaces, allow_lockout):
-    """Why this host must not be given a policy -> sentences for the administrator, or None.
+def refusal(policy: Optional[HostPolicy], patterns: Sequence[str], allow_lockout: bool) -> Optional[str]:
+    """The message about a policy that must not be applied to this host; None if it may be applied.
 
-    ``policy``: a HostPolicy, or None for none. ``container_interfaces``: what
-    ``container_interfaces.read`` gave. ``allow_lockout``: whether the administrator insists on a
-    policy that cuts this connection; on one that leaves the host open, nobody can.
+    ``policy``: None if everything of ours is to be removed. ``patterns``: what
+    ``container_interfaces.read`` returned. ``allow_lockout``: whether the administrator accepts a policy
+    that cuts the SSH connection of the change. A policy that leaves the host open is always refused.
     """
     if policy is None or policy.mode != "restrict":
         return None
-    carrier = find()
-    if carrier is not None and not allow_lockout and not lockout.permits(policy, carrier):
-        return lockout.refusal(policy, carrier)
-    routes = [
-        _text(path) for path in (firewall_container_interfaces.ROUTES_IPV4, firewall_container_interfaces.ROUTES_IPV6)
-    ]
-    ways = firewall_container_interfaces.ways(routes[0], routes[1], carrier)
-    return firewall_container_interfaces.refusal(container_interfaces, ways)
+    connection = find()
+    if connection is not None and not allow_lockout and not lockout.permits(policy, connection):
+        return lockout.refusal(policy, connection)
+    routes_ipv4, routes_ipv6 = _text(container_interfaces.ROUTES_IPV4), _text(container_interfaces.ROUTES_IPV6)
+    return container_interfaces.refusal(patterns, container_interfaces.uplinks(routes_ipv4, routes_ipv6, connection))
 
 
-def _environments():
+def _environments() -> Iterator[Dict[bytes, bytes]]:
+    """The environments of this process and its ancestors, the nearest first."""
     yield dict(os.environb)
     pid = os.getpid()
     for _generation in range(_DEEPEST):
@@ -57,7 +54,7 @@ def _environments():
                 pairs = handle.read().split(b"\0")
             yield dict(pair.split(b"=", 1) for pair in pairs if b"=" in pair)
         except (FileNotFoundError, PermissionError, ProcessLookupError):
-            pass  # gone, or of another user namespace: its parents may still tell
+            pass  # it has ended, or is of another user namespace; its parents may still be readable
         try:
             with open("/proc/%d/stat" % pid, "rb") as handle:
                 # proc(5): the name in brackets may hold anything, the parent is the second field after it
@@ -68,11 +65,11 @@ def _environments():
             return
 
 
-def _tables():
+def _tables() -> List[str]:
     return [text for text in (_text(path) for path in ("/proc/net/tcp", "/proc/net/tcp6")) if text is not None]
 
 
-def _text(path):
+def _text(path: str) -> Optional[str]:
     try:
         with open(path, encoding="ascii") as handle:
             return handle.read()

@@ -79,8 +79,8 @@ IPV6 = "".join(
 )
 
 
-def carrier(client):
-    return lockout.Carrier(client, 50000, "192.0.2.1", 22)
+def connection(client):
+    return lockout.SshConnection(client, 50000, "192.0.2.1", 22)
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def carrier(client):
         ("fe80::9", []),  # any interface, that of containers too, has a route to it
     ],
 )
-def test_ways(client, found):
-    ways = container_interfaces.ways(IPV4, IPV6, carrier(client) if client else None)
-    default = [name for name, why in ways if "default route" in why]
+def test_uplinks(client, found):
+    uplinks = container_interfaces.uplinks(IPV4, IPV6, connection(client) if client else None)
+    default = [name for name, why in uplinks if "default route" in why]
     assert default == ["br-ex", "eth0"]
-    by_ssh = [name + " " + why.rsplit(" ", 1)[1] for name, why in ways if "SSH" in why]
+    by_ssh = [name + " " + why.rsplit(" ", 1)[1] for name, why in uplinks if "SSH" in why]
     assert by_ssh == found
 
 
 def test_a_host_without_routes_or_without_a_family():
-    assert container_interfaces.ways(HEADER, None, None) == []
-    assert container_interfaces.ways(None, None, carrier("192.0.2.100")) == []
+    assert container_interfaces.uplinks(HEADER, None, None) == []
+    assert container_interfaces.uplinks(None, None, connection("192.0.2.100")) == []
 
 
 def test_the_routes_of_this_machine_can_be_read():
@@ -113,14 +113,14 @@ def test_the_routes_of_this_machine_can_be_read():
     for path in (container_interfaces.ROUTES_IPV4, container_interfaces.ROUTES_IPV6):
         with open(path, encoding="ascii") as handle:
             texts.append(handle.read())
-    names = [name for name, _why in container_interfaces.ways(texts[0], texts[1], None)]
+    names = [name for name, _why in container_interfaces.uplinks(texts[0], texts[1], None)]
     with open("/proc/net/route", encoding="ascii") as handle:
         defaults = [line.split()[0] for line in handle if line.split()[1] == "00000000"]
     assert set(defaults) <= set(names)
 
 
 def test_refusal_names_interface_pattern_and_remedy():
-    found = container_interfaces.ways(IPV4, IPV6, carrier("192.0.2.100"))
+    found = container_interfaces.uplinks(IPV4, IPV6, connection("192.0.2.100"))
     assert container_interfaces.refusal(("docker0", "veth+"), found) is None
     text = container_interfaces.refusal(container_interfaces.DEFAULT, found)
     for word in (

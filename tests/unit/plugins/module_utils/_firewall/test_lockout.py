@@ -28,7 +28,7 @@ def policy(mode="restrict", inbound=(), management=()):
 
 
 @pytest.mark.parametrize(
-    "value, carrier",
+    "value, connection",
     [
         ("192.0.2.100 50000 192.0.2.1 22", ("192.0.2.100", 50000, "192.0.2.1", 22)),
         ("::ffff:192.0.2.100 50000 ::ffff:192.0.2.1 22", ("192.0.2.100", 50000, "192.0.2.1", 22)),
@@ -38,8 +38,8 @@ def policy(mode="restrict", inbound=(), management=()):
         ("", None),
     ],
 )
-def test_parse_ssh_connection(value, carrier):
-    assert lockout.parse_ssh_connection(value) == carrier
+def test_parse_ssh_connection(value, connection):
+    assert lockout.parse_ssh_connection(value) == connection
 
 
 OFFICE = ("192.0.2.100", 50000, "192.0.2.1", 22)
@@ -48,7 +48,7 @@ ELSEWHERE = ("203.0.113.5", 50000, "192.0.2.1", 22)
 
 
 @pytest.mark.parametrize(
-    "found, carrier, permitted",
+    "found, connection, permitted",
     [
         (policy(), OFFICE, False),
         (policy("permit"), OFFICE, True),
@@ -66,12 +66,12 @@ ELSEWHERE = ("203.0.113.5", 50000, "192.0.2.1", 22)
         (policy(), ("192.0.2.1", 50000, "192.0.2.1", 22), True),
     ],
 )
-def test_permits(found, carrier, permitted):
-    assert lockout.permits(found, lockout.Carrier(*carrier)) is permitted
+def test_permits(found, connection, permitted):
+    assert lockout.permits(found, lockout.SshConnection(*connection)) is permitted
 
 
 def test_refusal_names_client_port_and_remedy():
-    text = lockout.refusal(policy(), lockout.Carrier(*OFFICE))
+    text = lockout.refusal(policy(), lockout.SshConnection(*OFFICE))
     for word in (
         "192.0.2.100",
         "port 22",
@@ -87,7 +87,7 @@ HEADER = "  sl  local_address rem_address   st tx_queue\n"
 
 
 @pytest.mark.parametrize(
-    "line, carrier, established",
+    "line, connection, established",
     [
         ("   0: 010200C0:0016 640200C0:C350 01 00000000:00000000", OFFICE, True),
         ("   0: C0000201:0016 C0000264:C350 01 00000000:00000000", OFFICE, True),  # big-endian machine
@@ -105,6 +105,6 @@ HEADER = "  sl  local_address rem_address   st tx_queue\n"
         ),
     ],
 )
-def test_is_established(line, carrier, established):
-    assert lockout.is_established([HEADER + line + "\n"], lockout.Carrier(*carrier)) is established
-    assert not lockout.is_established([HEADER], lockout.Carrier(*carrier))
+def test_is_established(line, connection, established):
+    assert lockout.is_established([HEADER + line + "\n"], lockout.SshConnection(*connection)) is established
+    assert not lockout.is_established([HEADER], lockout.SshConnection(*connection))
