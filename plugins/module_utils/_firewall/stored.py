@@ -44,7 +44,7 @@ class Step(NamedTuple):
     entry: object = None
 
 
-def wanted(boot):
+def desired_entries(boot):
     """A Boot, or None: nothing shall be stored -> path -> Entry, or None where nothing may lie."""
     found = dict.fromkeys(PATHS)
     if boot is None:

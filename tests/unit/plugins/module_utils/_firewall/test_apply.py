@@ -145,13 +145,13 @@ def test_what_others_lost_is_told_where_the_next_run_puts_back(host, tmp_path):
     os.kill(change.record["pid"], signal.SIGKILL)
     wait_until(lambda: not switch.changes(host.directory)[0].watched)
     (tmp_path / "firewall-others").write_text("a ban")
-    assert "put back first; others have lost by that: a ban" in host.apply("old").warnings[0]
+    assert "restored first; others have lost by that: a ban" in host.apply("old").warnings[0]
 
 
 def test_what_others_lost_is_told_where_a_failed_change_is_undone(host, tmp_path, monkeypatch):
-    put_back = firewall_apply.put_back
+    restore = firewall_apply.restore
     others = tmp_path / "firewall-others"
-    monkeypatch.setattr(firewall_apply, "put_back", lambda *args: others.write_text("a ban") and put_back(*args))
+    monkeypatch.setattr(firewall_apply, "restore", lambda *args: others.write_text("a ban") and restore(*args))
     with pytest.raises(commands.HostError) as caught:
         host.apply("bad")
     assert str(caught.value).endswith("as it was before; others have lost by that: a ban")

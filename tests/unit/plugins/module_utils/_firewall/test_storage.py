@@ -21,7 +21,7 @@ class NoTools:
 
 
 def steps_to(boot, token=TOKEN, alive=()):
-    wanted = stored.wanted(boot)
+    wanted = stored.desired_entries(boot)
     return stored.steps(storage.read(wanted), wanted, storage.leftovers((), alive), token)
 
 

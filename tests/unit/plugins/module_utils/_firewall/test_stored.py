@@ -11,7 +11,7 @@ TOKEN = "a" * 32
 
 
 def lying(boot):
-    return {path: entry for path, entry in stored.wanted(boot).items() if entry is not None}
+    return {path: entry for path, entry in stored.desired_entries(boot).items() if entry is not None}
 
 
 def paths(steps, action):
@@ -19,12 +19,12 @@ def paths(steps, action):
 
 
 def test_nothing_to_store():
-    assert set(stored.wanted(None)) == set(stored.PATHS) and lying(None) == {}
-    assert stored.steps({}, stored.wanted(None), [], TOKEN) == []
+    assert set(stored.desired_entries(None)) == set(stored.PATHS) and lying(None) == {}
+    assert stored.steps({}, stored.desired_entries(None), [], TOKEN) == []
 
 
 def test_the_first_time_data_comes_before_what_names_it():
-    steps = stored.steps({}, stored.wanted(BOOT), [], TOKEN)
+    steps = stored.steps({}, stored.desired_entries(BOOT), [], TOKEN)
     assert paths(steps, "put") == list(stored.PATHS) and paths(steps, "remove") == []
     assert stored.reloads(steps) and not stored.removes_units(steps)
     modes = {step.path: (step.entry.kind, step.entry.mode) for step in steps}
@@ -34,13 +34,13 @@ def test_the_first_time_data_comes_before_what_names_it():
 
 
 def test_removal_goes_the_other_way():
-    steps = stored.steps(lying(BOOT), stored.wanted(None), [], TOKEN)
+    steps = stored.steps(lying(BOOT), stored.desired_entries(None), [], TOKEN)
     assert paths(steps, "remove") == list(reversed(stored.PATHS)) and paths(steps, "put") == []
     assert stored.reloads(steps) and stored.removes_units(steps)
 
 
 def test_another_policy_replaces_one_file():
-    steps = stored.steps(lying(BOOT), stored.wanted(BOOT._replace(load="false")), [], TOKEN)
+    steps = stored.steps(lying(BOOT), stored.desired_entries(BOOT._replace(load="false")), [], TOKEN)
     assert [step.path for step in steps] == [boot_units.FILE]
     assert steps[0].staged == "/etc/determined-network/.firewall." + TOKEN
     assert not stored.reloads(steps)
@@ -52,13 +52,13 @@ def test_every_difference_is_repaired(path, change):
     current = lying(BOOT)
     current[path] = current[path]._replace(**change)
     others = path == stored.FOLDER and "text" in change  # what others keep there
-    assert paths(stored.steps(current, stored.wanted(BOOT), [], TOKEN), "put") == ([] if others else [path])
+    assert paths(stored.steps(current, stored.desired_entries(BOOT), [], TOKEN), "put") == ([] if others else [path])
 
 
 def test_a_folder_that_others_use_stays():
     current = lying(BOOT)
     current[stored.FOLDER] = current[stored.FOLDER]._replace(text="note")
-    wanted = stored.wanted(None)
+    wanted = stored.desired_entries(None)
     assert stored.FOLDER not in paths(stored.steps(current, wanted, [], TOKEN), "remove")
     assert stored.after(current, wanted)[stored.FOLDER] == current[stored.FOLDER]
     only = {stored.FOLDER: current[stored.FOLDER]}
@@ -68,13 +68,13 @@ def test_a_folder_that_others_use_stays():
 def test_files_of_a_backend_come_and_go():
     boot = Boot("", "", files=(("/etc/other/new.xml", "<x/>"), ("/etc/other/old.xml", None)))
     current = {"/etc/other/old.xml": stored.Entry("file", "<y/>", 0o644)}
-    steps = stored.steps(current, stored.wanted(boot), [], TOKEN)
+    steps = stored.steps(current, stored.desired_entries(boot), [], TOKEN)
     assert [(step.action, step.path) for step in steps] == [
         ("put", "/etc/other/new.xml"),
         ("remove", "/etc/other/old.xml"),
     ]
     assert not stored.reloads(steps)
-    described = stored.describe(stored.wanted(boot))
+    described = stored.describe(stored.desired_entries(boot))
     assert "# file /etc/other/new.xml, mode 0644, owner 0\n<x/>\n" in described and "old.xml" not in described
 
 
@@ -85,8 +85,8 @@ def test_wherever_storing_ends_no_file_names_one_that_is_not_there():
         return tuple(found + [("/etc/firewalld/policies/p.xml", " ".join(names) or None)])
 
     for old, new in (("ab", "bc"), ("", "ab"), ("ab", ""), ("a", "c")):
-        lie = {path: entry for path, entry in stored.wanted(Boot("", "", files=files(*old))).items() if entry}
-        for step in stored.steps(dict(lie), stored.wanted(Boot("", "", files=files(*new))), [], TOKEN):
+        lie = {path: entry for path, entry in stored.desired_entries(Boot("", "", files=files(*old))).items() if entry}
+        for step in stored.steps(dict(lie), stored.desired_entries(Boot("", "", files=files(*new))), [], TOKEN):
             if step.action == "put":
                 lie[step.path] = step.entry
             else:
@@ -97,7 +97,7 @@ def test_wherever_storing_ends_no_file_names_one_that_is_not_there():
 
 def test_leftovers_are_removed_and_named():
     left = "/etc/determined-network/.firewall." + TOKEN
-    steps = stored.steps(lying(BOOT), stored.wanted(BOOT), [left], "b" * 32)
+    steps = stored.steps(lying(BOOT), stored.desired_entries(BOOT), [left], "b" * 32)
     assert [(step.action, step.path) for step in steps] == [("remove", left)]
     assert left in stored.describe({}, [left])
 
@@ -127,7 +127,7 @@ def test_staged_names_are_recognized(path):
 
 
 def test_steps_survive_json_without_their_texts():
-    steps = stored.steps(dict(lying(None)), stored.wanted(BOOT), ["/etc/x"], TOKEN)
+    steps = stored.steps(dict(lying(None)), stored.desired_entries(BOOT), ["/etc/x"], TOKEN)
     text = json.dumps(stored.dump(steps))
     assert "StandardInputText" not in text
     loaded = stored.load(json.loads(text))
