@@ -1,15 +1,15 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which backend writes the policy, and who else on the host would undo it. Pure.
+"""Chooses the backend that holds the rules, and warns of other programs that would undo them. Pure.
 
-The questions are those of a backend (see ``_backends/_base``): a generator yields them and is
-sent the answers. What is asked for is taken; ``auto`` is firewalld where it runs, since it drops what iptables
-accepts and may flush it, else iptables.
+A generator yields the same questions as a backend (see ``backends.base``) and is sent the answers. A named
+backend is used as it is. ``auto`` means firewalld if firewalld runs, since it drops what iptables accepts
+and may flush the rules of iptables; otherwise it means iptables.
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, Dict, Generator, List, NamedTuple, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._host.commands import (
     Command,
@@ -32,24 +32,27 @@ _FLUSH = re.compile(r"^\s*flush\s+ruleset\b", re.MULTILINE)
 _NFT_FILE = re.compile(r"argv\[\]=[^;]*?-f (\S+)")
 
 
+_Units = Dict[str, Dict[str, str]]  # the name of a unit, then of a property (systemctl(1), show), to its value
+
+
 class Choice(NamedTuple):
-    """``name``: of the backend. ``reason``: why. ``warnings``: sentences, who else would undo it and the remedy."""
+    """The chosen backend, and why. ``warnings``: programs that would undo the rules, with the remedy."""
 
     name: str
     reason: str
-    warnings: tuple
+    warnings: Tuple[str, ...]
 
 
-def choose(asked):
-    """Generator: one of CHOICES -> Choice."""
+def choose(requested: str) -> Generator[Any, Any, Choice]:
+    """Choose a backend. ``requested``: one of CHOICES. HostError if systemd does not answer."""
     installed = bool((yield FindTool("firewall-cmd")))
     units = yield from _read_units()
     running, state = yield from _firewalld(installed, units)
-    if asked == AUTO:
+    if requested == AUTO:
         name, reason = (FIREWALLD, state) if running else (IPTABLES, state)
     else:
-        name, reason = asked, "%s was asked for" % asked
-    warnings = []
+        name, reason = requested, "%s was asked for" % requested
+    warnings: List[str] = []
     if name == IPTABLES:
         warnings += _firewalld_beside(running, units)
     if units:
@@ -57,8 +60,8 @@ def choose(asked):
     return Choice(name, reason, tuple(warnings))
 
 
-def _firewalld(installed, units):
-    """Generator -> (whether firewalld runs, its state in words)."""
+def _firewalld(installed: bool, units: _Units) -> Generator[Any, Any, Tuple[bool, str]]:
+    """Whether firewalld runs, and its state for people."""
     unit = units.get("firewalld", {})
     if not installed:
         return False, "firewalld is not installed"
@@ -75,16 +78,16 @@ def _firewalld(installed, units):
     return running, "firewalld runs" if running else "firewalld is installed, but does not run"
 
 
-def _read_units():
-    """Generator -> unit's name -> its properties; {} where systemd does not run the host."""
+def _read_units() -> Generator[Any, Any, _Units]:
+    """The properties of each unit by its name; {} if systemd is not process 1 of the host."""
     if (yield ListDirectory(_SYSTEMD)) is None:
         return {}
     systemctl = yield FindTool("systemctl")
     if systemctl is None:
         return {}
     argv = (systemctl, "show", "--no-pager", "--property=%s" % ",".join(_PROPERTIES))
-    argv += tuple("%s.service" % name for name in _UNITS)
-    output = yield Command(argv, purpose="ask systemd for the firewalls of this host")
+    services = tuple("%s.service" % name for name in _UNITS)
+    output = yield Command(argv + services, purpose="ask systemd for the firewalls of this host")
     if output.code != 0:
         raise HostError(
             "Could not ask systemd for the firewalls of this host. systemctl (exit code %d) said: %s"
@@ -93,8 +96,8 @@ def _read_units():
     return _parse_show(output.stdout)
 
 
-def _parse_show(text):
-    units = {}
+def _parse_show(text: str) -> _Units:
+    units: _Units = {}
     for block in text.split("\n\n"):
         found = dict.fromkeys(_PROPERTIES, "")
         for line in block.splitlines():
@@ -106,8 +109,8 @@ def _parse_show(text):
     return units
 
 
-def _firewalld_beside(running, units):
-    """iptables is used on a host that has firewalld as well -> warnings."""
+def _firewalld_beside(running: bool, units: _Units) -> List[str]:
+    """Warnings for a host that has firewalld although backend iptables is used."""
     if running:
         return [
             "firewalld runs: it drops what its zones do not let in, whatever iptables accepts, and before release "
@@ -123,9 +126,9 @@ def _firewalld_beside(running, units):
     return []
 
 
-def _rivals(units):
-    """Generator -> warnings about those who load rules of their own."""
-    warnings = []
+def _rivals(units: _Units) -> Generator[Any, Any, List[str]]:
+    """Warnings about other programs that load rules."""
+    warnings: List[str] = []
     ufw = units.get("ufw", {})
     if ufw.get("LoadState") == "loaded":
         text = yield ReadFile(_UFW)

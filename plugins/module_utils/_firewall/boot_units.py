@@ -1,25 +1,27 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The texts of the stored file and of the units that load it. Pure.
+"""The texts of the stored file and of the two units that load it. Pure.
 
 Source: systemd.unit(5), systemd.exec(5) (StandardInputText=), systemd.special(7)
-(network-pre.target, sysinit.target). A unit's script is in the unit itself, since the unit is
-the root of trust: what it does when the stored file is missing may not be in that file.
+(network-pre.target, sysinit.target). The script of a unit is in the unit itself: what the unit does
+when the stored file is missing must not be in that file.
 """
 
 import hashlib
 
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Boot
+
 FILE = "/etc/determined-network/firewall"
 WANTED_BY = "sysinit.target"
-# The first loads. The second loads again after everybody else who loads rules before the network is up:
-# what they bring back may be rules of ours, of an older policy, and then every jump is in place.
+# The first unit loads the file. The second unit loads it again after all other programs that load rules before the
+# network is up: they may load outdated rules of ours, and then every jump is already there.
 UNITS = ("determined-network-firewall.service", "determined-network-firewall-check.service")
 MARK = "# sha256 "
 REMEDY = "Play the playbook determined.network.site again from the controller: it stores the firewall anew"
 
-# Those of which some releases begin with an empty ruleset. Only the second unit may wait for
-# them: some of them are started after sysinit.target, before which the first one has to end.
+# Services of which some releases first flush the ruleset. Only the second unit may wait for them: some of
+# them start after sysinit.target, and the first unit must end before that target.
 _OTHERS = ("ufw", "nftables", "netfilter-persistent", "iptables", "ip6tables", "ipset")
 
 _SAY = r"""say() { printf '<%s>determined.network: %s\n' "$1" "$2" >&2; }"""
@@ -65,7 +67,7 @@ StandardInput=data
 WantedBy={wanted_by}
 """
 
-# {code} is 0 in the second unit: what the first one has put in place when it failed is no second failure.
+# {code} is 0 in the second unit: exit 0 if the fallback rules are already loaded, since the first unit has failed.
 _SCRIPT = """\
 {say}
 holds() {{
@@ -106,14 +108,14 @@ say 2 'The stored firewall cannot be loaded. Mode is permit, so nothing of ours 
 rules of this host drop stays dropped. {remedy}.'"""
 
 
-def file_text(boot):
-    """A Boot -> the text of the stored file: a script whose last line holds the sum of all before."""
+def file_text(boot: Boot) -> str:
+    """The text of the stored file: a script whose last line holds the SHA-256 sum of all lines before it."""
     body = _FILE.format(say=_SAY, load=boot.load.rstrip("\n"))
     return "%s%s%s\n" % (body, MARK, hashlib.sha256(body.encode("utf-8")).hexdigest())
 
 
-def unit_text(name, boot):
-    """The name of a unit and a Boot -> the unit's text."""
+def unit_text(name: str, boot: Boot) -> str:
+    """The text of the unit ``name``, one of UNITS."""
     first = name == UNITS[0]
     otherwise = (_FAILS_CLOSED if boot.emergency else _FAILS_OPEN).format(remedy=REMEDY)
     script = _SCRIPT.format(
@@ -135,10 +137,10 @@ def unit_text(name, boot):
     return _UNIT.format(description=description, order=order, script=_as_input(script), wanted_by=WANTED_BY)
 
 
-def _as_input(script):
-    """A script -> the lines that hand it over as standard input (systemd.exec(5), StandardInputText=).
+def _as_input(script: str) -> str:
+    """The lines of a unit that pass a script as standard input (systemd.exec(5), StandardInputText=).
 
-    An empty value would forget what came before, and systemd strips spaces at both ends.
+    An empty value would reset the input, and systemd strips spaces at both ends of a line.
     """
     lines = [line for line in script.splitlines() if line.strip()]
     return "\n".join("StandardInputText=%s" % line.replace("\\", "\\\\").replace("%", "%%") for line in lines)

@@ -11,21 +11,23 @@ import contextlib
 import errno
 import os
 import stat
+from typing import Collection, Dict, Iterable, List, Optional, Sequence
 
 from ansible_collections.determined.network.plugins.module_utils._firewall import stored
 from ansible_collections.determined.network.plugins.module_utils._host import systemd
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
+from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
 
 _OTHER_KINDS = ((stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
 _PERSIST_FALSE = ", or give up storing with persist: false"
 
 
-def read(paths):
-    """Paths -> path -> Entry, None where nothing lies."""
+def read(paths: Iterable[str]) -> Dict[str, Optional[stored.Entry]]:
+    """What is at each path, None where nothing is. HostError if a path cannot be read."""
     return {path: _read_one(path) for path in paths}
 
 
-def _read_one(path):
+def _read_one(path: str) -> Optional[stored.Entry]:
     try:
         found = os.lstat(path)
         mode = stat.S_IMODE(found.st_mode)
@@ -44,21 +46,21 @@ def _read_one(path):
     return stored.Entry(kind, "", mode, found.st_uid)
 
 
-def _foreign(folder):
-    """The names in our folder that are not ours, one a line."""
+def _foreign(folder: str) -> str:
+    """The names of the foreign files in our folder, one in each line."""
     ours = [os.path.basename(path) for path in stored.PATHS if os.path.dirname(path) == folder]
     return "\n".join(
         name for name in sorted(os.listdir(folder)) if name not in ours and stored.staged_token(name) is None
     )
 
 
-def leftovers(folders, alive):
-    """Staged files of changes that ended without us, e.g. by a reboot -> sorted paths.
+def leftovers(folders: Iterable[str], unsettled: Collection[str]) -> List[str]:
+    """Sorted paths of the staged files of changes that no longer exist, for example after a reboot.
 
-    ``folders``: where a backend stores more than what all have in common. ``alive``: tokens of
-    changes whose staged files are still awaited.
+    ``folders``: where a backend stores further files. ``unsettled``: tokens of changes that still need
+    their staged files.
     """
-    found = []
+    found: List[str] = []
     for folder in sorted({os.path.dirname(path) for path in stored.PATHS} | set(folders)):
         try:
             names = os.listdir(folder)
@@ -66,13 +68,13 @@ def leftovers(folders, alive):
             continue
         for name in names:
             token = stored.staged_token(name)
-            if token is not None and token not in alive:
+            if token is not None and token not in unsettled:
                 found.append(os.path.join(folder, name))
     return sorted(found)
 
 
-def refuse(steps):
-    """HostError when the Steps cannot be taken, as far as one sees without writing."""
+def refuse(steps: Sequence[stored.Step]) -> None:
+    """HostError if the Steps cannot be taken, as far as this can be known without writing."""
     for step in steps:
         _refuse_folder(step)
     for folder in sorted({os.path.dirname(step.path) for step in steps}):
@@ -82,21 +84,21 @@ def refuse(steps):
             raise _unstorable(folder, OSError(errno.EROFS, os.strerror(errno.EROFS)), steps)
 
 
-def stage(steps):
-    """Write what the Steps will put in place, down to the disk. HostError: nothing of it is left."""
+def stage(steps: Sequence[stored.Step]) -> None:
+    """Write the files that the Steps will put in place, and fsync(2) them. After a HostError none of them remains."""
     refuse(steps)
     path = ""
     try:
         for step in steps:
             path = step.path
-            if step.action == "put":
-                _stage_one(step)
+            if step.entry is not None:
+                _stage_one(step, step.entry)
     except OSError as problem:
         discard(steps)
         raise _unstorable(path, problem, steps) from problem
 
 
-def _refuse_folder(step):
+def _refuse_folder(step: stored.Step) -> None:
     found = _read_one(step.path)
     if found is None:
         return
@@ -108,32 +110,32 @@ def _refuse_folder(step):
         )
 
 
-def _stage_one(step):
+def _stage_one(step: stored.Step, entry: stored.Entry) -> None:
     folder = os.path.dirname(step.path)
-    if step.entry.kind == "folder":
+    if entry.kind == "folder":
         with contextlib.suppress(FileExistsError):
-            os.mkdir(step.path, step.entry.mode)
+            os.mkdir(step.path, entry.mode)
         return
     _make_folder(folder)
-    if step.entry.kind == "link":
-        os.symlink(step.entry.text, step.staged)
+    if entry.kind == "link":
+        os.symlink(entry.text, step.staged)
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(step.staged, flags, 0o600), "w", encoding="utf-8") as handle:
-        os.fchmod(handle.fileno(), step.entry.mode)
-        handle.write(step.entry.text)
+        os.fchmod(handle.fileno(), entry.mode)
+        handle.write(entry.text)
         handle.flush()
         os.fsync(handle.fileno())
 
 
-def _make_folder(folder):
-    """A folder of others that is missing, such as that of a target's links."""
+def _make_folder(folder: str) -> None:
+    """Make a foreign folder if it is missing, such as the folder of links of a systemd target."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o755)
 
 
-def discard(steps):
-    """The change is not kept: remove what was staged, and folders that are empty. Never fails."""
+def discard(steps: Sequence[stored.Step]) -> None:
+    """The change is not kept: remove the staged files, and folders that are empty. Never fails."""
     for step in steps:
         if step.staged:
             with contextlib.suppress(OSError):
@@ -141,10 +143,10 @@ def discard(steps):
     _remove_empty(steps)
 
 
-def promote(steps, runner):
-    """The change is kept: put in place what was staged, remove what shall go. HostError when it cannot be.
+def promote(steps: Sequence[stored.Step], runner: Runner) -> None:
+    """The change is kept: put the staged files in place, and remove the outdated ones. HostError if this fails.
 
-    Each step is done or not; after a crash in between, the next run of the module sees what is missing.
+    A step is done completely or not at all. After a crash between two steps, the next run of the module does the rest.
     """
     if stored.removes_units(steps):
         systemd.forget_units(runner, stored.UNITS)
@@ -160,11 +162,11 @@ def promote(steps, runner):
         systemd.reload(runner)
 
 
-def _promote_one(step):
-    if step.action == "remove":
+def _promote_one(step: stored.Step) -> None:
+    if step.entry is None:
         with contextlib.suppress(FileNotFoundError):
             if step.path == stored.FOLDER:
-                return  # what is of others in it stays: see _remove_empty
+                return  # foreign files in it stay: see _remove_empty
             os.unlink(step.path)
     elif step.entry.kind == "folder":
         os.chmod(step.path, step.entry.mode)
@@ -173,16 +175,16 @@ def _promote_one(step):
         os.rename(step.staged, step.path)
 
 
-def _remove_empty(steps):
-    """Folders that hold nothing any more once these steps are done or given up."""
+def _remove_empty(steps: Sequence[stored.Step]) -> None:
+    """Remove folders that are empty after these steps are done or given up."""
     for folder in (stored.FOLDER, stored.WANTS_FOLDER):
         if any(folder in (step.path, os.path.dirname(step.path)) for step in steps):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
 
 
-def _sync(folder):
-    """Make renames in a folder last (fsync(2): a file's own does not)."""
+def _sync(folder: str) -> None:
+    """Write the renames in a folder to the disk (fsync(2): the fsync of a file does not)."""
     with contextlib.suppress(FileNotFoundError):
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -191,8 +193,8 @@ def _sync(folder):
             os.close(fd)
 
 
-def _unstorable(path, problem, steps):
-    remedies = {
+def _unstorable(path: str, problem: OSError, steps: Sequence[stored.Step]) -> HostError:
+    remedies: Dict[Optional[int], str] = {
         errno.EROFS: "Mount its file system so that it can be written (mount -o remount,rw)",
         errno.ENOSPC: "Free some space there (df -h %s, df -i %s)" % (os.path.dirname(path), os.path.dirname(path)),
         errno.EDQUOT: "Free some space there, or raise the quota",
