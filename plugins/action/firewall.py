@@ -3,16 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's half of module ``firewall``: confirms a change over a fresh connection.
 
-A host that is as it should be costs one run of the module. After a change the connection is
-reset, and over a new one the host is told to keep the change and to store it for the next boot. As
-long as that fails it is tried again; when the host's deadline has passed, the host has put its old
-state back, and this asks for it and says so.
+If nothing has to be done, the module runs once. After a change the action plugin resets the
+connection. Over a new connection it confirms the change, and the host stores the new state for the
+next boot. A failed attempt is repeated until the deadline. After the deadline the host restores
+its old state; then the action plugin asks the host for the result and reports it.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
+from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
@@ -22,7 +23,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
 MODULE = "determined.network.firewall"
 PAUSE_SECONDS = 0.5
 TRAILING = ". \n"
-# After its deadline the host waits up to 60 s for a run that still holds its lock.
+# After its deadline the host waits up to 60 s for a run that still owns the lock.
 RESTORE_SECONDS = 90.0
 
 # The rename is the confirmation. Then the host's dead man's switch stores the new state, and
@@ -35,75 +36,78 @@ elif test -e {unstored}; then echo unstored; elif ! test -e {armed}; then echo g
 
 
 class ActionModule(ActionBase):
-    """Runs the module, then confirms what it changed."""
+    """Runs the module, and confirms the change that it made."""
 
     TRANSFERS_FILES = False
 
-    def run(self, tmp=None, task_vars=None):
-        """One task -> its result."""
-        result = super().run(tmp, task_vars)
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The result of one task. AnsibleError if the host is not reached at all."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         self._variables = task_vars
         self._change = uuid.uuid4().hex
         self._problem = "no attempt was made"
         self._unstored = False
-        # A host that is not reached at all fails here, before anything could have been changed.
+        # A host that is not reached at all fails here, before anything is changed.
         self._reach()
         try:
             found = self._module()
         except AnsibleError as problem:
             if self._task.check_mode:
                 raise
-            # The connection broke while the module ran: nobody knows how far it came.
+            # The connection broke while the module ran, so it is not known whether the change was made.
             self._problem = str(problem)
             found = {"changed": True}
-            waiting = {"seconds_left": float(self._seconds()), "files": None}
+            waiting: dict[str, Any] = {"seconds_left": float(self._seconds()), "files": None}
         else:
-            waiting = found.pop("awaiting_confirmation", None)
+            waiting = found.pop("awaiting_confirmation", None) or {}
             if not waiting:
                 result.update(found)
                 return result
         result.update(found)
-        deadline = time.monotonic() + waiting["seconds_left"]
+        deadline = time.monotonic() + float(waiting["seconds_left"])
         kept = self._confirm(deadline, waiting["files"])
         result.update({"confirmed": True} if kept else self._settle(deadline))
         if kept and self._unstored:
             result.update(self._not_stored())
         if result.get("restored"):
-            result.pop("diff", None)  # it shows a change that is no more
+            result.pop("diff", None)  # it shows a change that the host has undone
         return result
 
-    def _reach(self):
-        """Go to the host once; AnsibleError when it is not reached."""
+    def _reach(self) -> None:
+        """Connect to the host once. AnsibleError if it is not reached."""
         if self._is_pipelining_enabled("new"):
             self._low_level_execute_command("exit 0", sudoable=False)
         else:
-            self._make_tmp_path()  # which running the module would do first, too
+            self._make_tmp_path()  # running the module would also do this first
 
-    def _module(self, step=None):
-        """Run the module on the host -> its result; AnsibleError when the host is not reached."""
+    def _module(self, step: str | None = None) -> dict[str, Any]:
+        """Run the module on the host -> its result. AnsibleError if the host is not reached."""
         arguments = dict(self._task.args, _change=self._change)
         if step in ("confirm", "settle"):
             arguments = {"_change": self._change}
         if step:
             arguments["_step"] = step
-        return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=self._variables)
+        result: dict[str, Any] = self._execute_module(
+            module_name=MODULE, module_args=arguments, task_vars=self._variables
+        )
+        return result
 
-    def _seconds(self):
+    def _seconds(self) -> int:
         try:
             return int(self._task.args.get("confirm_timeout", 60))
         except (TypeError, ValueError):
-            return 60  # the module has said what is wrong with it, or takes its default
+            return 60  # the module itself reports a wrong value
 
-    def _reset(self):
-        """Make sure that the next run opens a new connection."""
+    def _reset(self) -> None:
+        """Make the next run open a new connection."""
         if type(self._connection).reset is ConnectionBase.reset:
-            self._connection.close()  # it has no reset of its own, which would only warn
+            self._connection.close()  # its inherited reset would only warn
         else:
             self._connection.reset()
 
-    def _confirm(self, deadline, files):
-        """Try until the deadline (time.monotonic) -> whether the host has kept the change."""
+    def _confirm(self, deadline: float, files: dict[str, str] | None) -> bool:
+        """Repeat the confirmation until the deadline (time.monotonic()) -> whether the host has kept the change."""
         while time.monotonic() < deadline:
             try:
                 self._reset()
@@ -112,17 +116,17 @@ class ActionModule(ActionBase):
                 self._problem = str(problem)
             else:
                 if kept is False:
-                    self._problem = "a connection came up, but only after the host had given up waiting"
+                    self._problem = "the connection was opened, but only after the deadline of the host"
                 if kept is not None:
                     return kept
             time.sleep(max(0.0, min(PAUSE_SECONDS, deadline - time.monotonic())))
         return False
 
-    def _keep(self, files):
-        """Confirm over the connection -> True; False when it is too late; None when it did not work.
+    def _keep(self, files: dict[str, str] | None) -> bool | None:
+        """Confirm over the connection -> True; False if it is too late; None if the attempt failed.
 
-        Renaming the file that the module named is the confirmation. Without its name, since the
-        module's answer was lost, the module itself is asked: it also waits for its first run to end.
+        To confirm, the host renames the file that the module named. If the answer of the module did not
+        arrive, ``files`` is None, and the module itself confirms; it also waits for its first run to end.
         """
         if files is None:
             answer = self._module("confirm")
@@ -136,22 +140,22 @@ class ActionModule(ActionBase):
         self._problem = str(said or answer.get("msg") or answer.get("stderr") or answer)
         return None
 
-    def _not_stored(self):
-        """The change is kept, but a reboot would undo it -> what to report."""
+    def _not_stored(self) -> dict[str, Any]:
+        """The result for a change that is kept, but that a reboot would undo."""
         try:
             why = self._module("settle")["settled"]["message"]
         except (AnsibleError, KeyError) as problem:
-            why = f"why could not be asked: {problem}"
+            why = f"the reason could not be read: {problem}"
         return {
             "failed": True,
             "changed": True,
             "persisted": False,
-            "msg": f"The firewall is changed, but of the change the host says: {why.rstrip(TRAILING)}. "
-            "A reboot would bring back what was stored before. Remove the cause and run this again.",
+            "msg": f"The firewall is changed, but the host reports about the change: {why.rstrip(TRAILING)}. "
+            "A reboot would load the state that was stored before. Remove the cause and run this again.",
         }
 
-    def _settle(self, deadline):
-        """The change was not confirmed: wait for the host's own restore -> what to report."""
+    def _settle(self, deadline: float) -> dict[str, Any]:
+        """The change was not confirmed: wait until the host has restored its old state -> what to report."""
         time.sleep(max(0.0, deadline - time.monotonic()))
         end = time.monotonic() + RESTORE_SECONDS
         settled = None
@@ -161,10 +165,10 @@ class ActionModule(ActionBase):
                 self._reset()
                 settled = self._module("settle").get("settled")
                 if settled and settled["state"] == "unknown":
-                    # Nothing waits any more, and nobody told how it ended: ask the firewall itself.
+                    # The change is settled, but its result did not arrive: compare the firewall with the policy.
                     compared = self._module("compare")
                     if not compared.get("failed"):
-                        return self._ended_unseen(compared["changed"])
+                        return self._compared(compared["changed"])
                 elif settled and settled["state"] in ("restored", "failed", "unstored"):
                     break
             except AnsibleError as problem:
@@ -172,17 +176,17 @@ class ActionModule(ActionBase):
                 settled = None
         return self._undone(settled)
 
-    def _ended_unseen(self, differs):
+    def _compared(self, differs: bool) -> dict[str, Any]:
         if not differs:
-            return {"changed": True, "confirmed": True}  # it was kept; only the answer was lost
+            return {"changed": True, "confirmed": True}  # it was kept; only the answer did not arrive
         return self._failure(True, "The host's firewall is in its old state")
 
-    def _undone(self, settled):
+    def _undone(self, settled: dict[str, Any] | None) -> dict[str, Any]:
         if settled is None:
             return self._failure(
                 False,
-                "The host cannot be reached now either, so whether its dead man's switch has put the old "
-                "state back is not known. Look at it over another way (console), run iptables-save there",
+                "The host cannot be reached now either, so it is not known whether its dead man's switch has put "
+                "the old state back. Log in by another way (console), and run iptables-save there",
             )
         if settled["state"] == "restored":
             lost = settled["lost"]
@@ -191,15 +195,15 @@ class ActionModule(ActionBase):
                 **self._failure(True, f"The host's dead man's switch has put the old state back{text}"),
                 "lost": lost,
             }
-        return self._failure(False, f"Of the change the host says: {settled['message']}")
+        return self._failure(False, f"The host reports about the change: {settled['message']}")
 
-    def _failure(self, restored, state):
+    def _failure(self, restored: bool, state: str) -> dict[str, Any]:
         return {
             "failed": True,
             "changed": not restored,
             "restored": restored,
             "msg": "The firewall's change could not be confirmed over a fresh connection within "
             f"{self._seconds()} s (last attempt: {self._problem.rstrip(TRAILING)}). "
-            f"{state}. Check that the policy's management lets this controller in, or raise "
+            f"{state}. Check that the management of the policy permits this controller, or raise "
             "confirm_timeout if connecting takes that long.",
         }

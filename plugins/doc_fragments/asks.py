@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The attributes of the modules that ask and listen, and change nothing on a host."""
+"""The attributes of the modules that probe and listen, and change nothing on a host."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ DOCUMENTATION = r"""
 name: host_policies
 author: The determined.network maintainers (@determined-network)
 version_added: 0.1.0
-short_description: What every host of the cluster must let in and out
+short_description: Computes what every host of the cluster must permit
 description:
-  - Lays the requirements over a cluster and returns the policies of its master and agents.
-  - Hosts with the same roles share one policy, so a cluster of any size has at most three.
+  - Applies the requirements to a cluster and returns the host policies of its master and agents.
+  - Hosts with the same roles share one host policy, so a cluster of any size has at most three host policies.
 options:
   _input:
     description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
@@ -49,11 +49,15 @@ _value:
       returned: always
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from ansible_collections.determined.network.plugins.plugin_utils import _host_policy
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
 
 
-def host_policies(cluster):
+def host_policies(cluster: dict[str, Any]) -> dict[str, Any]:
+    """The host policies of a cluster, as plain data. ValueError if the cluster is wrong."""
     derived = _host_policy.derive_policies(clusters.Cluster.from_dict(cluster))
     return {
         "by_host": derived.by_host,
@@ -62,5 +66,7 @@ def host_policies(cluster):
 
 
 class FilterModule:
-    def filters(self):
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"host_policies": host_policies}

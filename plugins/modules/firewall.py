@@ -8,28 +8,24 @@ module: firewall
 short_description: Make a host's firewall permit what a Determined cluster requires
 version_added: 0.1.0
 description:
-  - Writes a host's policy, as the filter P(determined.network.host_policies#filter) computes it, into
-    chains and sets of its own, for IPv4 and IPv6. Rules, chains, sets and policies of others stay byte for
+  - Writes a host policy, as the filter P(determined.network.host_policies#filter) computes it, into
+    chains and sets of its own, for IPv4 and IPv6. Foreign rules, chains, sets and policies stay byte for
     byte as they are.
-  - A change is guarded by a dead man's switch. Before the first command a process on the host is armed
-    that puts the old state back after O(confirm_timeout) seconds. The controller closes its connection,
-    opens a fresh one and confirms the change over it. If it cannot, the host restores itself and the task
-    fails and says so.
-  - A policy under which the SSH connection that carries this task could not be made anew is refused
-    before anything is touched.
+  - Every change has a dead man's switch. Before the first command the module starts a process on the host
+    that restores the old state after O(confirm_timeout) seconds. The controller closes its connection,
+    opens a fresh one and confirms the change over it. If it cannot, the host restores the old state, and the
+    task fails with a message about it.
+  - The module refuses a policy under which the SSH connection of the change could not be opened again. It
+    does so before it changes anything.
 author: "The determined.network maintainers (@determined-network)"
-extends_documentation_fragment: [determined.network.container_interfaces]
+extends_documentation_fragment: [determined.network.firewall]
 attributes:
   check_mode:
     support: full
-    description: Predicts exactly what would change, and changes nothing.
+    description: The module predicts exactly what would change, and changes nothing.
   diff_mode:
     support: full
-    description: Shows rules and sets before and after.
-  platform:
-    support: full
-    platforms: linux
-    description: Linux with iptables (nf_tables or legacy) and ipset, or with firewalld.
+    description: The module shows rules and sets before and after the change.
   action:
     support: full
     description: An action plugin confirms the change over a fresh connection.
@@ -46,44 +42,46 @@ options:
     default: present
   backend:
     description:
-      - In which firewall's words the policy is written. V(auto) is V(firewalld) where firewalld runs, since it would
-        drop what iptables lets in, else V(iptables). RV(reason) says why.
-      - What this collection has written in the words of another one is removed in the same change, and with
-        O(state=absent) everywhere.
-      - Whoever else loads rules on this host and would undo ours (ufw, netfilter-persistent, an C(nftables.service)
-        that flushes) is named in a warning, with the remedy.
+      - The firewall backend that holds the rules. V(auto) means V(firewalld) if firewalld runs, since it would
+        drop what iptables accepts, otherwise V(iptables). RV(reason) says why.
+      - The same change removes the rules of this collection from every other backend. O(state=absent) removes
+        them from all backends.
+      - A warning names every other program that loads rules on this host and would undo ours (ufw,
+        netfilter-persistent, an C(nftables.service) that flushes), with the remedy.
     type: str
     choices: [auto, iptables, firewalld]
     default: auto
   policy:
     description:
-      - What this host must let in and out, as the filter P(determined.network.host_policies#filter) gives it.
+      - What this host must permit, as the filter P(determined.network.host_policies#filter) returns it.
       - Required with O(state=present).
     type: dict
   confirm_timeout:
     description:
-      - After how many seconds without confirmation the host puts the old state back.
-      - It must cover the change itself and a new connection. There is no change without the switch, so at
-        least V(1).
+      - The host restores the old state after this number of seconds without confirmation.
+      - The time must be long enough for the change itself and a new connection. It is at least V(1), since there is
+        no change without the switch.
     type: int
     default: 60
   lock_timeout:
     description:
-      - How many seconds to wait for another program that holds the xtables lock, and for another run of
-        this module.
+      - The module waits for this number of seconds for another program that holds the xtables lock, and for another
+        run of this module. After that it fails.
     type: int
     default: 10
   allow_lockout:
     description:
-      - Write a policy even if the connection that carries it could not be made anew. If the controller
-        really cannot come back, the host still restores itself after O(confirm_timeout) seconds.
+      - Applies a policy even if the SSH connection of the change could not be opened again under it. If the
+        controller really cannot connect, the host still restores the old state after O(confirm_timeout) seconds.
+      - Otherwise the module refuses such a policy.
     type: bool
     default: false
   persist:
     description:
-      - Whether a boot brings the rules back, before the network is up. For that, the confirmed state is stored below
-        C(/etc/determined-network), and two units of systemd load it.
-      - V(auto) stores it where systemd is the host's process 1, and warns elsewhere. V(true) is an error elsewhere.
+      - Stores the confirmed state below C(/etc/determined-network), so that two units of systemd load the rules at
+        boot, before the network is up.
+      - V(auto) stores the state if systemd is process 1 of the host, and warns otherwise. V(true) stores it, too, and
+        fails otherwise.
       - V(false) stores nothing, and removes what was stored before.
     type: str
     choices: [auto, "true", "false"]
@@ -91,8 +89,8 @@ options:
   _step:
     description:
       - For the action plugin of this module, not for playbooks.
-      - Which step of a change this run is. V(apply) makes it, V(confirm) keeps it, V(settle) says what
-        became of it, V(compare) says whether the host differs from the policy.
+      - The step of a change that this run takes. V(apply) makes the change, V(confirm) confirms it, V(settle) reports
+        what became of it, V(compare) reports whether the host differs from the policy.
     type: str
     choices: [apply, confirm, settle, compare]
     default: apply
@@ -102,13 +100,13 @@ options:
       - Names the change, with 8 to 64 of a-z and 0-9.
     type: str
 notes:
-  - Needs root on the host, and there Python 3.6 or newer, and for O(backend=iptables) iptables with ip6tables, and
-    ipset; for O(backend=firewalld) firewalld 0.9 or newer, busctl (of systemd), and for mode C(restrict) nft.
-  - firewalld takes up a new policy object only by a reload. That is done once, on the first application, and refused
-    with a list when others would lose by it what firewalld's files do not hold. Members of sets and rules change
-    without a reload.
-  - The iptables tools are picked where our chains already are, else where the host's own rules are, else
-    what the command C(iptables) is. RV(reason) says which it was.
+  - The module needs root and Python 3.6 or newer on the host. O(backend=iptables) needs iptables with ip6tables, and
+    ipset. O(backend=firewalld) needs firewalld 0.9 or newer, busctl (of systemd), and for mode C(restrict) nft.
+  - firewalld loads a new policy object only at a reload. The module reloads firewalld once, on the first application.
+    It refuses with a list if others would lose settings that the files of firewalld do not hold. Members of sets and
+    rules change without a reload.
+  - The module uses the variant of iptables that already holds our chains, otherwise the variant that holds the rules
+    of the host, otherwise the variant of the command C(iptables). RV(reason) says which case it was.
   - A reboot between a change and its confirmation boots the state before the change.
 seealso:
   - module: determined.network.firewall_info
@@ -136,7 +134,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backend:
-  description: In which firewall's words the policy is written.
+  description: The firewall backend that holds the rules.
   returned: success
   type: str
   sample: iptables
@@ -148,18 +146,18 @@ variant:
   type: str
   sample: nft
 reason:
-  description: Why these.
+  description: Why this backend and these tools were chosen.
   returned: success
   type: str
   sample: firewalld is not installed; the command iptables is this variant
 families:
-  description: The address families that this kernel has and that were handled.
+  description: The address families that the kernel has, for which the module wrote rules.
   returned: success
   type: list
   elements: str
   sample: [ipv4, ipv6]
 persisted:
-  description: Whether a boot brings this state back.
+  description: Whether the host loads this state at boot.
   returned: success
   type: bool
 confirmed:
@@ -168,7 +166,7 @@ confirmed:
   returned: changed, and not in check mode
   type: bool
 restored:
-  description: Whether the old state is known to be back.
+  description: Whether it is known that the old state is restored.
   returned: when a change could not be confirmed
   type: bool
 lost:
@@ -181,6 +179,7 @@ lost:
 
 import os
 import uuid
+from typing import Any, Dict, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils import _policy
@@ -197,13 +196,13 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.combined import Several
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
-from ansible_collections.determined.network.plugins.module_utils._host import runner as host_runner
 from ansible_collections.determined.network.plugins.module_utils._host import systemd
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
+from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
 
 
-def main():
-    """Read the arguments, act, hand back the result."""
+def main() -> None:
+    """Read the arguments, take the step, and return the result."""
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -239,27 +238,21 @@ def main():
         module.fail_json(msg="%s." % str(problem).rstrip("."))
 
 
-def change(module, token, check_mode):
-    """The step that reads, plans and, outside of check mode, changes -> the result."""
+def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any]:
+    """Read, plan and, outside of check mode, change the firewall -> the result. HostError as of ``apply.apply``."""
     params = module.params
-    policy = wanted_policy(params)
-    if params["confirm_timeout"] < 1:
-        raise HostError(
-            "confirm_timeout is %d: at least 1 second. There is no change without the switch"
-            % params["confirm_timeout"]
-        )
-    if params["lock_timeout"] < 0:
-        raise HostError("lock_timeout is %d: a number of seconds, 0 or more" % params["lock_timeout"])
-    container_interfaces = wanted_interfaces(params)
+    policy = requested_policy(params)
+    refuse_timeouts(params)
+    container_interfaces = requested_interfaces(params)
     refusal = ssh_connection.refusal(policy, container_interfaces, params["allow_lockout"])
     if refusal:
         raise HostError(refusal)
-    runner = host_runner.Runner()
+    runner = Runner()
     choice = runner.drive(backend_choice.choose(params["backend"]))
     backends = [Iptables(params["lock_timeout"], container_interfaces), Firewalld(container_interfaces)]
     backends.sort(key=lambda backend: backend.name != choice.name)
     backend = Several(backends[0], backends[1:])
-    persist = wanted_persistence(module, policy)
+    persist = requested_persistence(module, policy)
     settings = apply.Settings(params["confirm_timeout"], params["lock_timeout"], token, persist=persist)
     outcome = apply.apply(backend, policy, settings, runner, check_mode)
     reading = outcome.reading
@@ -288,26 +281,39 @@ def change(module, token, check_mode):
     return result
 
 
-def wanted_policy(params):
-    """The arguments -> HostPolicy, or None when all of ours shall go."""
+def refuse_timeouts(params: Dict[str, Any]) -> None:
+    """HostError if a timeout is out of its range."""
+    if params["confirm_timeout"] < 1:
+        raise HostError(
+            "confirm_timeout is %d: at least 1 second. There is no change without the switch"
+            % params["confirm_timeout"]
+        )
+    if params["lock_timeout"] < 0:
+        raise HostError("lock_timeout is %d: a number of seconds, 0 or more" % params["lock_timeout"])
+
+
+def requested_policy(params: Dict[str, Any]) -> Optional[_policy.HostPolicy]:
+    """The requested policy, None if everything of ours is to be removed. HostError if it is wrong."""
     if params["state"] == "absent":
         return None
     if params["policy"] is None:
-        raise HostError("policy is missing: state present needs what filter determined.network.host_policies gives")
+        raise HostError(
+            "policy is missing: state present needs what the filter determined.network.host_policies returns"
+        )
     try:
         return _policy.HostPolicy.from_dict(params["policy"])
     except ValueError as problem:
         raise HostError("The policy is wrong: %s. Nothing was changed" % problem) from problem
 
 
-def wanted_persistence(module, policy):
-    """-> whether the state is stored for the next boot; None where nobody could load it."""
-    asked = module.params["persist"]
-    if policy is None or asked == "false":
+def requested_persistence(module: AnsibleModule, policy: Optional[_policy.HostPolicy]) -> Optional[bool]:
+    """Whether to store the state for the next boot; None if no systemd could load it."""
+    requested = module.params["persist"]
+    if policy is None or requested == "false":
         return False
     if systemd.runs():
         return True
-    if asked == "true":
+    if requested == "true":
         raise HostError(
             "persist is true, but systemd is not process 1 of this host, so nothing would load the rules at boot. "
             "Choose persist: auto, and let what starts this host play the site again. Nothing was changed"
@@ -319,8 +325,8 @@ def wanted_persistence(module, policy):
     return None
 
 
-def wanted_interfaces(params):
-    """The arguments -> patterns of the interfaces of this host's containers."""
+def requested_interfaces(params: Dict[str, Any]) -> Tuple[str, ...]:
+    """The patterns of the bridges of this host's containers. HostError if they are wrong."""
     try:
         return firewall_container_interfaces.read(params["container_interfaces"])
     except ValueError as problem:

@@ -8,35 +8,31 @@ module: firewall_info
 short_description: Read what determined.network.firewall manages on a host
 version_added: 0.1.0
 description:
-  - Reads the managed rules with their counters, the managed sets, how they differ from a policy, and what
-    of the host's own firewall decides before them. Changes nothing.
+  - Reads the managed rules with their counters, the managed sets, how they differ from a policy, and which
+    foreign rules decide before them. The module changes nothing.
 author: "The determined.network maintainers (@determined-network)"
-extends_documentation_fragment: [determined.network.container_interfaces]
+extends_documentation_fragment: [determined.network.firewall]
 attributes:
   check_mode:
     support: full
-    description: Only reads.
+    description: The module only reads.
   diff_mode:
     support: none
-    description: Changes nothing. RV(drift) is a unified diff.
-  platform:
-    support: full
-    platforms: linux
-    description: Linux with iptables (nf_tables or legacy) and ipset, or with firewalld.
+    description: The module changes nothing. RV(drift) is a unified diff.
 options:
   backend:
     description:
-      - Which firewall to read. V(auto) is V(firewalld) where firewalld runs, else V(iptables).
+      - The firewall backend to read. V(auto) means V(firewalld) if firewalld runs, otherwise V(iptables).
     type: str
     choices: [auto, iptables, firewalld]
     default: auto
   policy:
     description:
-      - What the host should permit, as the filter P(determined.network.host_policies#filter) gives it. With
-        it RV(drift) is returned.
+      - The host policy to compare with, as the filter P(determined.network.host_policies#filter) returns it. Without
+        it, RV(drift) is not returned.
     type: dict
 notes:
-  - Needs root on the host.
+  - The module needs root on the host.
 seealso:
   - module: determined.network.firewall
 """
@@ -61,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backend:
-  description: Which firewall was read.
+  description: The firewall backend that was read.
   returned: success
   type: str
   sample: iptables
@@ -73,12 +69,12 @@ variant:
   type: str
   sample: nft
 reason:
-  description: Why these.
+  description: Why this backend and these tools were chosen.
   returned: success
   type: str
   sample: firewalld is not installed; our chains are there
 families:
-  description: The address families that this kernel has.
+  description: The address families that the kernel of the host has.
   returned: success
   type: list
   elements: str
@@ -130,13 +126,14 @@ sets:
       description: How many addresses and networks it holds.
       type: int
 drift:
-  description: Unified diff from what is there to what O(policy) asks; empty when they agree.
+  description:
+    - The unified diff from the current state to the state that O(policy) requires. It is empty if they are equal.
   returned: when O(policy) is given
   type: str
 foreign_before:
   description:
-    - Rules of others that packets meet before ours. Empty is right; M(determined.network.firewall) moves
-      its jump back to the top.
+    - Foreign rules that packets meet before the managed rules. The list should be empty. The module
+      M(determined.network.firewall) moves its jump back to the top.
   returned: success
   type: list
   elements: dict
@@ -155,14 +152,15 @@ foreign_before:
       type: str
 foreign_variants:
   description:
-    - For each variant of iptables, how much it holds that is not ours (rules, chains, and policies other
-      than ACCEPT). Empty with firewalld.
+    - How many foreign objects each variant of iptables holds (rules, chains, and policies other than ACCEPT). It is
+      empty with firewalld.
   returned: success
   type: dict
   sample: {"nft": 12, "legacy": 0}
 """
 
 import os
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils import _policy
@@ -171,14 +169,15 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
     container_interfaces as firewall_container_interfaces,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall import plan as firewall_plan
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Backend
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
-from ansible_collections.determined.network.plugins.module_utils._host import runner as host_runner
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
+from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
 
 
-def main():
-    """Read and hand back."""
+def main() -> None:
+    """Read the firewall and return what was found."""
     module = AnsibleModule(
         argument_spec={
             "backend": {"type": "str", "choices": list(backend_choice.CHOICES), "default": backend_choice.AUTO},
@@ -195,15 +194,15 @@ def main():
         module.fail_json(msg="%s." % str(problem).rstrip("."))
 
 
-def read(module):
-    """-> the result."""
+def read(module: AnsibleModule) -> Dict[str, Any]:
+    """The result of the module. HostError if the firewall cannot be read."""
     try:
         container_interfaces = firewall_container_interfaces.read(module.params["container_interfaces"])
     except ValueError as problem:
         raise HostError(str(problem)) from problem
-    runner = host_runner.Runner()
+    runner = Runner()
     choice = runner.drive(backend_choice.choose(module.params["backend"]))
-    backend = Iptables(container_interfaces=container_interfaces)
+    backend: Backend = Iptables(container_interfaces=container_interfaces)
     if choice.name == Firewalld.name:
         backend = Firewalld(container_interfaces)
     inspected = runner.drive(backend.inspect())
