@@ -199,7 +199,12 @@ def describe(directory: str, token: str) -> Description:
         message = "the time to confirm it has passed, and the old state could not be restored: %s" % (
             change.record.get("problem", "no reason was kept")
         )
-    return {"state": change.state, "message": message, "seconds_left": seconds, "lost": list(change.record.get("lost", []))}
+    return {
+        "state": change.state,
+        "message": message,
+        "seconds_left": seconds,
+        "lost": list(change.record.get("lost", [])),
+    }
 
 
 def _watch(directory: str, token: str, record: Record, actions: Actions, report: daemon.Report) -> None:
