@@ -1,124 +1,138 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happens on an established connection: read the answer, then part without harm.
+"""What happens on an established connection: read the answer, then end without harm.
 
-Who closes matters, because RSTs are counted afterwards (TcpOutRsts of either host):
+It matters who closes, because RSTs are counted afterwards (TcpOutRsts of either host):
 
 - A listener of this collection answers and closes. The probe reads to the end and closes:
-  no RST on either side, and TIME_WAIT stays at the listener.
-- After thousands of such answers the probe closes by a RST instead, which is counted: connection
+  neither side sends a RST, and TIME_WAIT stays at the listener.
+- After thousands of such answers the probe closes by a RST, which is counted: connection
   tracking keeps a graceful end for two minutes, and its table would overflow.
-- A real service may neither answer nor close. The probe then says that it is done (FIN),
-  drops what still comes, and waits a little. Only a service that ignores that is left by
-  exactly one RST, which is counted.
+- Another service may neither answer nor close. The probe then sends a FIN, discards what still
+  comes, and waits a little. Only if the service ignores the FIN, the probe closes by exactly one
+  RST, which is counted.
 """
 
 import heapq
 import itertools
 import socket
+from typing import Generic, Iterator, List, Optional, Tuple, TypeVar
 
 from ansible_collections.determined.network.plugins.module_utils._probe import sockets
+from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
 
-_LONGEST_ANSWER = 1024  # bytes kept while looking for the end of the line
-_MOST_DRAINED = 65536  # bytes taken from a service that goes on talking
+_LONGEST_ANSWER = 1024  # bytes kept until the end of the line is found
+_MOST_DISCARDED = 65536  # bytes discarded of a service that goes on sending
 _MANY = 2000  # answers of one target
-_FAREWELL = 2.0  # seconds a service may take to close after our FIN
+_CLOSING_TIME = 2.0  # seconds that a service has for closing after our FIN
 
 
 class Conversation:
-    """One established connection of a target; ``over`` once its socket is closed."""
+    """One established connection of a target; ``over`` once its socket is closed.
 
-    def __init__(self, target, port, sock, now, timeout):
+    The caller watches ``deadline`` (seconds of time.monotonic), which may be extended.
+    """
+
+    def __init__(self, target: Target, port: int, sock: socket.socket, now: float, timeout: float) -> None:
         self.target, self.port, self.sock = target, port, sock
         self.timeout = timeout
         self.reading = port in target.identify
         self.data = b""
-        self.drained = 0
+        self.discarded = 0
+        self.sent_fin = False
         self.over = False
         self.deadline = now + timeout
         if not self.reading:
-            self._say_goodbye(now)
+            self._send_fin(now)
 
-    def readable(self, now):
-        """Take what has come; call when epoll reports the socket."""
+    def readable(self, now: float) -> None:
+        """Read what has come. Call this when epoll reports the socket."""
         while not self.over:
             try:
                 chunk = self.sock.recv(4096)
             except BlockingIOError:
                 return
-            except OSError:  # ECONNRESET: the service slammed the door
+            except OSError:  # ECONNRESET: the service closed by a RST
                 self.target.resets_received += 1
                 self._end()
                 return
             if not chunk:
                 self._end()
             elif self.reading:
-                self.data += chunk
-                if b"\n" in self.data or len(self.data) > _LONGEST_ANSWER:
-                    self._answered()
-                    if len(self.target.identify) > _MANY:
-                        self._reset()
-                        return
-                    # A listener's FIN comes with its answer: wait for it, so as to close second.
-                    self.deadline = now + min(self.timeout, _FAREWELL)
+                self._read(chunk, now)
             else:
-                self.drained += len(chunk)
-                if self.drained > _MOST_DRAINED:
-                    self._reset()
+                self._discard(chunk)
 
-    def expired(self, now):
-        """The deadline has passed: go on to the next step."""
+    def expired(self, now: float) -> None:
+        """Take the next step, because the deadline has passed."""
         if self.reading:
             self._answered()
-            self._say_goodbye(now)
-        elif not self.said_goodbye:
-            self._say_goodbye(now)
+        if self.sent_fin:
+            self._reset()
         else:
+            self._send_fin(now)
+
+    def _read(self, chunk: bytes, now: float) -> None:
+        self.data += chunk
+        if b"\n" not in self.data and len(self.data) <= _LONGEST_ANSWER:
+            return
+        self._answered()
+        if len(self.target.identify) > _MANY:
+            self._reset()
+            return
+        # A listener's FIN comes with its answer. The probe waits for it, so that the listener closes first.
+        self.deadline = now + min(self.timeout, _CLOSING_TIME)
+
+    def _discard(self, chunk: bytes) -> None:
+        self.discarded += len(chunk)
+        if self.discarded > _MOST_DISCARDED:
             self._reset()
 
-    said_goodbye = False
-
-    def _say_goodbye(self, now):
-        self.said_goodbye = True
-        self.deadline = now + min(self.timeout, _FAREWELL)
+    def _send_fin(self, now: float) -> None:
+        self.sent_fin = True
+        self.deadline = now + min(self.timeout, _CLOSING_TIME)
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:  # ENOTCONN: a RST has come already
             self.target.resets_received += 1
             self._end()
 
-    def _answered(self):
+    def _answered(self) -> None:
         self.reading = False
         self.target.answered(self.port, self.data)
 
-    def _reset(self):
+    def _reset(self) -> None:
         self.target.resets_sent += 1
         sockets.close_with_reset(self.sock)
         self.over = True
 
-    def _end(self):
+    def _end(self) -> None:
         if self.reading:
             self._answered()
         self.sock.close()
         self.over = True
 
 
-class Deadlines:
-    """Values by deadline; a value whose deadline was put off is found again later."""
+Value = TypeVar("Value")
 
-    def __init__(self):
-        self.heap = []
-        self.serial = itertools.count()
 
-    def add(self, deadline, value):
+class Deadlines(Generic[Value]):
+    """Values by their deadlines (seconds of time.monotonic)."""
+
+    def __init__(self) -> None:
+        self.heap: List[Tuple[float, int, Value]] = []
+        self.serial = itertools.count()  # so that values with equal deadlines need not be comparable
+
+    def add(self, deadline: float, value: Value) -> None:
+        """Add a value."""
         heapq.heappush(self.heap, (deadline, next(self.serial), value))
 
-    def next(self):
+    def next(self) -> Optional[float]:
         """The earliest deadline, or None."""
         return self.heap[0][0] if self.heap else None
 
-    def due(self, now):
-        """Take out the values whose deadlines have passed."""
+    def due(self, now: float) -> Iterator[Value]:
+        """Remove the values whose deadlines have passed, and return them."""
         while self.heap and self.heap[0][0] <= now:
             yield heapq.heappop(self.heap)[2]

@@ -1,13 +1,14 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ICMP echo (RFC 792, RFC 4443 4.1), by a ping socket where allowed, else by a raw one."""
+"""ICMP echo (RFC 792, RFC 4443 4.1): by a ping socket if that is permitted, otherwise by a raw one."""
 
 import os
 import select
 import socket
 import struct
 import time
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
 
@@ -15,12 +16,12 @@ ATTEMPTS = 3
 _PROTOCOLS = {"ipv4": socket.IPPROTO_ICMP, "ipv6": socket.IPPROTO_ICMPV6}
 _REQUEST = {"ipv4": 8, "ipv6": 128}
 _REPLY = {"ipv4": 0, "ipv6": 129}
-_FIRST_LOOK = 0.1  # seconds
-_COOKIE = 8  # bytes that tell our requests from everybody else's
+_FIRST_WAIT = 0.1  # seconds
+_COOKIE = 8  # bytes that mark our requests
 
 
-def checksum(data):
-    """The internet checksum of RFC 1071 over some bytes -> int."""
+def checksum(data: bytes) -> int:
+    """The internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
     total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
@@ -29,7 +30,7 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def build_request(family, identifier, sequence, payload):
+def build_request(family: str, identifier: int, sequence: int, payload: bytes) -> bytes:
     """An echo request; the kernel fills in the checksum of ICMPv6 (RFC 3542 3.1)."""
     header = struct.pack("!BBHHH", _REQUEST[family], 0, 0, identifier, sequence)
     if family == "ipv4":
@@ -37,10 +38,10 @@ def build_request(family, identifier, sequence, payload):
     return header + payload
 
 
-def parse_reply(family, raw, packet):
-    """What an ICMP socket received -> the payload of an echo reply, or None for anything else.
+def parse_reply(family: str, raw: bool, packet: bytes) -> Optional[bytes]:
+    """The payload of an echo reply, or None for any other packet.
 
-    ``raw``: the socket was a raw one, whose IPv4 packets start with their IP header (raw(7)).
+    ``raw``: the socket is a raw one, whose IPv4 packets start with their IP header (raw(7)).
     """
     if raw and family == "ipv4" and packet:
         packet = packet[4 * (packet[0] & 15) :]
@@ -50,41 +51,46 @@ def parse_reply(family, raw, packet):
 
 
 class Echo:
-    """Echo requests to one address; :attr:`result` is JSON-ready at any time."""
+    """Echo requests to one address; :attr:`result` is ready for JSON at any time."""
 
-    def __init__(self, address, source, timeout):
-        """``timeout``: seconds for one attempt."""
+    def __init__(self, address: str, source: Optional[str], timeout: float) -> None:
+        """Send the first request. ``timeout``: seconds for one attempt."""
         self.address, self.source, self.timeout = address, source, timeout
         self.family = "ipv6" if ":" in address else "ipv4"
         self.cookie = os.urandom(_COOKIE)
-        self.sent_at = []
-        self.sock = None
-        self.result = {"answered": None, "milliseconds": None, "reason": ""}
+        self.sent_at: List[float] = []
+        self.sock: Optional[socket.socket] = None
+        self.raw = False
+        self.result: Dict[str, Any] = {"answered": None, "milliseconds": None, "reason": ""}
         try:
-            self._open()
-            self._send()
+            self.sock = self._open()
+            self._connect(self.sock)
+            self._send(self.sock)
         except OSError as problem:
             self._fail(problem)
 
-    def _open(self):
+    def _open(self) -> socket.socket:
         family, protocol = sockets.FAMILIES[self.family], _PROTOCOLS[self.family]
         try:
-            self.sock, self.raw = socket.socket(family, socket.SOCK_DGRAM, protocol), False
+            return socket.socket(family, socket.SOCK_DGRAM, protocol)
         except OSError:  # EACCES: the group is not in net.ipv4.ping_group_range (icmp(7))
-            self.sock, self.raw = socket.socket(family, socket.SOCK_RAW, protocol), True
-        self.sock.setblocking(False)
-        if self.source:
-            self.sock.bind(sockets.socket_address(self.source, 0))
-        self.sock.connect(sockets.socket_address(self.address, 0))
+            self.raw = True
+            return socket.socket(family, socket.SOCK_RAW, protocol)
 
-    def _send(self):
+    def _connect(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        if self.source:
+            sock.bind(sockets.socket_address(self.source, 0))
+        sock.connect(sockets.socket_address(self.address, 0))
+
+    def _send(self, sock: socket.socket) -> None:
         sequence = len(self.sent_at) + 1
         payload = self.cookie + struct.pack("!H", sequence)
         self.sent_at.append(time.monotonic())
-        self.sock.send(build_request(self.family, os.getpid() & 0xFFFF, sequence, payload))
+        sock.send(build_request(self.family, os.getpid() & 0xFFFF, sequence, payload))
 
-    def readable(self):
-        """Take what has come; call when the socket is readable."""
+    def readable(self) -> None:
+        """Read what has come. Call this when the socket is readable."""
         while self.sock is not None:
             try:
                 payload = parse_reply(self.family, self.raw, self.sock.recv(2048))
@@ -99,8 +105,8 @@ class Echo:
                 self.result = {"answered": True, "milliseconds": round(1000 * elapsed, 3), "reason": ""}
                 self.close()
 
-    def tick(self, now):
-        """Ask again, or give up, when the time has come; call often."""
+    def retry_if_due(self, now: float) -> None:
+        """Send the next request, or end the last attempt, if its time is over. Call this often."""
         if self.sock is None or now - self.sent_at[-1] < self.timeout:
             return
         if len(self.sent_at) == ATTEMPTS:
@@ -109,67 +115,70 @@ class Echo:
             self.close()
             return
         try:
-            self._send()
+            self._send(self.sock)
         except OSError as problem:
             self._fail(problem)
 
-    def _fail(self, problem):
-        words = errors.describe_errno(problem.errno)
+    def _fail(self, problem: OSError) -> None:
+        number = problem.errno or 0
+        reason = errors.describe_errno(number)
         if self.sock is None:
-            words += "; an echo request needs root, or a group in net.ipv4.ping_group_range"
+            reason += "; an echo request needs root, or a group in net.ipv4.ping_group_range"
         elif not self.sent_at:
-            words += "; this host cannot send from %s" % self.source if self.source else ""
+            reason += "; this host cannot send from %s" % self.source if self.source else ""
         else:
-            state, reason = errors.classify(problem.errno, None, "", at_once=True)
-            words = "%s: %s" % (state, reason or words)
+            finding = errors.classify(number, None, "", at_once=True)
+            reason = "%s: %s" % (finding.state, finding.reason or reason)
             self.result["answered"] = False
-        self.result["reason"] = words
+        self.result["reason"] = reason
         self.close()
 
-    def close(self):
+    def close(self) -> None:
+        """Close the socket; no further request is sent."""
         if self.sock is not None:
             self.sock.close()
             self.sock = None
 
 
 class Echoes:
-    """One echo each to some addresses, all at once, beside other work."""
+    """One echo to each of several addresses, all at the same time and beside other work."""
 
-    def __init__(self, pairs, timeout):
-        """``pairs``: (address, source or None); ``timeout``: seconds for all attempts together.
+    def __init__(self, pairs: Iterable[Tuple[str, Optional[str]]], timeout: float) -> None:
+        """Send the first requests, and wait a moment so that the times of near hosts are exact.
 
-        Sends the first requests and waits a moment, so that near hosts are timed exactly.
+        ``pairs``: (address, source or None). ``timeout``: seconds for all attempts together.
         """
         self.echoes = {pair: Echo(pair[0], pair[1], timeout / ATTEMPTS) for pair in pairs}
-        self.watched = {}
-        self.selector = select.poll()  # not select(): descriptors may be above 1023
+        self.in_flight: Dict[int, Echo] = {}  # by file descriptor
+        self.selector = select.poll()  # select() does not take descriptors above 1023
         for echo in self.echoes.values():
             if echo.sock is not None:
-                self.watched[echo.sock.fileno()] = echo
+                self.in_flight[echo.sock.fileno()] = echo
                 self.selector.register(echo.sock.fileno(), select.POLLIN)
-        until = time.monotonic() + _FIRST_LOOK
-        while self.watched and time.monotonic() < until:
-            self.poll(_FIRST_LOOK / 4)
+        until = time.monotonic() + _FIRST_WAIT
+        while self.in_flight and time.monotonic() < until:
+            self.poll(_FIRST_WAIT / 4)
 
-    def poll(self, seconds=0.0):
-        """Take what has come, repeat what is due; waits at most ``seconds``."""
-        if not self.watched:
+    def poll(self, seconds: float = 0.0) -> None:
+        """Read what has come and send the requests that are due. Waits for at most ``seconds``."""
+        if not self.in_flight:
             return
         for descriptor, _unused in self.selector.poll(1000 * seconds):
-            self.watched[descriptor].readable()
+            self.in_flight[descriptor].readable()
         now = time.monotonic()
-        for descriptor, echo in list(self.watched.items()):
-            echo.tick(now)
+        for descriptor, echo in list(self.in_flight.items()):
+            echo.retry_if_due(now)
             if echo.sock is None:
                 self.selector.unregister(descriptor)
-                del self.watched[descriptor]
+                del self.in_flight[descriptor]
 
-    def finish(self):
-        """Wait for the last answers -> ``{(address, source): result}``."""
-        while self.watched:
+    def finish(self) -> Dict[Tuple[str, Optional[str]], Dict[str, Any]]:
+        """Wait for the last answers, and return the result for each pair of address and source."""
+        while self.in_flight:
             self.poll(0.02)
         return {pair: echo.result for pair, echo in self.echoes.items()}
 
-    def close(self):
+    def close(self) -> None:
+        """Close all sockets."""
         for echo in self.echoes.values():
             echo.close()

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel says about a failed connection -> a state and a reason. Pure.
+"""What the kernel says about a failed connection, turned into a state and a reason. Pure.
 
 With IP_RECVERR (ip(7)) or IPV6_RECVERR (ipv6(7)) set, the kernel queues a
 ``struct sock_extended_err`` (linux/errqueue.h) for every ICMP error that a socket receives.
-A RST leaves that queue empty: so a closed port is told from a firewall's REJECT, although
+A RST leaves that queue empty. This distinguishes a closed port from a firewall's REJECT, although
 ``connect`` returns ECONNREFUSED for both.
 """
 
@@ -13,14 +13,14 @@ import errno
 import ipaddress
 import os
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ansible_collections.determined.network.plugins.module_utils import _socket_states
 
 ORIGIN_ICMP = 2  # SO_EE_ORIGIN_ICMP
 ORIGIN_ICMP6 = 3  # SO_EE_ORIGIN_ICMP6
 
-# The socket was not even tried: this host lacks something. Waiting can help.
+# This host lacks something that a new socket needs, so no packet was sent. A later attempt may succeed.
 SHORTAGES = frozenset(
     (
         errno.EMFILE,
@@ -32,7 +32,7 @@ SHORTAGES = frozenset(
         errno.EADDRINUSE,
     )
 )
-# EINVAL is what a blackhole route answers, EAFNOSUPPORT a kernel without IPv6.
+# A blackhole route answers EINVAL, a kernel without IPv6 answers EAFNOSUPPORT.
 _NO_ROUTE = frozenset(
     (
         errno.ENETUNREACH,
@@ -44,9 +44,13 @@ _NO_ROUTE = frozenset(
     )
 )
 
-OWN_FIREWALL = "this host's own firewall"
-OWN_UNREACHABLE = "%s (reject as unreachable)" % OWN_FIREWALL
-NEIGHBOUR = "the neighbour does not answer ARP or neighbour discovery"
+# Causes of a finding, for decisions; the reason is the same for people.
+OWN_FIREWALL = "own_firewall"
+OWN_UNREACHABLE = "own_unreachable"  # this host's firewall answers with "host unreachable", as a router does
+NO_NEIGHBOUR = "no_neighbour"
+
+OWN_FIREWALL_REASON = "this host's own firewall"
+_NO_NEIGHBOUR_REASON = "the neighbour does not answer ARP or neighbour discovery"
 
 # RFC 792, RFC 1122 3.2.2.1, RFC 1812 5.2.7.1
 _ICMP = {
@@ -84,12 +88,12 @@ _ICMP6 = {
     (3, 1): "fragment reassembly time exceeded",
     (4, 0): "parameter problem",
 }
-_PROMPT = 0.5  # seconds
+_PROMPT = 0.5  # seconds within which a REJECT of this host's own firewall is seen
 _HOST_UNREACHABLE = {ORIGIN_ICMP: (3, 1), ORIGIN_ICMP6: (1, 3)}
 
 
 class ExtendedError(NamedTuple):
-    """One entry of a socket's error queue; ``offender`` is who sent the ICMP error, or ""."""
+    """One entry of a socket's error queue; ``offender`` is the sender of the ICMP error, "" if unknown."""
 
     number: int
     origin: int
@@ -98,8 +102,25 @@ class ExtendedError(NamedTuple):
     offender: str
 
 
-def parse_extended_error(data):
-    """The bytes of an IP_RECVERR or IPV6_RECVERR control message -> ExtendedError.
+class Finding(NamedTuple):
+    """How a connection attempt ended.
+
+    ``state``: one of _socket_states.STATES. ``reason``: "" for states that need none (open, refused, filtered).
+    ``cause``: one of the causes above, or "".
+    """
+
+    state: str
+    reason: str = ""
+    cause: str = ""
+
+    @property
+    def by_own_firewall(self) -> bool:
+        """Whether this host's own firewall held the packet back."""
+        return self.cause in (OWN_FIREWALL, OWN_UNREACHABLE)
+
+
+def parse_extended_error(data: bytes) -> ExtendedError:
+    """Read the bytes of an IP_RECVERR or IPV6_RECVERR control message.
 
     Raises ValueError when they are too short to be one (linux/errqueue.h: u32 errno, u8
     origin, type, code and padding, u32 info and data, then the offender's sockaddr).
@@ -110,7 +131,7 @@ def parse_extended_error(data):
     return ExtendedError(number, origin, kind, code, _offender(data[16:]))
 
 
-def _offender(sockaddr):
+def _offender(sockaddr: bytes) -> str:
     family = struct.unpack_from("=H", sockaddr)[0] if len(sockaddr) >= 2 else 0
     if family == 2 and len(sockaddr) >= 8:
         return str(ipaddress.IPv4Address(bytes(sockaddr[4:8])))
@@ -119,52 +140,59 @@ def _offender(sockaddr):
     return ""
 
 
-def describe_icmp(error):
-    """An ExtendedError of ICMP origin -> ``"icmp 3/13 communication ... from 192.0.2.1"``."""
-    name, kinds = ("icmp6", _ICMP6) if error.origin == ORIGIN_ICMP6 else ("icmp", _ICMP)
-    words = kinds.get((error.kind, error.code), "unknown kind")
-    return "%s %d/%d %s from %s" % (name, error.kind, error.code, words, error.offender or "nobody known")
+def describe_icmp(error: ExtendedError) -> str:
+    """An error of ICMP origin as text: ``"icmp 3/13 communication ... from 192.0.2.1"``."""
+    name, meanings = ("icmp6", _ICMP6) if error.origin == ORIGIN_ICMP6 else ("icmp", _ICMP)
+    meaning = meanings.get((error.kind, error.code), "unknown kind")
+    return "%s %d/%d %s from %s" % (name, error.kind, error.code, meaning, error.offender or "an unknown sender")
 
 
-def describe_errno(number):
-    """An errno -> ``"EMFILE: Too many open files"``."""
+def describe_errno(number: int) -> str:
+    """An errno as text: ``"EMFILE: Too many open files"``."""
     return "%s: %s" % (errno.errorcode.get(number, "errno %d" % number), os.strerror(number))
 
 
-def classify(number, extended, own_address, at_once=False, seconds=None):
-    """How a connection attempt ended -> ``(state, reason)``; the state is one of _model.STATES.
+def classify(
+    number: int,
+    extended: Optional[ExtendedError],
+    own_address: str,
+    at_once: bool = False,
+    seconds: Optional[float] = None,
+) -> Finding:
+    """How a connection attempt ended.
 
     ``number``: the errno of connect (or of a send on a connected UDP socket), 0 for success.
-    ``extended``: the ExtendedError of the socket's queue, or None when the queue was empty.
-    ``own_address``: the local address of the socket, "" when unknown.
+    ``extended``: the newest entry of the socket's error queue, or None if the queue was empty.
+    ``own_address``: the local address of the socket, "" if unknown.
     ``at_once``: the very call that should have sent the packet failed.
-    ``seconds``: how long the answer took, when known.
-    The reason is "" for what needs none (open, refused, filtered).
+    ``seconds``: the time until the answer, if known.
     """
     if extended is not None and extended.origin in (ORIGIN_ICMP, ORIGIN_ICMP6):
         return _classify_icmp(extended, own_address, at_once or (seconds is not None and seconds < _PROMPT))
     if number in (errno.EPERM, errno.EACCES) or (at_once and number == errno.ECONNREFUSED):
-        return _socket_states.REJECTED, "%s (%s)" % (OWN_FIREWALL, describe_errno(number))
+        reason = "%s (%s)" % (OWN_FIREWALL_REASON, describe_errno(number))
+        return Finding(_socket_states.REJECTED, reason, OWN_FIREWALL)
     if number in (0, errno.ECONNRESET, errno.EPIPE):
         # A RST answers a SYN with ECONNREFUSED; ECONNRESET came after the handshake.
-        return _socket_states.OPEN, ""
+        return Finding(_socket_states.OPEN)
     if number == errno.ECONNREFUSED:
-        return _socket_states.REFUSED, ""
+        return Finding(_socket_states.REFUSED)
     if number == errno.ETIMEDOUT:
-        return _socket_states.FILTERED, ""
-    if number in _NO_ROUTE:
-        return _socket_states.NO_ROUTE, describe_errno(number)
-    return _socket_states.ERROR, describe_errno(number)
+        return Finding(_socket_states.FILTERED)
+    state = _socket_states.NO_ROUTE if number in _NO_ROUTE else _socket_states.ERROR
+    return Finding(state, describe_errno(number))
 
 
-def _classify_icmp(extended, own_address, prompt):
+def _classify_icmp(extended: ExtendedError, own_address: str, prompt: bool) -> Finding:
+    """``prompt``: the error came within _PROMPT seconds."""
     reason = describe_icmp(extended)
     if not extended.offender or extended.offender != own_address:
-        return _socket_states.REJECTED, reason
-    if (extended.kind, extended.code) == _HOST_UNREACHABLE[extended.origin]:
-        if prompt:
-            return _socket_states.REJECTED, "%s, %s" % (reason, OWN_UNREACHABLE)
-        # The kernel tells itself so when ARP (RFC 826) or ND (RFC 4861 7.2.2) got no answer
-        # to three requests, a second apart. A REJECT in its own firewall comes at once.
-        return _socket_states.NO_ROUTE, "%s (%s)" % (NEIGHBOUR, reason)
-    return _socket_states.REJECTED, "%s, %s" % (reason, OWN_FIREWALL)
+        return Finding(_socket_states.REJECTED, reason)
+    if (extended.kind, extended.code) != _HOST_UNREACHABLE[extended.origin]:
+        return Finding(_socket_states.REJECTED, "%s, %s" % (reason, OWN_FIREWALL_REASON), OWN_FIREWALL)
+    if prompt:
+        reason = "%s, %s (reject as unreachable)" % (reason, OWN_FIREWALL_REASON)
+        return Finding(_socket_states.REJECTED, reason, OWN_UNREACHABLE)
+    # The kernel sends itself this error when ARP (RFC 826) or ND (RFC 4861 7.2.2) got no answer
+    # to three requests, a second apart. A REJECT of the own firewall comes at once.
+    return Finding(_socket_states.NO_ROUTE, "%s (%s)" % (_NO_NEIGHBOUR_REASON, reason), NO_NEIGHBOUR)

@@ -1,20 +1,21 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a network namespace counts and listens on, read from the texts of /proc/net. Pure.
+"""The counters and the listening sockets of a network namespace, read from the texts of /proc/net. Pure.
 
 Sources: proc(5) and, in the kernel, net/ipv4/proc.c, net/ipv6/proc.c, net/ipv4/tcp_ipv4.c.
 """
 
 import ipaddress
 import struct
+from typing import Dict, Set, Tuple
 
 TCP_LISTEN = "0A"  # TCP_LISTEN of include/net/tcp_states.h
 UDP_UNCONNECTED = "07"  # a bound UDP socket is shown in state TCP_CLOSE
 
 
-def parse_counters(text):
-    """/proc/net/snmp or /proc/net/netstat -> ``{"Tcp": {"OutRsts": 12, ...}, ...}``.
+def parse_counters(text: str) -> Dict[str, Dict[str, int]]:
+    """Read /proc/net/snmp or /proc/net/netstat: ``{"Tcp": {"OutRsts": 12, ...}, ...}``.
 
     The files hold pairs of lines: names, then values, both starting with the group.
     Raises ValueError when a pair does not match.
@@ -22,29 +23,28 @@ def parse_counters(text):
     lines = text.splitlines()
     groups = {}
     for index in range(0, len(lines), 2):
-        group, names = lines[index].split(":", 1)
-        other, values = lines[index + 1].split(":", 1) if index + 1 < len(lines) else ("", "")
-        names, values = names.split(), values.split()
-        if group != other or len(names) != len(values):
-            raise ValueError("the lines of %r and %r are no pair of names and values" % (group, other))
-        groups[group] = {name: int(values[column]) for column, name in enumerate(names)}
+        group, _colon, names = lines[index].partition(":")
+        other, _colon, values = lines[index + 1].partition(":") if index + 1 < len(lines) else ("", "", "")
+        if group != other or len(names.split()) != len(values.split()):
+            raise ValueError("the lines of %r and %r are not a pair of names and values" % (group, other))
+        groups[group] = {name: int(value) for name, value in zip(names.split(), values.split())}
     return groups
 
 
-def parse_counters6(text):
-    """/proc/net/snmp6 -> ``{"Ip6InReceives": 12, ...}``: one name and value a line."""
+def parse_counters6(text: str) -> Dict[str, int]:
+    """Read /proc/net/snmp6, which has one name and value in each line: ``{"Ip6InReceives": 12, ...}``."""
     return {name: int(value) for name, value in (line.split() for line in text.splitlines())}
 
 
-def parse_sockets(text, state):
-    """/proc/net/tcp, tcp6, udp or udp6 -> set of ``(address, port)`` of the sockets in ``state``.
+def parse_sockets(text: str, state: str) -> Set[Tuple[str, int]]:
+    """The ``(address, port)`` of the sockets in ``state``, read from /proc/net/tcp, tcp6, udp or udp6.
 
-    ``state`` is two hex digits (TCP_LISTEN, UDP_UNCONNECTED); addresses in canonical text.
+    ``state`` is two hex digits (TCP_LISTEN, UDP_UNCONNECTED). Addresses are canonical text.
     """
     wanted = " %s " % state
     found = set()
     for line in text.splitlines()[1:]:
-        if wanted not in line:  # most lines of a busy host: not worth splitting
+        if wanted not in line:  # A busy host has many thousand lines, and splitting each is slow.
             continue
         fields = line.split()
         if fields[3] == state:
@@ -53,8 +53,8 @@ def parse_sockets(text, state):
     return found
 
 
-def decode_address(text):
-    """An address of /proc/net/tcp or tcp6 (32-bit words in host byte order, in hex) -> text."""
+def decode_address(text: str) -> str:
+    """An address of /proc/net/tcp or tcp6 (32-bit words in host byte order, in hex) as canonical text."""
     words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
     data = struct.pack("=%dI" % len(words), *words)
     return str(ipaddress.IPv4Address(data) if len(data) == 4 else ipaddress.IPv6Address(data))

@@ -6,337 +6,272 @@
 What makes this fast and right:
 
 - A socket whose connection was refused can connect again at once (Linux keeps it unbound),
-  so a closed port costs two calls of connect and one look into the error queue.
-- Only what has not answered by then is handed to epoll.
-- What stays silent for _GRACE seconds holds no place in the other side's accept queue: it
-  leaves the window, and the window doubles while no connection is established.
-- A shortage on this host (files, buffers, local ports) slows the probe down; it never
-  turns into a state of the path.
+  so a closed port costs two calls of connect and one read of the error queue.
+- Only attempts that are not answered by then are registered with epoll.
+- Silent attempts leave the window (:mod:`sweep`).
+- A shortage on this host (files, buffers, local ports) slows the probe down. It never becomes
+  a state of the path.
 """
 
 import collections
 import errno
 import select
+import socket
 import time
+from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import conversation, errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._probe.conversation import Conversation, Deadlines
+from ansible_collections.determined.network.plugins.module_utils._probe.errors import ExtendedError, Finding
+from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
+from ansible_collections.determined.network.plugins.module_utils._probe.sweep import REPETITION, Attempt, Sweep
 
-_GRACE = 0.05  # seconds
-_FIRST_LAP = 4  # connections launched before the first look; doubles up to _LONGEST_LAP
-_LONGEST_LAP = 256
-_TIMED = 28  # the first laps only: so many answers of a target are timed
 _PATIENCE = 5.0  # seconds that a shortage may last
-_IDLE = 0.05  # seconds
-_PAUSE = 0.1  # seconds without a launch after a shortage
-_REPETITION = 0.9  # seconds: the kernel repeats an unanswered SYN after 1 s (RFC 6298, section 2)
+_IDLE = 0.05  # seconds to wait for events at most
+_SHORTEST_IDLE = 0.01  # seconds, while ports wait
+_PAUSE = 0.1  # seconds without a new attempt after a shortage
+_FEWEST_SOCKETS = 4
 
-
-class Sweep:
-    """The ports of one target that are tried in one pass."""
-
-    def __init__(self, target, ports, wait, window, shorten=False):
-        """``wait``: seconds for an answer; ``shorten`` it once the answers show the distance."""
-        self.target = target
-        self.todo = collections.deque(ports)
-        self.wait = wait
-        self.shorten = shorten
-        self.window = window
-        self.limit = window  # how many may be in flight and not yet silent
-        self.lap = _FIRST_LAP
-        self.fresh = 0  # in flight, not yet silent
-        self.flying = 0
-        self.quiet = 0  # answers other than open since the limit last changed
-        self.young = collections.deque()
-        self.old = collections.deque()
-        self.slowest = 0.0
-        self.short_since = None
-        self.paused_until = 0.0
-        address = sockets.socket_address(target.address, 0)
-        self.host, self.tail = address[0], tuple(address[2:])
-
-    def settle(self, opened):
-        """Count an answer or a silence: without open connections the window may grow."""
-        if opened:
-            self.limit, self.quiet = self.window, 0
-            return
-        self.quiet += 1
-        if self.quiet >= self.limit:
-            self.limit, self.quiet = min(2 * self.limit, sockets.MOST_SOCKETS), 0
-
-    def patience(self):
-        """Seconds to wait for an answer, now that some may have shown the distance."""
-        if self.shorten and self.target.responsive:
-            return min(self.wait, max(_REPETITION, 10 * self.slowest))
-        return self.wait
-
-
-class Flight:
-    """One connection attempt that was not answered at once."""
-
-    __slots__ = ("sweep", "port", "sock", "since", "silent", "talk", "over", "descriptor")
-
-    def __init__(self, sweep, port, sock, since):
-        self.sweep, self.port, self.sock, self.since = sweep, port, sock, since
-        self.descriptor = sock.fileno()
-        self.silent = False
-        self.talk = None  # a Conversation once established
-        self.over = False
+# What the sockets of a pool have in common: family and source address.
+_PoolKey = Tuple[str, Optional[str]]
 
 
 class Engine:
-    """Runs sweeps; the results go to their targets."""
+    """Runs sweeps. The results are recorded in the targets."""
 
-    def __init__(self, timeout, capacity, meanwhile):
-        """``timeout``: seconds a service may take to answer; ``capacity``: sockets at most;
-        ``meanwhile``: called about every _IDLE seconds, for what else is going on.
+    def __init__(self, timeout: float, capacity: int, meanwhile: Callable[[], None]) -> None:
+        """``timeout``: seconds that a service may take to answer. ``capacity``: the most sockets.
+
+        ``meanwhile``: is called about every _IDLE seconds, for other work.
         """
         self.meanwhile = meanwhile
         self.timeout = timeout
         self.capacity = capacity
-        self.sockets = 0
-        self.pools = {}  # (family, source) -> sockets that can connect again
-        self.flights = {}  # file descriptor -> Flight
-        self.talks = conversation.Deadlines()
+        self.open_sockets = 0
+        self.pools: Dict[_PoolKey, List[socket.socket]] = {}  # sockets that can connect again
+        self.attempts: Dict[int, Attempt] = {}  # in flight, by file descriptor
+        self.deadlines: Deadlines[Attempt] = Deadlines()  # of the conversations
         self.epoll = select.epoll()
 
-    def run(self, sweeps):
-        """Try all ports of all sweeps; returns when every one has a state."""
-        active = collections.deque(sweep for sweep in sweeps if sweep.todo)
+    def run(self, sweeps: Iterable[Sweep]) -> None:
+        """Try all ports of all sweeps, until every one has a state."""
+        active = collections.deque(sweep for sweep in sweeps if sweep.waiting)
         try:
             while active:
                 now = time.monotonic()
-                launched = 0
+                started = 0
                 for sweep in active:
-                    launched += self._launch(sweep, now)
-                self._collect(0 if launched else self._idle_time(active, now))
+                    started += self._start_burst(sweep, now)
+                self._collect(0 if started else self._idle_time(active, now))
                 for sweep in active:
-                    self._age(sweep, now)
-                self._end_talks(now)
+                    self._end_silent(sweep, now)
+                self._continue_conversations(now)
                 self.meanwhile()
-                active = collections.deque(sweep for sweep in active if sweep.todo or sweep.flying)
-                active.rotate(-1)  # nobody is always first when sockets are scarce
+                active = collections.deque(sweep for sweep in active if sweep.waiting or sweep.in_flight)
+                active.rotate(-1)  # Another sweep is first in each turn, in case there are too few sockets for all.
         finally:
             for pool in self.pools.values():
-                while pool:
-                    self._close(pool.pop())
+                self._empty(pool)
 
-    def close(self):
-        """Give back the epoll descriptor and whatever an exception left in flight."""
-        for flight in self.flights.values():
-            flight.sock.close()
+    def close(self) -> None:
+        """Close the epoll descriptor, and the sockets that an exception has left in flight."""
+        for attempt in self.attempts.values():
+            attempt.sock.close()
         self.epoll.close()
 
-    # -- launching ---------------------------------------------------------------------
+    # -- starting attempts -------------------------------------------------------------
 
-    def _launch(self, sweep, now):
-        """Start what the window allows and collect what is answered already."""
-        target = sweep.target
-        pool = self.pools.setdefault((target.family, target.source), [])
-        if self.sockets >= self.capacity:
+    def _start_burst(self, sweep: Sweep, now: float) -> int:
+        """Start as many attempts as the window permits, and read the answers that have come by then.
+
+        Returns the number of ports that were taken from those that wait.
+        """
+        pool = self._pool_of(sweep.target)
+        if self.open_sockets >= self.capacity:
             self._empty_other_pools(pool)
-        room = min(sweep.limit - sweep.fresh, sweep.lap, self.capacity - self.sockets + len(pool))
-        amount = min(room, len(sweep.todo))
-        if amount <= 0 or now < sweep.paused_until:
-            return 0
-        sweep.lap = min(2 * sweep.lap, _LONGEST_LAP)
-        host, tail, todo = sweep.host, sweep.tail, sweep.todo
-        begun = []
+        amount = sweep.next_burst(self.capacity - self.open_sockets + len(pool), now)
+        begun: List[Tuple[int, socket.socket]] = []
         since = time.monotonic()
         for _unused in range(amount):
-            port = todo.popleft()
+            port = sweep.waiting.popleft()
             try:
-                sock = pool.pop() if pool else self._open(target)
+                sock = pool.pop() if pool else self._open(sweep.target)
             except OSError as problem:
-                self._failed_here(sweep, port, problem.errno, None, now)
-                if problem.errno in errors.SHORTAGES:
-                    break
-                continue
-            number = sock.connect_ex((host, port) + tail)
-            if number == errno.EINPROGRESS or number == 0:
-                begun.append((port, sock))
-                continue
-            extended = sockets.read_error_queue(sock)
-            self._close(sock)
-            self._failed_here(sweep, port, number, extended, now)
+                number, extended = problem.errno or 0, None
+            else:
+                number = sweep.connect(sock, port)
+                if number in (0, errno.EINPROGRESS):
+                    begun.append((port, sock))
+                    continue
+                extended = sockets.read_error_queue(sock)
+                self._close(sock)
+            self._failed_on_this_host(sweep, port, number, extended, now)
             if number in errors.SHORTAGES:
                 break
         if begun:
-            target.sent += len(begun)
+            sweep.target.sent += len(begun)
             sweep.short_since = None
             self._look_at_once(sweep, begun, pool, since)
         return amount
 
-    def _look_at_once(self, sweep, begun, pool, since):
-        """Most ports of a near host have answered by now: no need to bother epoll."""
-        host, tail = sweep.host, sweep.tail
-        refused, seconds = sweep.target.states[_socket_states.REFUSED], sweep.target.seconds
-        read_error_queue = sockets.read_error_queue
+    def _look_at_once(
+        self, sweep: Sweep, begun: Sequence[Tuple[int, socket.socket]], pool: List[socket.socket], since: float
+    ) -> None:
+        """Read the answers that have come. Most ports of a near host have answered, so they never need epoll."""
+        refused = sweep.target.states[_socket_states.REFUSED]
+        read_error_queue, connect = sockets.read_error_queue, sweep.connect
         for port, sock in begun:
-            number = sock.connect_ex((host, port) + tail)
+            number = connect(sock, port)
             extended = None
             if number == errno.ECONNREFUSED:
                 extended = read_error_queue(sock)
                 if extended is None:  # a RST
                     refused.append(port)
                     pool.append(sock)
-                    sweep.settle(False)
-                    if len(seconds) < _TIMED:
-                        seconds.append(time.monotonic() - since)
+                    sweep.adapt_window(False)
+                    sweep.record_time(time.monotonic() - since)
                     continue
-            flight = Flight(sweep, port, sock, since)
-            self.flights[flight.descriptor] = flight
-            sweep.fresh += 1
-            sweep.flying += 1
-            sweep.young.append(flight)
-            self.epoll.register(flight.descriptor, select.EPOLLOUT)
+            attempt = sweep.started(port, sock, since)
+            self.attempts[attempt.descriptor] = attempt
+            self.epoll.register(attempt.descriptor, select.EPOLLOUT)
             if number != errno.EALREADY:
-                self._answered(flight, number, extended, time.monotonic())
+                self._answered(attempt, number, extended, time.monotonic())
 
-    def _open(self, target):
+    def _pool_of(self, target: Target) -> List[socket.socket]:
+        return self.pools.setdefault((target.family, target.source), [])
+
+    def _open(self, target: Target) -> socket.socket:
         sock = sockets.open_socket(target)
-        self.sockets += 1
+        self.open_sockets += 1
         return sock
 
-    def _close(self, sock):
+    def _close(self, sock: socket.socket) -> None:
         sock.close()
-        self.sockets -= 1
+        self.open_sockets -= 1
 
-    def _empty_other_pools(self, kept):
+    def _empty(self, pool: List[socket.socket]) -> None:
+        while pool:
+            self._close(pool.pop())
+
+    def _empty_other_pools(self, kept: List[socket.socket]) -> None:
         for pool in self.pools.values():
-            while pool and pool is not kept:
-                self._close(pool.pop())
+            if pool is not kept:
+                self._empty(pool)
 
-    def _failed_here(self, sweep, port, number, extended, now):
-        """No packet left this host: a shortage is waited for, anything else is a result."""
+    def _failed_on_this_host(
+        self, sweep: Sweep, port: int, number: int, extended: Optional[ExtendedError], now: float
+    ) -> None:
+        """Handle an attempt that sent no packet. A shortage may end, anything else is a result."""
         target = sweep.target
         if extended is not None or number not in errors.SHORTAGES:
             own = sockets.source_address(target) if extended else ""
-            target.record(port, *errors.classify(number, extended, own, at_once=True))
+            target.record(port, errors.classify(number, extended, own, at_once=True))
             return
-        sweep.todo.append(port)  # the last, as a lack of local ports concerns this port alone
+        sweep.waiting.append(port)  # The others go first, because a lack of local ports concerns this port alone.
         sweep.paused_until = now + _PAUSE
         if number != errno.EADDRNOTAVAIL:
-            self.capacity = max(4, min(self.capacity, self.sockets))
+            self.capacity = max(_FEWEST_SOCKETS, min(self.capacity, self.open_sockets))
         if sweep.short_since is None:
             sweep.short_since = now
         elif now - sweep.short_since > _PATIENCE:
-            while sweep.todo:
-                target.record(sweep.todo.popleft(), _socket_states.ERROR, errors.describe_errno(number))
+            sweep.record_all(Finding(_socket_states.ERROR, errors.describe_errno(number)))
 
-    # -- collecting --------------------------------------------------------------------
+    # -- collecting answers ------------------------------------------------------------
 
-    def _idle_time(self, active, now):
+    def _idle_time(self, active: Deque[Sweep], now: float) -> float:
         """Seconds until something is due without an event, at most _IDLE."""
         due = now + _IDLE
         for sweep in active:
-            if sweep.young:
-                due = min(due, sweep.young[0].since + _GRACE)
-            if sweep.old:
-                due = min(due, sweep.old[0].since + sweep.patience())
-            if sweep.todo:
-                due = min(due, max(sweep.paused_until, now + 0.01))
-        if self.talks.next() is not None:
-            due = min(due, self.talks.next())
+            due = min([due] + sweep.due_times())
+            if sweep.waiting:
+                due = min(due, max(sweep.paused_until, now + _SHORTEST_IDLE))
+        deadline = self.deadlines.next()
+        if deadline is not None:
+            due = min(due, deadline)
         return max(0.001, due - now)
 
-    def _collect(self, seconds):
-        events = self.epoll.poll(seconds, max(1, len(self.flights)))
+    def _collect(self, seconds: float) -> None:
+        """Wait for events and read the answers."""
+        events = self.epoll.poll(seconds, max(1, len(self.attempts)))
         now = time.monotonic()
         for descriptor, _unused in events:
-            flight = self.flights[descriptor]
-            if flight.talk:
-                flight.talk.readable(now)
-                if flight.talk.over:
-                    self._land(flight)
+            attempt = self.attempts[descriptor]
+            if attempt.conversation:
+                attempt.conversation.readable(now)
+                if attempt.conversation.over:
+                    self._end(attempt)
                 continue
-            sweep = flight.sweep
-            if now - flight.since > _REPETITION and sockets.repeated(flight.sock):
-                sweep.target.repeated.add(flight.port)
-            number = flight.sock.connect_ex((sweep.host, flight.port) + sweep.tail)
-            extended = sockets.read_error_queue(flight.sock) if number else None
+            # The kernel forgets the repetitions once connect has returned the error.
+            if now - attempt.since > REPETITION and sockets.repeated(attempt.sock):
+                attempt.sweep.target.repeated.add(attempt.port)
+            number = attempt.connect()
+            extended = sockets.read_error_queue(attempt.sock) if number else None
             if number != errno.EALREADY or extended is not None:
-                self._answered(flight, number, extended, now)
+                self._answered(attempt, number, extended, now)
 
-    def _answered(self, flight, number, extended, now):
-        """An attempt has ended, or is established: record it."""
-        sweep, target = flight.sweep, flight.sweep.target
-        elapsed = now - flight.since
+    def _answered(self, attempt: Attempt, number: int, extended: Optional[ExtendedError], now: float) -> None:
+        """Record an attempt that has failed, or whose connection is established."""
+        sweep, target = attempt.sweep, attempt.sweep.target
+        elapsed = now - attempt.since
         sweep.slowest = max(sweep.slowest, elapsed)
         if number in (0, errno.EISCONN) and extended is None:
-            self._established(flight, now, elapsed)
+            self._established(attempt, now, elapsed)
             return
         own = sockets.source_address(target) if extended else ""
-        state, reason = errors.classify(number, extended, own, seconds=elapsed)
-        target.record(flight.port, state, reason)
-        if state == _socket_states.OPEN:  # opened and reset before we looked
+        finding = errors.classify(number, extended, own, seconds=elapsed)
+        target.record(attempt.port, finding)
+        if finding.state == _socket_states.OPEN:  # The service reset the connection before we looked.
             target.resets_received += 1
-            if flight.port in target.identify:
-                target.answered(flight.port, b"")
-        elif state == _socket_states.REFUSED and len(target.seconds) < _TIMED:
-            target.seconds.append(elapsed)
-        sweep.settle(state == _socket_states.OPEN)
-        self._land(flight, again=state == _socket_states.REFUSED)
+            if attempt.port in target.identify:
+                target.answered(attempt.port, b"")
+        elif finding.state == _socket_states.REFUSED:
+            sweep.record_time(elapsed)
+        sweep.adapt_window(finding.state == _socket_states.OPEN)
+        self._end(attempt, keep_socket=finding.state == _socket_states.REFUSED)
 
-    def _established(self, flight, now, elapsed):
-        sweep, target, sock = flight.sweep, flight.sweep.target, flight.sock
-        if sockets.met_itself(sock):
-            # RFC 9293 3.5, simultaneous open: a local port was the very port we asked for.
-            sweep.todo.append(flight.port)
-            self._land(flight)
+    def _established(self, attempt: Attempt, now: float, elapsed: float) -> None:
+        """Start the conversation on a new connection."""
+        sweep, target = attempt.sweep, attempt.sweep.target
+        if sockets.is_connected_to_itself(attempt.sock):
+            # RFC 9293 3.5, simultaneous open: the kernel's choice of the local port was the port that is tested.
+            sweep.waiting.append(attempt.port)
+            self._end(attempt)
             return
-        target.record(flight.port, _socket_states.OPEN)
-        if len(target.seconds) < _TIMED:
-            target.seconds.append(elapsed)
-        sweep.settle(True)
-        flight.talk = conversation.Conversation(target, flight.port, sock, now, self.timeout)
-        if flight.talk.over:
-            self._land(flight)
+        target.record(attempt.port, Finding(_socket_states.OPEN))
+        sweep.record_time(elapsed)
+        sweep.adapt_window(True)
+        attempt.conversation = Conversation(target, attempt.port, attempt.sock, now, self.timeout)
+        if attempt.conversation.over:
+            self._end(attempt)
             return
-        self.epoll.modify(flight.descriptor, select.EPOLLIN)
-        self.talks.add(flight.talk.deadline, flight)
+        self.epoll.modify(attempt.descriptor, select.EPOLLIN)
+        self.deadlines.add(attempt.conversation.deadline, attempt)
 
-    def _land(self, flight, again=False):
-        """An attempt is over; ``again``: its socket may connect to the next port."""
-        sweep = flight.sweep
-        flight.over = True
-        sweep.flying -= 1
-        if not flight.silent:
-            sweep.fresh -= 1
-        self.flights.pop(flight.descriptor)
-        if again:
-            self.epoll.unregister(flight.descriptor)
-            self.pools[sweep.target.family, sweep.target.source].append(flight.sock)
+    def _end(self, attempt: Attempt, keep_socket: bool = False) -> None:
+        """Remove an attempt that is over. ``keep_socket``: its socket can connect to another port."""
+        attempt.sweep.ended(attempt)
+        self.attempts.pop(attempt.descriptor)
+        if keep_socket:
+            self.epoll.unregister(attempt.descriptor)
+            self._pool_of(attempt.sweep.target).append(attempt.sock)
         else:
-            self._close(flight.sock)
+            self._close(attempt.sock)
 
-    def _age(self, sweep, now):
-        """What stays silent leaves the window; what stayed silent for long is filtered."""
-        young, old = sweep.young, sweep.old
-        while young and (young[0].over or young[0].since <= now - _GRACE):
-            flight = young.popleft()
-            if flight.over:
-                continue
-            flight.silent = True
-            sweep.fresh -= 1
-            if not flight.talk:
-                sweep.settle(False)
-                old.append(flight)
-        filtered = sweep.target.states[_socket_states.FILTERED]
-        latest = now - sweep.patience()
-        while old and (old[0].over or old[0].since <= latest):
-            flight = old.popleft()
-            if not flight.over and not flight.talk:
-                filtered.append(flight.port)
-                self._land(flight)
+    def _end_silent(self, sweep: Sweep, now: float) -> None:
+        sweep.remove_silent_from_window(now)
+        for attempt in sweep.take_filtered(now):
+            self._end(attempt)
 
-    def _end_talks(self, now):
-        for flight in self.talks.due(now):
-            if flight.over:
+    def _continue_conversations(self, now: float) -> None:
+        """Take the next step of the conversations whose deadlines have passed."""
+        for attempt in self.deadlines.due(now):
+            conversation = attempt.conversation
+            if attempt.over or conversation is None:
                 continue
-            if flight.talk.deadline <= now:
-                flight.talk.expired(now)
-            if flight.talk.over:
-                self._land(flight)
+            if conversation.deadline <= now:  # It may have been extended.
+                conversation.expired(now)
+            if conversation.over:
+                self._end(attempt)
             else:
-                self.talks.add(flight.talk.deadline, flight)
+                self.deadlines.add(conversation.deadline, attempt)

@@ -1,130 +1,169 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""UDP probes: a datagram, and whatever comes back to it.
+"""UDP probes: a datagram to each port, and whatever comes back.
 
-UDP has no handshake. An answer means open; an ICMP error means rejected, also when a host
-without a firewall says by it that the port is closed (RFC 1122 4.1.3.1); silence means
-filtered, or a service that does not answer strangers.
+UDP has no handshake. An answer means open. An ICMP error means rejected, even if a host without
+a firewall says by it that the port is closed (RFC 1122 4.1.3.1). If nothing comes back, the port
+is filtered, or its service does not answer to unknown datagrams.
 """
 
 import collections
 import select
+import socket
 import time
+from typing import Deque, Dict, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
+from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
 
 _DATAGRAM = b"determined.network probe\n"
-_ATTEMPTS = 3  # datagrams are lost without anybody's knowledge
-_LAP = 256
+_MOST_DATAGRAMS = 3  # to one port, because nobody reports a lost datagram
+_BURST = 256  # ports whose first datagram is sent before the answers are read
 _PATIENCE = 5.0  # seconds that a shortage may last
+_WAITS = 50  # how often within the timeout the ports in flight are checked, if nothing comes back
 
 
-class _Question:
-    __slots__ = ("target", "port", "sock", "since", "sent")
+def run(targets: Sequence[Target], timeout: float, capacity: int) -> None:
+    """Probe every port of the UDP targets; the results are recorded in the targets.
 
-    def __init__(self, target, port, sock, since):
-        self.target, self.port, self.sock, self.since, self.sent = target, port, sock, since, 0
-
-
-def run(targets, timeout, capacity):
-    """Ask every port of the UDP targets; ``timeout`` is in seconds, for all attempts together.
-
-    At most ``capacity`` questions are open at once: unlike connections they fill no queue.
+    ``timeout``: seconds for all datagrams to a port together. ``capacity``: the most ports in flight. They need
+    no window, because UDP has no queue of half-open connections that they could fill.
     """
-    waiting = collections.deque((target, port) for target in targets for port in _ports.numbers(target.ports))
-    questions = {}
-    shortage = None
-    epoll = select.epoll()
+    engine = _Engine(targets, timeout, capacity)
     try:
-        while waiting or questions:
-            now = time.monotonic()
-            for _unused in range(min(_LAP, capacity - len(questions), len(waiting))):
-                target, port = waiting.popleft()
-                try:
-                    question = _ask(target, port, now)
-                except OSError as problem:
-                    if problem.errno in errors.SHORTAGES:
-                        shortage = shortage or now
-                        if now - shortage < _PATIENCE:
-                            waiting.append((target, port))
-                            break
-                    target.record(port, *errors.classify(problem.errno, None, "", at_once=True))
-                    continue
-                shortage = None
-                questions[question.sock.fileno()] = question
-                epoll.register(question.sock.fileno(), select.EPOLLIN)
-            room = waiting and len(questions) < capacity and not shortage
-            for descriptor, _unused in epoll.poll(0 if room else timeout / 50.0, max(1, len(questions))):
-                _hear(questions[descriptor])
-            for descriptor, question in list(questions.items()):
-                if question.sock is not None:
-                    _repeat_or_give_up(question, now, timeout)
-                if question.sock is None:
-                    del questions[descriptor]
+        engine.run()
     finally:
-        for question in questions.values():
-            if question.sock is not None:
-                question.sock.close()
-        epoll.close()
+        engine.close()
 
 
-def _ask(target, port, now):
-    sock = sockets.open_socket(target)
-    try:
-        sock.connect(sockets.socket_address(target.address, port))
-        question = _Question(target, port, sock, now)
-        _send(question)
-    except OSError:
-        sock.close()
-        raise
-    return question
+class _Port:
+    """One port in flight; ``sock`` is None once its result is recorded."""
 
+    def __init__(self, target: Target, number: int, sock: socket.socket, since: float) -> None:
+        self.target, self.number, self.since = target, number, since
+        self.sock: Optional[socket.socket] = sock
+        self.sent = 0
 
-def _send(question):
-    question.sock.send(_DATAGRAM)
-    question.sent += 1
-    question.target.sent += 1
+    def send(self) -> None:
+        """Send a datagram. Raises OSError."""
+        if self.sock is not None:
+            self.sock.send(_DATAGRAM)
+            self.sent += 1
+            self.target.sent += 1
 
-
-def _hear(question):
-    """An answer, or an error from the network, has come."""
-    target, port = question.target, question.port
-    try:
-        data = question.sock.recv(2048)
-    except BlockingIOError:
-        return
-    except OSError as problem:
-        _end_by_error(question, problem.errno)
-        return
-    target.record(port, _socket_states.OPEN)
-    target.seconds.append(time.monotonic() - question.since)
-    if port in target.identify:
-        target.answered(port, data)
-    _end(question)
-
-
-def _end_by_error(question, number):
-    extended = sockets.read_error_queue(question.sock)
-    own = sockets.source_address(question.target)
-    question.target.record(question.port, *errors.classify(number, extended, own, at_once=True))
-    _end(question)
-
-
-def _repeat_or_give_up(question, now, timeout):
-    elapsed = now - question.since
-    if elapsed >= timeout:
-        question.target.record(question.port, _socket_states.FILTERED)
-        _end(question)
-    elif question.sent < _ATTEMPTS and elapsed >= timeout * question.sent / _ATTEMPTS:
+    def receive(self) -> None:
+        """Read the answer, or the error of the network. Call this when epoll reports the socket."""
+        if self.sock is None:
+            return
         try:
-            _send(question)
+            data = self.sock.recv(2048)
+        except BlockingIOError:
+            return
         except OSError as problem:
-            if problem.errno not in errors.SHORTAGES:
-                _end_by_error(question, problem.errno)
+            self._failed(self.sock, problem)
+            return
+        self.target.seconds.append(time.monotonic() - self.since)
+        if self.number in self.target.identify:
+            self.target.answered(self.number, data)
+        self._end(self.sock, Finding(_socket_states.OPEN))
+
+    def send_again_or_end(self, now: float, timeout: float) -> None:
+        """Send a further datagram if it is due; if the time is over, the port is filtered."""
+        if self.sock is None:
+            return
+        elapsed = now - self.since
+        if elapsed >= timeout:
+            self._end(self.sock, Finding(_socket_states.FILTERED))
+        elif self.sent < _MOST_DATAGRAMS and elapsed >= timeout * self.sent / _MOST_DATAGRAMS:
+            try:
+                self.send()
+            except OSError as problem:
+                if problem.errno not in errors.SHORTAGES:
+                    self._failed(self.sock, problem)
+
+    def close(self) -> None:
+        """Close the socket without a result."""
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+    def _failed(self, sock: socket.socket, problem: OSError) -> None:
+        extended = sockets.read_error_queue(sock)
+        own = sockets.source_address(self.target)
+        self._end(sock, errors.classify(problem.errno or 0, extended, own, at_once=True))
+
+    def _end(self, sock: socket.socket, finding: Finding) -> None:
+        self.target.record(self.number, finding)
+        sock.close()
+        self.sock = None
 
 
-def _end(question):
-    question.sock.close()
-    question.sock = None
+class _Engine:
+    """All ports of a batch: those that wait, and those in flight."""
+
+    def __init__(self, targets: Sequence[Target], timeout: float, capacity: int) -> None:
+        self.timeout, self.capacity = timeout, capacity
+        self.waiting: Deque[Tuple[Target, int]] = collections.deque(
+            (target, port) for target in targets for port in _ports.numbers(target.ports)
+        )
+        self.in_flight: Dict[int, _Port] = {}  # by file descriptor
+        self.short_since: Optional[float] = None  # since when this host lacks something
+        self.epoll = select.epoll()
+
+    def run(self) -> None:
+        """Probe until every port has a result."""
+        while self.waiting or self.in_flight:
+            now = time.monotonic()
+            self._start_burst(now)
+            self._receive()
+            for descriptor, port in list(self.in_flight.items()):
+                port.send_again_or_end(now, self.timeout)
+                if port.sock is None:
+                    del self.in_flight[descriptor]
+
+    def close(self) -> None:
+        """Close the sockets of all ports that are still in flight."""
+        for port in self.in_flight.values():
+            port.close()
+        self.epoll.close()
+
+    def _start_burst(self, now: float) -> None:
+        for _unused in range(min(_BURST, self.capacity - len(self.in_flight), len(self.waiting))):
+            target, number = self.waiting.popleft()
+            try:
+                self._start(target, number, now)
+                self.short_since = None
+            except OSError as problem:
+                if self._may_wait_for(problem, now):
+                    self.waiting.append((target, number))
+                    return
+                target.record(number, errors.classify(problem.errno or 0, None, "", at_once=True))
+
+    def _may_wait_for(self, problem: OSError, now: float) -> bool:
+        """Whether a shortage on this host has not lasted too long yet."""
+        if problem.errno not in errors.SHORTAGES:
+            return False
+        self.short_since = self.short_since or now
+        return now - self.short_since < _PATIENCE
+
+    def _start(self, target: Target, number: int, now: float) -> None:
+        """Send the first datagram to a port. Raises OSError."""
+        sock = sockets.open_socket(target)
+        port = _Port(target, number, sock, now)
+        try:
+            sock.connect(sockets.socket_address(target.address, number))
+            port.send()
+            self.epoll.register(sock.fileno(), select.EPOLLIN)
+        except OSError:
+            sock.close()
+            raise
+        self.in_flight[sock.fileno()] = port
+
+    def _receive(self) -> None:
+        can_start_more = self.waiting and len(self.in_flight) < self.capacity and self.short_since is None
+        seconds = 0 if can_start_more else self.timeout / _WAITS
+        for descriptor, _unused in self.epoll.poll(seconds, max(1, len(self.in_flight))):
+            self.in_flight[descriptor].receive()

@@ -54,7 +54,7 @@ def test_parse_extended_error_refuses_what_is_too_short(length):
 
 
 @pytest.mark.parametrize(
-    "origin, kind, code, words",
+    "origin, kind, code, text",
     [
         (2, 3, 0, "icmp 3/0 network unreachable from 192.0.2.2"),
         (2, 3, 1, "icmp 3/1 host unreachable from 192.0.2.2"),
@@ -72,12 +72,12 @@ def test_parse_extended_error_refuses_what_is_too_short(length):
         (3, 1, 6, "icmp6 1/6 route to destination rejected from 192.0.2.2"),
     ],
 )
-def test_describe_icmp(origin, kind, code, words):
-    assert errors.describe_icmp(errors.ExtendedError(0, origin, kind, code, PEER)) == words
+def test_describe_icmp(origin, kind, code, text):
+    assert errors.describe_icmp(errors.ExtendedError(0, origin, kind, code, PEER)) == text
 
 
 def test_describe_icmp_without_sender():
-    assert errors.describe_icmp(errors.ExtendedError(0, 2, 3, 3, "")).endswith("from nobody known")
+    assert errors.describe_icmp(errors.ExtendedError(0, 2, 3, 3, "")).endswith("from an unknown sender")
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_describe_icmp_without_sender():
         (0, False, _socket_states.OPEN, ""),
         (errno.ECONNRESET, False, _socket_states.OPEN, ""),
         (errno.ECONNREFUSED, False, _socket_states.REFUSED, ""),
-        (errno.ECONNREFUSED, True, _socket_states.REJECTED, errors.OWN_FIREWALL),
-        (errno.EPERM, True, _socket_states.REJECTED, errors.OWN_FIREWALL),
-        (errno.EACCES, True, _socket_states.REJECTED, errors.OWN_FIREWALL),
+        (errno.ECONNREFUSED, True, _socket_states.REJECTED, errors.OWN_FIREWALL_REASON),
+        (errno.EPERM, True, _socket_states.REJECTED, errors.OWN_FIREWALL_REASON),
+        (errno.EACCES, True, _socket_states.REJECTED, errors.OWN_FIREWALL_REASON),
         (errno.ETIMEDOUT, False, _socket_states.FILTERED, ""),
         (errno.ENETUNREACH, True, _socket_states.NO_ROUTE, "ENETUNREACH: Network is unreachable"),
         (errno.EHOSTUNREACH, False, _socket_states.NO_ROUTE, "EHOSTUNREACH: No route to host"),
@@ -131,8 +131,8 @@ def test_a_shortage_is_an_error_and_never_a_state_of_the_path(number):
         (113, (113, 2, 3, 1, PEER), OWN, 3.0, _socket_states.REJECTED, "icmp 3/1"),
         (113, (113, 3, 1, 3, PEER6), OWN6, 3.0, _socket_states.REJECTED, "icmp6 1/3"),
         # ... but this host itself saying so after seconds means that ARP or ND failed.
-        (113, (113, 2, 3, 1, OWN), OWN, 3.0, _socket_states.NO_ROUTE, errors.NEIGHBOUR),
-        (113, (113, 3, 1, 3, OWN6), OWN6, 1.0, _socket_states.NO_ROUTE, errors.NEIGHBOUR),
+        (113, (113, 2, 3, 1, OWN), OWN, 3.0, _socket_states.NO_ROUTE, "the neighbour does not answer ARP"),
+        (113, (113, 3, 1, 3, OWN6), OWN6, 1.0, _socket_states.NO_ROUTE, "the neighbour does not answer ARP"),
         (
             113,
             (113, 2, 3, 1, OWN),
@@ -151,8 +151,25 @@ def test_classify_with_an_entry_of_the_error_queue(number, extended, own, second
     assert found[1].startswith(reason)
 
 
-def test_errors_of_our_own_firewall_are_told_by_one_phrase():
+def test_errors_of_the_own_firewall_have_one_phrase_and_a_cause():
     for extended in ((111, 2, 3, 3, OWN), (113, 2, 3, 1, OWN)):
         found = errors.classify(0, errors.ExtendedError(*extended), OWN, at_once=True)
-        assert errors.OWN_FIREWALL in found[1]
-    assert errors.OWN_FIREWALL not in errors.classify(0, errors.ExtendedError(111, 2, 3, 3, PEER), OWN)[1]
+        assert errors.OWN_FIREWALL_REASON in found.reason and found.by_own_firewall
+    found = errors.classify(0, errors.ExtendedError(111, 2, 3, 3, PEER), OWN)
+    assert errors.OWN_FIREWALL_REASON not in found.reason and not found.by_own_firewall
+
+
+@pytest.mark.parametrize(
+    "number, extended, seconds, cause",
+    [
+        (errno.EPERM, None, None, errors.OWN_FIREWALL),
+        (0, (111, 2, 3, 3, OWN), None, errors.OWN_FIREWALL),
+        (113, (113, 2, 3, 1, OWN), 0.01, errors.OWN_UNREACHABLE),
+        (113, (113, 2, 3, 1, OWN), 3.0, errors.NO_NEIGHBOUR),
+        (113, (113, 2, 3, 1, PEER), 3.0, ""),
+        (errno.EHOSTUNREACH, None, None, ""),
+    ],
+)
+def test_the_cause_of_a_finding(number, extended, seconds, cause):
+    found = errors.classify(number, extended and errors.ExtendedError(*extended), OWN, seconds=seconds)
+    assert found.cause == cause

@@ -1,11 +1,12 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The questions of a probe and what was observed."""
+"""What a probe tests and what it observed."""
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._probe import observation
+from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
 
 
 def target(ports="1-10", identify="", **more):
@@ -15,7 +16,7 @@ def target(ports="1-10", identify="", **more):
 def test_every_port_is_in_one_state():
     asked = target("1-6", "1")
     for port, state in enumerate(_socket_states.STATES, 1):
-        asked.record(port, state, f"why {state}")
+        asked.record(port, Finding(state, f"why {state}"))
     asked.answered(1, b"determined.network t agent2\nmore")
     seen = asked.observation()
     assert [seen[state] for state in _socket_states.STATES] == ["1", "2", "3", "4", "5", "6"]
@@ -44,23 +45,31 @@ def test_answers_are_one_printable_line(data, line):
     assert asked.observation()["answers"] == {line: "3"}
 
 
+def test_states_that_share_a_reason_are_reported_together():
+    asked = target()
+    asked.record(1, Finding(_socket_states.NO_ROUTE, "because"))
+    asked.record(2, Finding(_socket_states.ERROR, "because"))
+    assert asked.observation()["errors"] == {"because": "1-2"}
+
+
 def test_take_forgets_ports_and_their_reasons():
     asked = target()
+    no_route, error = Finding(_socket_states.NO_ROUTE, "because"), Finding(_socket_states.ERROR, "because")
     for port in (3, 1, 2):
-        asked.record(port, _socket_states.NO_ROUTE, "because")
-    asked.record(4, _socket_states.ERROR, "because")
+        asked.record(port, no_route)
+    asked.record(4, error)
     assert asked.take(_socket_states.NO_ROUTE, [2, 1]) == [1, 2]
     assert asked.states[_socket_states.NO_ROUTE] == [3]
-    assert asked.reasons == {(_socket_states.NO_ROUTE, "because"): [3], (_socket_states.ERROR, "because"): [4]}
+    assert asked.findings == {no_route: [3], error: [4]}
     assert asked.take(_socket_states.NO_ROUTE) == [3]
-    assert asked.reasons == {(_socket_states.ERROR, "because"): [4]}
+    assert asked.findings == {error: [4]}
 
 
 def test_move_changes_state_and_reason():
     asked = target()
     for port in (1, 2, 3):
-        asked.record(port, _socket_states.FILTERED)
-    asked.move([2], _socket_states.FILTERED, _socket_states.REJECTED, "own")
+        asked.record(port, Finding(_socket_states.FILTERED))
+    asked.move([2], _socket_states.FILTERED, Finding(_socket_states.REJECTED, "own"))
     seen = asked.observation()
     assert (seen["filtered"], seen["rejected"], seen["rejections"]) == ("1,3", "2", {"own": "2"})
 
@@ -71,7 +80,7 @@ def test_move_changes_state_and_reason():
 )
 def test_only_the_address_itself_makes_a_target_responsive(state, responsive):
     asked = target()
-    asked.record(1, state)
+    asked.record(1, Finding(state))
     assert asked.responsive is responsive
 
 

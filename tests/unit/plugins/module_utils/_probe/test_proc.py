@@ -40,7 +40,7 @@ def test_counters():
 
 @pytest.mark.parametrize("text", ["Ip: A B\nTcp: 1 2\n", "Ip: A B\nIp: 1\n", "Ip: A B\n"])
 def test_counters_that_do_not_pair_are_an_error(text):
-    with pytest.raises(ValueError, match="no pair"):
+    with pytest.raises(ValueError, match="not a pair"):
         proc.parse_counters(text)
 
 
