@@ -172,9 +172,9 @@ if asked["what"] == "bypass":
     print(json.dumps([findings, [p.name for p in host.places], host.problems]))
     sys.exit()
 targets, proxies = internet_targets.read_targets(asked["targets"]), internet_targets.read_proxies(asked["proxies"])
-ways = [internet_targets.way_of(target, proxies, asked["no_proxy"]) for target in targets]
+used = [internet_targets.proxy_for(target, proxies, asked["no_proxy"]) for target in targets]
 context = attempts.make_context(asked["ca"])
-print(json.dumps(attempts.run(targets, ways, context, asked["timeout"])))
+print(json.dumps(attempts.run(targets, used, context, asked["timeout"])))
 """
 
 

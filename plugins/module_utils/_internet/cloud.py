@@ -1,22 +1,21 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether this host is an instance of GCP or AWS, and which addresses of the Internet its interfaces have.
+"""Whether this host is an instance of GCP or AWS, and which public addresses its interfaces have.
 
-The metadata service is asked directly, whatever proxy is set: its address is link-local (RFC 3927), and through a
-proxy it would be that of the proxy's own instance. Sources: Google's "About VM metadata" (the field Metadata-Flavor),
-Amazon's "Use the Instance Metadata Service" (tokens of IMDSv2).
+The metadata service is always requested directly: its address is link-local (RFC 3927), so a proxy would reach the
+metadata service of its own instance. Sources: Google's "About VM metadata" (the field Metadata-Flavor), Amazon's "Use
+the Instance Metadata Service" (tokens of IMDSv2).
 """
 
 import json
 import os
 import socket
 import time
-from typing import NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._internet import answers, streams
-from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
-from ansible_collections.determined.network.plugins.module_utils._internet.targets import Broken
+from ansible_collections.determined.network.plugins.module_utils._internet import answers, connecting
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import Broken, Target, is_private
 
 GCP, AWS = "gcp", "aws"
 
@@ -25,12 +24,12 @@ DMI = "/sys/class/dmi/id"
 _DMI_FILES = ("sys_vendor", "product_name", "bios_vendor", "bios_version", "board_vendor")
 _MAKERS = (("google", GCP), ("amazon", AWS))
 
-# The service is in the host's own hypervisor: who answers, answers at once.
+# Seconds. The service runs in the host's own hypervisor, so it answers at once.
 _TIMEOUT = 2.0
-_TIMEOUT_OF_A_GUESS = 0.5  # for the connection alone
-_MOST_BODY = 1 << 20
+_CONNECT_TIMEOUT_WITHOUT_FIRMWARE = 0.5
+_MOST_BODY = 1 << 20  # bytes
 _MOST_INTERFACES = 16
-_MOST_TRIES = 4  # one that answers is enough
+_MOST_EGRESS_TARGETS = 4
 
 _GCP_INTERFACES = "/computeMetadata/v1/instance/network-interfaces/?recursive=true"
 _AWS_TOKEN = "/latest/api/token"
@@ -38,40 +37,44 @@ _AWS_MACS = "/latest/meta-data/network/interfaces/macs/"
 
 
 class Instance(NamedTuple):
-    """``provider``: GCP, AWS or "" off these clouds. ``external``: public IPv4 addresses.
+    """An instance of a cloud.
 
-    ``known``: whether the metadata service told; if not, ``reason`` says why.
+    ``provider``: GCP, AWS, or "" if the host is an instance of neither. ``external``: public IPv4 addresses.
+    ``known``: whether the metadata service named the addresses; if it did not, ``reason`` says why.
     """
 
     provider: str = ""
-    external: tuple = ()
+    external: Tuple[str, ...] = ()
     known: bool = True
     reason: str = ""
 
 
 class _Answer(NamedTuple):
     status: int
-    fields: dict
+    fields: Dict[str, str]
     body: str
 
 
-def read():
-    """This host -> Instance."""
+def read() -> Instance:
+    """Find out which cloud this host runs in.
+
+    If the firmware does not name the provider, both metadata services are tried.
+    """
     provider = _by_dmi()
     if provider == "":
         return Instance()
-    askers = {GCP: _ask_gcp, AWS: _ask_aws}
+    readers = {GCP: _read_gcp, AWS: _read_aws}
     if provider is not None:
-        return askers[provider](_TIMEOUT) or Instance(provider, (), False, "its metadata service does not answer")
-    for asker in (_ask_gcp, _ask_aws):
-        instance = asker(_TIMEOUT_OF_A_GUESS)
+        return readers[provider](True) or Instance(provider, (), False, "its metadata service does not answer")
+    for reader in (_read_gcp, _read_aws):
+        instance = reader(False)
         if instance:
             return instance
     return Instance()
 
 
-def _by_dmi():
-    """The maker of this machine as its firmware tells -> GCP, AWS, "" for any other, None where nothing tells."""
+def _by_dmi() -> Optional[str]:
+    """The provider that the firmware names: GCP, AWS, "" for any other, None if the firmware names nothing."""
     texts = []
     for name in _DMI_FILES:
         try:
@@ -85,9 +88,10 @@ def _by_dmi():
     return "" if any(text.strip() for text in texts) else None
 
 
-def _ask_gcp(timeout):
-    answer = _ask("GET", _GCP_INTERFACES, {"Metadata-Flavor": "Google"}, timeout)
-    # Whoever else sits at that address does not send the field back.
+def _read_gcp(named_by_firmware: bool) -> Optional[Instance]:
+    """The instance as Google's metadata service describes it; None if no such service answers."""
+    answer = _request("GET", _GCP_INTERFACES, {"Metadata-Flavor": "Google"}, named_by_firmware)
+    # Another service at this address does not send the field back.
     if answer is None or answer.fields.get("metadata-flavor", "").lower() != "google":
         return None
     if answer.status != 200:
@@ -100,30 +104,32 @@ def _ask_gcp(timeout):
             if config.get("externalIp")
         ]
     except (ValueError, TypeError, AttributeError, KeyError):
-        return Instance(GCP, (), False, "its metadata service answers what cannot be read")
+        return Instance(GCP, (), False, "the answer of its metadata service cannot be read")
     return Instance(GCP, tuple(external))
 
 
-def _ask_aws(timeout):
-    token = _ask("PUT", _AWS_TOKEN, {"X-aws-ec2-metadata-token-ttl-seconds": "60", "Content-Length": "0"}, timeout)
+def _read_aws(named_by_firmware: bool) -> Optional[Instance]:
+    """The instance as Amazon's metadata service describes it; None if no such service answers."""
+    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60", "Content-Length": "0"}
+    token = _request("PUT", _AWS_TOKEN, lifetime, named_by_firmware)
     if token is None:
         return None
     headers = {}
     if token.status == 200 and token.body and token.body.strip().isprintable():
         headers["X-aws-ec2-metadata-token"] = token.body.strip()
-    # Without a token, version 1 is asked, where it is allowed.
-    macs = _ask("GET", _AWS_MACS, headers, timeout)
+    # A request without a token is one of version 1, which some instances permit.
+    macs = _request("GET", _AWS_MACS, headers, named_by_firmware)
     if macs is None:
         return None
     if macs.status != 200:
-        # On any other machine somebody else may answer at this address.
-        known_to_be_aws = bool(headers) or macs.status == 401
-        reason = "its metadata service answers %d" % macs.status
-        return Instance(AWS, (), False, reason) if known_to_be_aws or timeout == _TIMEOUT else None
-    external = []
+        # On a host that is not of AWS, another service may answer at this address.
+        is_aws = named_by_firmware or bool(headers) or macs.status == 401
+        return Instance(AWS, (), False, "its metadata service answers %d" % macs.status) if is_aws else None
+    external: List[str] = []
     for mac in macs.body.split()[:_MOST_INTERFACES]:
-        answer = _ask("GET", "%s%spublic-ipv4s" % (_AWS_MACS, mac.rstrip("/") + "/"), headers, timeout)
-        if answer is None or answer.status not in (200, 404):  # 404: this interface has none
+        path = "%s%s/public-ipv4s" % (_AWS_MACS, mac.rstrip("/"))
+        answer = _request("GET", path, headers, named_by_firmware)
+        if answer is None or answer.status not in (200, 404):  # 404: this interface has no public address
             reason = "no answer" if answer is None else str(answer.status)
             return Instance(AWS, (), False, "its metadata service answers %s for interface %s" % (reason, mac))
         if answer.status == 200:
@@ -131,15 +137,15 @@ def _ask_aws(timeout):
     return Instance(AWS, tuple(external))
 
 
-def _ask(method, path, headers, timeout):
-    """One request to the metadata service -> _Answer, or None if nobody answers in HTTP."""
+def _request(method: str, path: str, headers: Dict[str, str], named_by_firmware: bool) -> Optional[_Answer]:
+    """Send one request to the metadata service. Returns None if nobody answers in HTTP."""
     lines = ["%s %s HTTP/1.0" % (method, path), "Host: %s" % METADATA]
     lines += ["%s: %s" % pair for pair in sorted(headers.items())]
-    deadline = time.monotonic() + timeout
+    connect_timeout = _TIMEOUT if named_by_firmware else _CONNECT_TIMEOUT_WITHOUT_FIRMWARE
     stream = None
     try:
-        stream = streams.connect([(socket.AF_INET, (METADATA, 80))], deadline, "")
-        stream.until(time.monotonic() + _TIMEOUT)
+        stream = connecting.connect([(socket.AF_INET, (METADATA, 80))], time.monotonic() + connect_timeout, "")
+        stream.set_deadline(time.monotonic() + _TIMEOUT)
         stream.send(("\r\n".join(lines) + "\r\n\r\n").encode("iso-8859-1"))
         data = b""
         while len(data) < _MOST_BODY:
@@ -159,37 +165,34 @@ def _ask(method, path, headers, timeout):
             stream.close()
 
 
-def _complete(data):
-    """Whether the whole body is there, as far as Content-Length tells."""
+def _complete(data: bytes) -> bool:
+    """Whether the body has as many bytes as Content-Length says; False without that field."""
     head, end, body = data.partition(b"\r\n\r\n")
     if not end:
         return False
     length = answers.parse_head(head).fields.get("content-length", "")
-    return length.isdigit() and len(body) >= int(length)
+    return length.isdecimal() and len(body) >= int(length)
 
 
-def reaches_outside(targets, timeout):
-    """Whether a plain connection to one of some Targets succeeds -> ``(True, False or None, "host:port")``.
+def reaches_outside(targets: Sequence[Target], timeout: float) -> Tuple[Optional[bool], str]:
+    """Whether a direct TCP connection to one of some targets succeeds, and to which: ``(True, "host:port")``.
 
-    None: nothing outside was named. Addresses inside a private network prove no way out, and are left out.
+    The first value is None if no target is outside. A connection to a private address does not show that the host
+    reaches the Internet, so private addresses are left out. ``timeout``: seconds for each connection.
     """
     tried = False
-    for target in targets[:_MOST_TRIES]:
+    for target in targets[:_MOST_EGRESS_TARGETS]:
         try:
             addresses = [
                 (family, address)
-                for family, address in streams.look_up(target.host, target.port, "")
-                if not internet_targets.is_private(address[0])
+                for family, address in connecting.look_up(target.host, target.port, "")
+                if not is_private(address[0])
             ]
-        except Broken:
+            if not addresses:
+                continue
             tried = True
-            continue
-        if not addresses:
-            continue
-        tried = True
-        try:
-            streams.connect(addresses, time.monotonic() + timeout, "").close()
+            connecting.connect(addresses, time.monotonic() + timeout, "").close()
             return True, target.netloc()
         except Broken:
-            continue
+            tried = True
     return (False, "") if tried else (None, "")

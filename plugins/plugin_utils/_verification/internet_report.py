@@ -47,7 +47,7 @@ _BLAMES = {
     internet_targets.NETWORK: "the network between is to blame",
     internet_targets.THE_PROXY: "the proxy is to blame",
     internet_targets.TARGET: "the service is to blame",
-    internet_targets.BEYOND: "the proxy or the service behind it is to blame",
+    internet_targets.PROXY_OR_TARGET: "the proxy or the service behind it is to blame",
 }
 _CERTIFICATE = "let proxy_ca_certificate hold the authority that signed it, or correct the certificate"
 _REMEDIES = {

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Targets, proxies, and the way from the one through the other."""
+"""Targets, proxies, and which targets are reached through a proxy."""
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._internet import targets
@@ -22,11 +22,11 @@ def target(**more):
         ({"host": "a b"}, "'a b' is neither a name nor an address"),
         ({"host": "a\r\nX: y"}, "is neither a name nor an address"),
         ({"host": "a.example.com/x"}, "is neither a name nor an address"),
-        ({"port": 0}, "0 is no port"),
-        ({"port": 65536}, "65536 is no port"),
+        ({"port": 0}, "0 is not a port"),
+        ({"port": 65536}, "65536 is not a port"),
         ({"path": "v2"}, "path 'v2' does not start with /"),
-        ({"path": "/a b"}, "path '/a b' does not start with / or holds spaces"),
-        ({"path": "/\r\n"}, "holds spaces"),
+        ({"path": "/a b"}, "path '/a b' does not start with / or contains spaces"),
+        ({"path": "/\r\n"}, "contains spaces"),
     ],
 )
 def test_bad_targets_are_refused(more, problem):
@@ -39,8 +39,9 @@ def test_bad_targets_are_refused(more, problem):
     "more, problem",
     [
         ({"host": "u:p@proxy"}, "neither a name nor an address"),
-        ({"port": -1}, "-1 is no port"),
-        ({"authorization": "Basic eA==\r\nX: y"}, "authorization holds a line break"),
+        ({"port": -1}, "-1 is not a port"),
+        ({"authorization": "Basic \u00e4"}, "a character that is not ASCII"),
+        ({"authorization": "Basic eA==\r\nX: y"}, "authorization contains a line break"),
     ],
 )
 def test_bad_proxies_are_refused(more, problem):
@@ -50,7 +51,7 @@ def test_bad_proxies_are_refused(more, problem):
 
 
 def test_two_proxies_for_one_scheme_are_refused():
-    with pytest.raises(ValueError, match="there is a proxy for https already"):
+    with pytest.raises(ValueError, match="another proxy serves https already"):
         targets.read_proxies([PROXY, PROXY])
 
 
@@ -67,14 +68,15 @@ def test_names_are_written_as_dns_has_them():
         ({"path": "/token"}, "/token", False),
         ({"purpose": "resource"}, "/", False),
         ({"purpose": "resource", "path": "/simple/"}, "/simple/", False),
+        ({"purpose": "resource", "path": "/b\u00fccher%20/?a=b&c#d"}, "/b%C3%BCcher%20/?a=b&c#d", False),
     ],
 )
-def test_what_is_asked_for(more, path, as_registry):
-    assert (target(**more).asked_path(), target(**more).asked_as_registry()) == (path, as_registry)
+def test_what_is_requested(more, path, as_registry):
+    assert (target(**more).request_path(), target(**more).must_be_registry()) == (path, as_registry)
 
 
-# target, no_proxy -> whether the proxy is taken.
-WAYS = [
+# target, no_proxy -> whether the proxy is used.
+USES = [
     ({}, "", True),
     ({"scheme": "http"}, "", False),  # the proxy serves https alone
     ({"scheme": "tcp"}, "", False),
@@ -83,18 +85,18 @@ WAYS = [
     ({}, "registry.example.com:443", True),  # nobody spells the port that the scheme implies
     ({"port": 5000}, "registry.example.com:5000", False),
     ({"host": "192.0.2.7"}, "192.0.2.0/24", False),
-    # dockerd, which Go made, knows networks of IPv6; Python's requests does not.
+    # dockerd, which is written in Go, knows networks of IPv6; Python's requests does not.
     ({"host": "2001:db8::7"}, "2001:db8::/32", False),
     ({"host": "2001:db8::7", "purpose": "resource"}, "2001:db8::/32", True),
     ({"host": "192.0.2.99"}, "", False),  # a host of the cluster
 ]
 
 
-@pytest.mark.parametrize("more, no_proxy, taken", WAYS)
-def test_the_way_of_the_workloads(more, no_proxy, taken):
+@pytest.mark.parametrize("more, no_proxy, taken", USES)
+def test_the_proxy_that_workloads_use(more, no_proxy, taken):
     proxies = targets.read_proxies([PROXY])
-    way = targets.way_of(target(**more), proxies, no_proxy, frozenset(["192.0.2.99"]))
-    assert way == (proxies["https"] if taken else None)
+    used = targets.proxy_for(target(**more), proxies, no_proxy, frozenset(["192.0.2.99"]))
+    assert used == (proxies["https"] if taken else None)
 
 
 def test_credentials_as_rfc_7617_has_them():
