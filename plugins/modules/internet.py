@@ -5,89 +5,97 @@
 
 DOCUMENTATION = r"""
 module: internet
-short_description: Try from a host how its workloads reach services outside, and what would go through a proxy
+short_description: Test from a host how its workloads reach services outside the cluster, and what uses a proxy
 version_added: 0.2.0
 description:
-  - Goes to each of O(targets) by the way that workloads take, directly or through one of O(proxies), and returns at
-    which step it ended and who is to blame.
-  - Finds out whether the host is an instance of GCP or AWS, and whether it has an address of the Internet.
-  - Reads which proxy settings are in force on the host, and which clients would lead traffic of O(cluster) to a proxy.
-  - All targets are tried at the same time. What may be different a second later (a timeout, a name server that says
-    nothing, an answer 5xx) is tried three times; credentials are not, because accounts get locked.
-  - It needs nothing on the host but Python.
+  - Connects to each of O(targets) as workloads do, directly or through one of O(proxies). Returns the step at which
+    the attempt ended, and who has to repair what is wrong.
+  - Finds out whether the host is an instance of GCP or AWS, and whether it has a public address.
+  - Reads which proxy settings are in effect on the host, and which clients would send traffic to O(cluster) through
+    a proxy.
+  - All targets are tried at the same time. An attempt that fails for a reason that may be temporary (a timeout, a name
+    server that does not answer, an HTTP status of 5xx) is retried twice. Refused credentials are not retried, because
+    accounts get locked.
+  - The module needs only Python on the host.
 author:
   - The determined.network maintainers (@determined-network)
 extends_documentation_fragment: [determined.network.asks]
 attributes:
   check_mode:
     support: full
-    details: It changes nothing on the host, so it asks in check mode too.
+    details: The module changes nothing on the host, so it does the same in check mode.
 options:
   targets:
-    description: What to reach.
+    description: The services to reach.
     type: list
     elements: dict
     default: []
     suboptions:
       host:
-        description: A name, which is looked up on the host (or by the proxy), or an address.
+        description: A name or an address. The host looks up a name, or the proxy does if one is used.
         type: str
         required: true
       port:
-        description: Its TCP port.
+        description: The TCP port of the service.
         type: int
         required: true
       scheme:
-        description: What is spoken there. V(tcp) ends with the connection, and knows no proxy.
+        description:
+          - The protocol of the service.
+          - V(tcp) only establishes a connection, and never uses a proxy.
         type: str
         choices: [https, http, tcp]
         default: https
       purpose:
         description:
-          - A V(registry) must answer 200 or 401 at C(/v2/), unless O(targets[].path) asks for something else. Any
-            answer of a V(resource) will do but 407, 511 and 5xx.
-          - Whether O(no_proxy) holds is decided by the rule of Go for a registry, and of Python's requests for
-            a resource.
+          - What the service is for. It decides which answers are right, and which client's rule decides whether
+            O(no_proxy) covers the service.
+          - A V(registry) must answer 200 or 401 at C(/v2/), unless O(targets[].path) names another path. The rule is
+            that of Go.
+          - A V(resource) may answer anything except 407, 511 and 5xx. The rule is that of Python's requests.
         type: str
         choices: [registry, resource]
         default: resource
       path:
-        description: What to ask for. By default C(/v2/) of a registry and C(/) of a resource.
+        description:
+          - The path to request. If it is empty, C(/v2/) is requested from a registry and C(/) from a resource.
         type: str
         default: ""
   proxies:
-    description: The proxies, one at most for each scheme.
+    description: The proxies, at most one for each scheme. Targets whose scheme has no proxy are reached directly.
     type: list
     elements: dict
     default: []
     suboptions:
       serves:
-        description: The scheme of the targets that are reached through it.
+        description: The scheme of the targets that are reached through this proxy.
         type: str
         choices: [http, https]
         required: true
       scheme:
-        description: How the proxy itself is reached.
+        description: The protocol of the connection to the proxy itself.
         type: str
         choices: [http, https]
         default: http
       host:
-        description: Its name or address.
+        description: The name or the address of the proxy.
         type: str
         required: true
       port:
-        description: Its port.
+        description: The TCP port of the proxy.
         type: int
         required: true
       authorization:
-        description: The value of C(Proxy-Authorization), such as C(Basic) and the credentials in Base64.
+        description:
+          - The value of C(Proxy-Authorization), such as C(Basic) and the credentials in Base64. Without it, no
+            credentials are sent.
         type: str
   no_proxy:
-    description: The variable C(no_proxy) of the workloads.
+    description: The variable C(no_proxy) of the workloads. Targets that it covers are reached directly.
     type: str
     default: ""
   ca_certificate:
-    description: Certificates (PEM) to trust besides the system's.
+    description: Certificates (PEM) that are trusted in addition to the system's.
     type: str
     default: ""
   cluster:
@@ -101,29 +109,30 @@ options:
         type: str
         required: true
       group:
-        description: Its role. A host that has both stands here twice.
+        description: The host's role. List a host that has both roles twice.
         type: str
         choices: [master, agents]
         required: true
       address:
-        description: Its address.
+        description: The host's address.
         type: str
         required: true
       port:
-        description: The port that is spoken to, if it is always the same.
+        description: The destination port, if clients always use the same. Without it, any port may be used.
         type: int
   own_name:
-    description: The name of this host in O(cluster).
+    description: The name of this host in O(cluster). Its own addresses are not checked.
     type: str
     default: ""
   reaches:
-    description: Whom this host's workloads talk to, and must reach without a proxy.
+    description: The roles that this host's workloads connect to, and must reach without a proxy.
     type: list
     elements: str
     choices: [master, agents]
     default: []
   cloud:
-    description: Whether to find out if the host is an instance of a cloud.
+    description:
+      - Whether to find out if the host is an instance of a cloud. By default, no metadata service is requested.
     type: bool
     default: false
   timeout:
@@ -131,13 +140,13 @@ options:
     type: float
     default: 10
 notes:
-  - Metadata services are asked directly, never through a proxy.
+  - Metadata services are always requested directly, never through a proxy.
 seealso:
   - module: determined.network.probe
 """
 
 EXAMPLES = r"""
-- name: Does this agent get images and packages through the proxy
+- name: Test whether this agent gets images and packages through the proxy
   determined.network.internet:
     targets:
       - {host: registry.example.com, port: 443, purpose: registry}
@@ -150,7 +159,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 targets:
-  description: One for each of O(targets), in their order.
+  description: One result for each of O(targets), in their order.
   returned: always
   type: list
   elements: dict
@@ -165,39 +174,41 @@ targets:
       description: As in O(targets).
       type: str
     via:
-      description: The proxy, or empty if the way was direct.
+      description: Host and port of the proxy, or empty if the target was reached directly.
       type: str
     state:
       description:
-        - V(open) if all is well. Else what went wrong.
+        - V(open) if the target was reached. Otherwise what went wrong.
         - V(name_not_found), V(name_server_silent).
-        - V(refused), V(rejected), V(filtered), V(no_route), V(error) as M(determined.network.probe) has them, seen by
-          this host, or told by the proxy if RV(targets[].step) is V(proxy).
-        - V(timeout), V(closed) for a conversation that went no further.
-        - V(proxy_credentials) (407), V(proxy_forbids) (403), V(proxy_cannot) for any other refusal.
+        - V(refused), V(rejected), V(filtered), V(no_route) and V(error) have the same meaning as in
+          M(determined.network.probe). This host observed them, or the proxy reported them if RV(targets[].step) is
+          V(proxy).
+        - V(timeout), V(closed) if the other end stopped answering, or closed the connection, before its answer was
+          complete.
+        - V(proxy_credentials) (407), V(proxy_forbids) (403), V(proxy_cannot) for any other refusal of the proxy.
         - V(certificate_untrusted), V(certificate_expired), V(certificate_not_yet_valid), V(certificate_of_another),
           V(tls_failed).
-        - V(no_http), V(http_status).
+        - V(no_http) if the answer is not HTTP, V(http_status) if its status is not right for the target.
       type: str
     step:
-      description: Where it ended, one of V(name), V(connect), V(proxy), V(tls), V(http).
+      description: The step at which the attempt ended, one of V(name), V(connect), V(proxy), V(tls), V(http).
       type: str
     blame:
       description:
-        - Who has to mend it, one of V(host) (this one), V(network), V(proxy), V(target), V(proxy_or_target); empty if
-          all is well.
+        - Who has to repair what is wrong, one of V(host) (this one), V(network), V(proxy), V(target),
+          V(proxy_or_target). It is empty if the target was reached.
       type: str
     reason:
-      description: What was seen, in words. Never holds credentials.
+      description: What was observed, as a text. It never contains credentials.
       type: str
     status:
       description: The status of the last HTTP answer, or null.
       type: int
     attempts:
-      description: How often it was tried.
+      description: The number of attempts.
       type: int
     seconds:
-      description: How long that took.
+      description: The duration of all attempts.
       type: float
   sample:
     - host: registry.example.com
@@ -212,7 +223,7 @@ targets:
       attempts: 1
       seconds: 0.013
 cloud:
-  description: What the metadata service tells, and whether there is a direct way out.
+  description: What the metadata service says, and whether the host reaches the Internet directly.
   returned: if O(cloud=true)
   type: dict
   contains:
@@ -224,30 +235,31 @@ cloud:
       type: list
       elements: str
     known:
-      description: Whether the metadata service told.
+      description: Whether the metadata service named the addresses.
       type: bool
     reason:
-      description: Why it did not, or empty.
+      description: Why the metadata service did not name them, or empty.
       type: str
     egress:
-      description: Whether some of O(targets) is reached without a proxy; null if there is nothing outside to try.
+      description: Whether one of O(targets) is reached without a proxy; null if no target is outside.
       type: bool
     egress_to:
-      description: Which one.
+      description: Host and port of the target that is reached without a proxy.
       type: str
 bypass:
-  description: Which clients would lead traffic of O(cluster) to a proxy.
+  description: The clients that would send traffic to O(cluster) through a proxy.
   returned: always
   type: dict
   contains:
     places:
-      description: Where proxy settings were found.
+      description: The files and processes that have proxy settings.
       type: list
       elements: str
     findings:
       description:
-        - What would go through a proxy. Holds C(place) (a file or a process), C(clients) that read C(variable) there,
-          the C(group) of hosts, the first C(hosts) that the variable lacks, and their C(count).
+        - What would go through a proxy. Each finding has C(place) (a file or a process), the C(clients) that read
+          C(variable) there, the C(group) of hosts, the first C(hosts) that the variable does not cover, and the
+          C(count) of all such hosts.
       type: list
       elements: dict
     problems:
@@ -255,114 +267,124 @@ bypass:
       type: list
       elements: str
 seconds:
-  description: How long all of it took.
+  description: The duration of the module.
   returned: always
   type: float
 """
 
 import time
+from typing import Any, Dict, List, Optional, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils import _socket_states
-from ansible_collections.determined.network.plugins.module_utils._internet import attempts
-from ansible_collections.determined.network.plugins.module_utils._internet import cloud as internet_cloud
-from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
-from ansible_collections.determined.network.plugins.module_utils._proxy_check import read, settings
+from ansible_collections.determined.network.plugins.module_utils._internet import attempts, cloud
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import (
+    PURPOSES,
+    SCHEMES,
+    Target,
+    proxy_for,
+    read_proxies,
+    read_targets,
+)
+from ansible_collections.determined.network.plugins.module_utils._proxy_check.read import Host
+from ansible_collections.determined.network.plugins.module_utils._proxy_check.settings import Destination, findings
 
-# Enough for three SYNs.
+# Seconds, in which the kernel sends three SYNs.
 EGRESS_TIMEOUT = 3.5
 
-
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "targets": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "host": {"type": "str", "required": True},
-                    "port": {"type": "int", "required": True},
-                    "scheme": {"type": "str", "choices": list(internet_targets.SCHEMES), "default": "https"},
-                    "purpose": {"type": "str", "choices": list(internet_targets.PURPOSES), "default": "resource"},
-                    "path": {"type": "str", "default": ""},
-                },
-            },
-            "proxies": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "serves": {"type": "str", "choices": ["http", "https"], "required": True},
-                    "scheme": {"type": "str", "choices": ["http", "https"], "default": "http"},
-                    "host": {"type": "str", "required": True},
-                    "port": {"type": "int", "required": True},
-                    "authorization": {"type": "str", "no_log": True},
-                },
-            },
-            "no_proxy": {"type": "str", "default": ""},
-            "ca_certificate": {"type": "str", "default": ""},
-            "cluster": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "group": {"type": "str", "choices": ["master", "agents"], "required": True},
-                    "address": {"type": "str", "required": True},
-                    "port": {"type": "int"},
-                },
-            },
-            "own_name": {"type": "str", "default": ""},
-            "reaches": {"type": "list", "elements": "str", "choices": ["master", "agents"], "default": []},
-            "cloud": {"type": "bool", "default": False},
-            "timeout": {"type": "float", "default": 10},
+ARGUMENTS: Dict[str, Any] = {
+    "targets": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "host": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "scheme": {"type": "str", "choices": list(SCHEMES), "default": "https"},
+            "purpose": {"type": "str", "choices": list(PURPOSES), "default": "resource"},
+            "path": {"type": "str", "default": ""},
         },
-        supports_check_mode=True,
-    )
-    asked = module.params
+    },
+    "proxies": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "serves": {"type": "str", "choices": ["http", "https"], "required": True},
+            "scheme": {"type": "str", "choices": ["http", "https"], "default": "http"},
+            "host": {"type": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "authorization": {"type": "str", "no_log": True},
+        },
+    },
+    "no_proxy": {"type": "str", "default": ""},
+    "ca_certificate": {"type": "str", "default": ""},
+    "cluster": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "group": {"type": "str", "choices": ["master", "agents"], "required": True},
+            "address": {"type": "str", "required": True},
+            "port": {"type": "int"},
+        },
+    },
+    "own_name": {"type": "str", "default": ""},
+    "reaches": {"type": "list", "elements": "str", "choices": ["master", "agents"], "default": []},
+    "cloud": {"type": "bool", "default": False},
+    "timeout": {"type": "float", "default": 10},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
     try:
-        if not 0 < asked["timeout"] <= 600:
-            raise ValueError("timeout is %g, and not between 0 and 600 seconds" % asked["timeout"])
-        targets = internet_targets.read_targets(asked["targets"])
-        proxies = internet_targets.read_proxies(asked["proxies"])
-        context = attempts.make_context(asked["ca_certificate"])
+        if not 0 < params["timeout"] <= 600:
+            raise ValueError("timeout is %g, not between 0 and 600 seconds" % params["timeout"])
+        targets = read_targets(params["targets"])
+        proxies = read_proxies(params["proxies"])
+        context = attempts.make_context(params["ca_certificate"])
     except ValueError as problem:
         module.fail_json(msg=str(problem))
     started = time.monotonic()
-    inside = frozenset(one["address"] for one in asked["cluster"])
-    ways = [internet_targets.way_of(target, proxies, asked["no_proxy"], inside) for target in targets]
-    result = {"targets": attempts.run(targets, ways, context, asked["timeout"]), "bypass": bypass(asked)}
-    if asked["cloud"]:
-        result["cloud"] = cloud(targets, result["targets"])
+    inside = frozenset(host["address"] for host in params["cluster"])
+    used = [proxy_for(target, proxies, params["no_proxy"], inside) for target in targets]
+    results = attempts.run(targets, used, context, params["timeout"])
+    result: Dict[str, Any] = {"targets": results, "bypass": read_bypass(params)}
+    if params["cloud"]:
+        result["cloud"] = read_cloud(targets, results)
     module.exit_json(changed=False, seconds=round(time.monotonic() - started, 3), **result)
 
 
-def bypass(asked):
-    """The module's parameters -> RETURN's ``bypass``."""
-    host = read.Host(asked["reaches"]).read()
+def read_bypass(params: Dict[str, Any]) -> Dict[str, Any]:
+    """RETURN's ``bypass``, for the module's parameters."""
+    host = Host(params["reaches"]).read()
     destinations = host.destinations + [
-        settings.Destination(one["group"], one["address"], one["port"])
-        for one in asked["cluster"]
-        if one["name"] != asked["own_name"]
+        Destination(other["group"], other["address"], other["port"])
+        for other in params["cluster"]
+        if other["name"] != params["own_name"]
     ]
     return {
         "places": [place.name for place in host.places],
-        "findings": settings.findings(host.places, destinations),
+        "findings": findings(host.places, destinations),
         "problems": host.problems,
     }
 
 
-def cloud(targets, results):
-    """Targets and how each was reached -> RETURN's ``cloud``."""
-    instance = internet_cloud.read()
-    egress, egress_to = None, ""
+def read_cloud(targets: Sequence[Target], results: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """RETURN's ``cloud``. ``results``: how each of the targets was reached."""
+    instance = cloud.read()
+    egress: Optional[bool] = None
+    egress_to = ""
     if instance.provider:
-        # What was reached without a proxy is tried first.
+        # Targets that were reached without a proxy come first, because they will be reached again.
         order = sorted(
-            range(len(targets)), key=lambda at: (results[at]["state"] != _socket_states.OPEN, results[at]["via"])
+            range(len(targets)),
+            key=lambda index: (results[index]["state"] != _socket_states.OPEN, results[index]["via"]),
         )
-        egress, egress_to = internet_cloud.reaches_outside([targets[at] for at in order], EGRESS_TIMEOUT)
+        egress, egress_to = cloud.reaches_outside([targets[index] for index in order], EGRESS_TIMEOUT)
     return dict(instance._asdict(), external=list(instance.external), egress=egress, egress_to=egress_to)
 
 

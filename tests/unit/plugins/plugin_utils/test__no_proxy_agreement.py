@@ -8,7 +8,7 @@ import json
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _no_proxy
 from ansible_collections.determined.network.plugins.module_utils._proxy import description, formats, yaml_edit
-from ansible_collections.determined.network.plugins.module_utils._proxy_check import settings
+from ansible_collections.determined.network.plugins.module_utils._proxy_check import files, settings
 from ansible_collections.determined.network.plugins.plugin_utils import _no_proxy_list
 from ansible_collections.determined.network.plugins.plugin_utils._verification import internet_checks
 
@@ -39,11 +39,11 @@ def places(entries):
     agent = yaml_edit.set_keys("master_host: head.example.com\n", lowered)
     master = yaml_edit.set_task_variables("db:\n  host: x\n", pairs)
     read = {
-        "environment": settings.shell_assignments("\n".join(formats.login_environment(pairs))),
-        "profile": settings.shell_assignments(formats.shell_script(pairs)),
-        "unit": settings.shell_assignments(formats.environment_file(pairs)),
-        "agent.yaml": settings.agent_variables(settings.agent_settings(agent)),
-        "master.yaml": settings.task_variables(master),
+        "environment": files.shell_assignments("\n".join(formats.login_environment(pairs))),
+        "profile": files.shell_assignments(formats.shell_script(pairs)),
+        "unit": files.shell_assignments(formats.environment_file(pairs)),
+        "agent.yaml": files.agent_variables(files.agent_settings(agent)),
+        "master.yaml": files.task_variables(master),
     }
     return [
         settings.Place(name, variables, _no_proxy.CLIENTS, ("master", "agents")) for name, variables in read.items()
@@ -69,5 +69,5 @@ def test_one_entry_less_is_found_in_every_place(entry):
 def test_dockerds_short_list_covers_the_master():
     stable = ",".join(COMPOSED.stable)
     text = json.dumps({"proxies": {"http-proxy": "http://p:1", "https-proxy": "http://p:1", "no-proxy": stable}})
-    daemon = settings.Place("daemon", settings.daemon_proxies(text), ("go",), ("master",))
+    daemon = settings.Place("daemon", files.daemon_proxies(text), ("go",), ("master",))
     assert settings.findings([daemon], DESTINATIONS) == []
