@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the filters of a verification have in common."""
+"""The options that the filters of a verification have in common."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   _input:
-    description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
+    description: The cluster, as P(determined.network.cluster#lookup) returns it.
     type: dict
     required: true
   run:
     description:
-      - How the run verifies. Takes C(hosts) (the names that take part), C(sweep), C(seed), C(sample_size)
-        and C(max_peers).
+      - The settings of the verification run.
+      - C(hosts) is the list of the hosts that take part.
+      - C(sweep) is V(full) to probe every port of every range, or V(sample) to probe some of them.
+      - C(seed) is the seed of the random choices, C(sample_size) the number of random ports in a sample.
+      - C(max_peers) is the most destinations that a source tries for one row; V(0) means all.
     type: dict
     required: true
 """

@@ -5,110 +5,109 @@
 
 DOCUMENTATION = r"""
 module: probe
-short_description: Try many ports of other hosts from this one, and say what came back
+short_description: Try many ports of other hosts from this one, and return one state for every port
 version_added: 0.1.0
 description:
-  - Opens connections from the managed host to addresses and ports, many at once, and returns one state for
-    every port. It needs nothing on the host but Python, and no root.
+  - Opens connections from the managed host to addresses and ports, many at the same time, and returns one state for
+    every port. The module needs only Python on the host, and no root.
   - V(open) means that the connection was established. For ports in O(targets[].identify) the first line
     that the service sends is returned too, so that the caller sees who answered.
-  - V(refused) means that a RST came back. That is what a host's TCP stack answers where nothing listens, so
-    the SYN has passed every firewall; but a firewall can imitate it (REJECT with tcp-reset). The
-    destination's counter of resets sent tells the two apart, see M(determined.network.listener).
+  - V(refused) means that a RST came back. A host's TCP stack sends it if nothing listens on the port, so
+    the SYN has passed every firewall. But a firewall can imitate it (REJECT with tcp-reset). The
+    destination's counter of resets sent distinguishes the two, see M(determined.network.listener).
   - V(rejected) means that an ICMP error came back, or that this host's own firewall held the
-    packet back. RV(observations[].rejections) names kind and sender.
+    packet back. RV(observations[].rejections) names the kind and the sender of the error.
   - V(filtered) means that nothing came back.
-  - V(no_route) means that this host has no way to the address, or that nobody there answers ARP or neighbour
-    discovery.
-  - V(error) means that the question could not be asked, for example because this host ran out of open files.
-    A shortage is waited for first; it never makes a port V(filtered).
-  - "How a sweep concludes. A single SYN can be lost, so V(filtered) is never said after one quick look. A
-    target of up to 256 ports is asked once, and every port waits O(timeout). A target of more ports is
-    asked in a fast pass first, which waits 1.2 seconds at most, and O(timeout) if that is shorter. If the
-    address has answered on any port in that pass (V(open) or V(refused)), a path exists, and every silent
-    port is asked again with the full O(timeout). If nothing at all came back, 256 silent ports, spread over
-    the range, and those of O(targets[].identify) are asked again with the full O(timeout). While such a
-    pass is answered on ports that were silent before, everything that is silent still is asked again, three
-    times at most."
-  - "What V(filtered) rests on, therefore. Within a wait of 1.1 seconds the kernel sends a SYN twice, within
-    3.5 seconds at least three times; with a O(timeout) below 1 second every SYN is sent once per pass."
-  - Silence that this host's own firewall makes (OUTPUT DROP) is recognised by the kernel's counter of
-    retransmissions that could not be sent, if O(timeout) is at least 1.1 seconds. With drops here and
-    elsewhere in one batch, at most ten ports are tested for it.
+  - V(no_route) means that this host has no route to the address, or that no neighbour answers ARP or neighbour
+    discovery for it.
+  - V(error) means that the port could not be tested, for example because this host has too many open files.
+    The module waits for a shortage to end first. A shortage never makes a port V(filtered).
+  - "How the module concludes V(filtered). A single SYN can be lost, so silence within one quick pass is not enough.
+    In a target of up to 256 ports, every port is tried once and waits for O(timeout). In a target of more ports, a
+    fast first pass waits for at most 1.2 seconds, or O(timeout) if that is shorter. If the address has answered on
+    any port in that pass (V(open) or V(refused)), a path exists, and every silent port is tried again for the full
+    O(timeout). If nothing at all came back, 256 silent ports, spread evenly, and the silent ones of
+    O(targets[].identify) are tried again for the full O(timeout). If ports that were silent before answer in such a
+    pass, all ports that are still silent are tried again, at most three times."
+  - "How many SYNs V(filtered) rests on. Within 1.1 seconds the kernel sends a SYN twice, within 3.5 seconds at least
+    three times. With a O(timeout) below 1 second, every SYN is sent once in each pass."
+  - If this host's own firewall drops the SYNs (OUTPUT DROP), the port is V(rejected). The kernel's counter of
+    retransmissions that could not be sent shows it, if O(timeout) is at least 1.1 seconds. If SYNs are dropped both
+    here and elsewhere in one batch, at most ten ports are tested for it.
 author:
   - The determined.network maintainers (@determined-network)
 extends_documentation_fragment: [determined.network.asks]
 attributes:
   check_mode:
     support: full
-    details: Probing changes nothing on the host, so it is done in check mode too.
+    details: Probing changes nothing on the host, so the module does the same in check mode.
 options:
   targets:
-    description: What to probe. All targets are probed at the same time.
+    description: The addresses and ports to probe. All targets are probed at the same time.
     type: list
     elements: dict
     required: true
     suboptions:
       address:
-        description: The IPv4 or IPv6 address to connect to. Names are not resolved.
+        description: The IPv4 or IPv6 address to connect to. Names are not looked up.
         type: str
         required: true
       protocol:
         description:
-          - Transport protocol.
-          - For UDP, three datagrams are sent within O(timeout). V(open) needs an answer, so a service that
-            does not answer strangers is V(filtered). A closed port of a host without a firewall is
-            V(rejected), since UDP has nothing but ICMP to say so.
+          - The transport protocol.
+          - For V(udp), three datagrams are sent to each port within O(timeout). A port is V(open) only if an answer
+            comes, so a service that does not answer to unknown datagrams is V(filtered). A closed port of a host
+            without a firewall is V(rejected), because UDP reports it by ICMP.
         type: str
         choices: [tcp, udp]
         default: tcp
       ports:
-        description: Compact ports, for example V(22,1024-65535).
+        description: The ports in compact form, for example V(22,1024-65535).
         type: str
         required: true
       identify:
-        description: Those of O(targets[].ports) whose service is expected to send a line, which is read.
+        description:
+          - The ports of O(targets[].ports) whose first line is read and returned. By default, no answer is read.
         type: str
         default: ""
       source:
-        description: The address of this host to connect from. By default the kernel chooses.
+        description: The address of this host to connect from. By default, the kernel chooses.
         type: str
   timeout:
     description:
-      - Seconds that a probe waits for an answer. An established connection may take as long again to send its
-        line.
-      - Use 3.5 or more to tell an address that nobody has (V(no_route)) from a silent one.
+      - Seconds that an attempt waits for an answer. After a connection is established, its service has the same time
+        again for sending its line.
+      - Use 3.5 or more to distinguish an address that no host has (V(no_route)) from a silent one.
     type: float
     default: 3.5
   window:
     description:
-      - How many probes may be in flight to one address before they are answered or have been silent for
-        50 milliseconds.
-      - The window doubles while no connection gets established, because refused and dropped SYNs take no
-        place in an accept queue, and falls back to this value when one is.
+      - The most attempts in flight to one address. Attempts that have been silent for 50 milliseconds do not count.
+      - The window doubles while no connection is established, because refused and dropped SYNs take no
+        place in an accept queue. It returns to this value when a connection is established.
       - Keep the sum of the windows of all hosts that probe an address below the backlog of its services.
     type: int
     default: 256
   echo:
     description:
-      - Whether to send ICMP echo requests to every address too, up to three, within 3 seconds.
-      - That needs root or a group in C(net.ipv4.ping_group_range); where neither is given the result says so.
+      - Whether to send ICMP echo requests to every address too, at most three within 3 seconds.
+      - This needs root or a group in C(net.ipv4.ping_group_range). If the host has neither, the result says so.
     type: bool
     default: false
 notes:
   - Needs Linux and Python 3.6 or later on the managed host.
-  - The soft limit of open files is raised to the hard one; up to 20,000 sockets are open at once, which
-    take about 110 MB of kernel memory. With a low limit a sweep over dropped ports takes longer, with the
+  - The soft limit of open files is raised to the hard one. At most 20,000 sockets are open at the same time, which
+    take about 110 MB of kernel memory. With a low limit a sweep over dropped ports takes longer and has the
     same result.
-  - Every probed port makes an entry in the connection tracking tables of firewalls on the path
-    (C(net.netfilter.nf_conntrack_max)), and sweeps set off intrusion detection. Sweep whole ranges of
-    production hosts only when both are known to bear it.
+  - Every probed port makes an entry in the connection tracking tables of the firewalls on the path
+    (C(net.netfilter.nf_conntrack_max)), and sweeps trigger intrusion detection. Sweep whole ranges of
+    production hosts only if both can bear it.
 seealso:
   - module: determined.network.listener
 """
 
 EXAMPLES = r"""
-- name: Does this agent reach the rendezvous port of the next one, and is it the right host
+- name: Test whether this agent reaches the rendezvous port of the next one, and which host answers
   determined.network.probe:
     targets:
       - address: 192.0.2.12
@@ -116,7 +115,7 @@ EXAMPLES = r"""
         identify: 12355
   register: probed
 
-- name: Is every ephemeral port of it let through
+- name: Test whether every ephemeral port of that agent is permitted
   determined.network.probe:
     echo: true
     targets:
@@ -128,7 +127,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 observations:
-  description: One for each of O(targets), in their order. Every port asked is in exactly one of the states.
+  description: One for each of O(targets), in their order. Every port is in exactly one of the states.
   returned: always
   type: list
   elements: dict
@@ -140,62 +139,62 @@ observations:
       description: The protocol probed.
       type: str
     open:
-      description: Compact ports on which a connection was established (UDP, that answered).
+      description: Compact ports on which a connection was established. For UDP, the ports that answered.
       type: str
     refused:
-      description: Compact ports that a RST came back from.
+      description: Compact ports from which a RST came back.
       type: str
     rejected:
       description:
-        - Compact ports that an ICMP error came back from, or that this host's own firewall held back.
+        - Compact ports for which an ICMP error came back, or whose packets this host's own firewall held back.
       type: str
     filtered:
-      description: Compact ports that nothing came back from.
+      description: Compact ports from which nothing came back.
       type: str
     no_route:
-      description: Compact ports to which this host has no way.
+      description: Compact ports to which this host has no route.
       type: str
     error:
-      description: Compact ports that could not be asked.
+      description: Compact ports that could not be tested.
       type: str
     answers:
       description:
-        - First line read to the compact ports of O(targets[].identify) that sent it.
-        - The key is empty for a port that is open and says nothing.
+        - The compact ports of O(targets[].identify) by the first line that they sent.
+        - The key is empty for open ports that sent nothing.
       type: dict
     rejections:
-      description: For the ports in RV(observations[].rejected), ICMP kind and sender to compact ports.
+      description: The compact ports in RV(observations[].rejected) by the kind and the sender of the ICMP error.
       type: dict
     errors:
       description:
-        - For the ports in RV(observations[].error) and RV(observations[].no_route), reason to compact
-          ports.
+        - The compact ports in RV(observations[].error) and RV(observations[].no_route) by their reason.
       type: dict
     sent:
-      description: How many SYNs or datagrams were sent at least, without the kernel's own repetitions.
+      description: The number of SYNs or datagrams that were sent, without the kernel's own repetitions.
       type: int
     resets_sent:
       description:
-        - How many RSTs the stack of this host sent because of these probes. Only a service that neither talks
-          nor closes within two seconds after the probe said goodbye is left by one.
-        - A SYN-ACK that comes later than O(timeout) makes the stack send a RST too, which is not among them.
+        - The number of RSTs that the stack of this host sent because of these probes. The probe sends one if a service
+          does not close within two seconds after the probe's FIN, or goes on sending, and after more than 2,000 ports
+          of O(targets[].identify).
+        - A SYN-ACK that comes later than O(timeout) makes the stack send a RST too, which is not counted here.
       type: int
     refused_repeatedly:
       description:
-        - How many of the ports in RV(observations[].refused) were asked more than once, so that the destination
-          may have sent more resets than were seen.
+        - The number of ports in RV(observations[].refused) that were tried more than once, so that the destination
+          may have sent more RSTs than this host received.
       type: int
     resets_received:
       description:
-        - How many established connections the destination reset. Its stack counts these RSTs too, besides
+        - The number of established connections that the destination reset. Its stack counts these RSTs too, besides
           those of the ports in RV(observations[].refused).
       type: int
     connect_milliseconds:
-      description: Median time of the first answers (SYN-ACK or RST), or null where there was none.
+      description: The median time until the first answers (SYN-ACK or RST), or null if there were none.
       type: float
     echo:
       description:
-        - What the ICMP echo gave. RV(observations[].echo.answered) is null, with a reason, where no request
+        - The result of the ICMP echo. RV(observations[].echo.answered) is null, with a reason, if no request
           could be sent.
       returned: if O(echo=true)
       type: dict
@@ -204,7 +203,7 @@ observations:
           description: Whether a reply came.
           type: bool
         milliseconds:
-          description: Time until the reply, or null.
+          description: The time until the reply, or null.
           type: float
         reason:
           description: Why there is no reply, or empty.
@@ -233,7 +232,7 @@ resets_sent:
   type: int
   sample: 0
 seconds:
-  description: How long the whole batch took.
+  description: The duration of the whole batch.
   returned: always
   type: float
   sample: 0.83
@@ -245,7 +244,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils._probe import batch, observation
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "targets": {

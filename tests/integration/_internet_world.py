@@ -86,7 +86,7 @@ def serve(port, manner):
             client = server.accept()[0]
             times += 1
             if manner == "garbage":
-                client.sendall(b"220 mail.example.test ESMTP\\r\\n")
+                client.sendall(b"220 mail: closed to strangers\\r\\n")
                 kept.append(client)
             elif manner == "slow":
                 kept.append(client)
