@@ -25,7 +25,7 @@ from ansible_collections.determined.network.plugins.module_utils import _ports, 
 from ansible_collections.determined.network.plugins.module_utils._probe import errors, own_firewall, sockets, tcp, udp
 from ansible_collections.determined.network.plugins.module_utils._probe.echo import Echoes
 from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
-from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target, spread
+from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
 
 _SAMPLE = 256  # ports
 _FIRST_WAIT = 1.2  # seconds: the kernel repeats a SYN after 1 s (RFC 6298, section 2)
@@ -161,7 +161,7 @@ def _worth_a_retry(target: Target) -> List[int]:
     silent = sorted(target.states[_socket_states.FILTERED])
     if target.responsive or len(silent) <= _SAMPLE:
         return silent
-    return sorted(set(spread(silent, _SAMPLE)) | (target.identify & set(silent)))
+    return sorted(set(_ports.evenly(silent, _SAMPLE)) | (target.identify & set(silent)))
 
 
 def _settle_neighbour_failure(target: Target) -> None:

@@ -7,16 +7,14 @@ A :class:`Target` collects one state per port; :meth:`Target.observation` is the
 """
 
 import ipaddress
-from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set
 
 from ansible_collections.determined.network.plugins.module_utils import _policy, _ports, _socket_states
+from ansible_collections.determined.network.plugins.module_utils._ports import PortSet
 from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
 
 ANSWER_LENGTH = 200  # characters kept of what a service says
 _FIELDS = ("address", "protocol", "ports", "identify", "source")
-
-
-PortSet = Tuple[Tuple[int, int], ...]
 
 
 class Destination:
@@ -116,15 +114,6 @@ def median(values: Sequence[float]) -> float:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0
-
-
-def spread(ports: Sequence[int], amount: int) -> List[int]:
-    """At most ``amount`` of a list of ports, evenly over its whole length, both ends included."""
-    if len(ports) <= amount:
-        return list(ports)
-    if amount < 2:
-        return list(ports[:amount])
-    return [ports[index * (len(ports) - 1) // (amount - 1)] for index in range(amount)]
 
 
 def read_targets(data: Sequence[Dict[str, Any]]) -> List[Target]:

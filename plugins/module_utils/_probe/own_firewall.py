@@ -12,8 +12,8 @@ rise by the same number, no repetition left this host.
 import time
 from typing import List, NamedTuple, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils import _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import errors, observation, proc
+from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
+from ansible_collections.determined.network.plugins.module_utils._probe import errors, proc
 from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
 from ansible_collections.determined.network.plugins.module_utils._probe.sockets import open_socket, socket_address
@@ -72,7 +72,7 @@ def find(targets: Sequence[Target], held_back: HeldBack, timeout: float) -> None
     pairs = []
     for target in silent[:_TESTED]:
         ports = sorted(target.states[_socket_states.FILTERED])
-        for port in observation.spread(ports, max(1, _TESTED // len(silent))):
+        for port in _ports.evenly(ports, max(1, _TESTED // len(silent))):
             pairs.append((target, port))
     for (target, port), counted in zip(pairs, _repeat_one_by_one(pairs)):
         if counted == (1, 1):

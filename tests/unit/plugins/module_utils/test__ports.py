@@ -103,3 +103,18 @@ def test_numbers_count_contains():
     assert [number for number in range(10) if _ports.contains(ports, number)] == [1, 5, 6, 7]
     assert _ports.from_numbers([7, 1, 6, 5, 5]) == ports
     assert _ports.count(_ports.ALL_PORTS) == 65535
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 255, 256, 257, 1000, 65535])
+@pytest.mark.parametrize("amount", [1, 2, 16, 256])
+def test_evenly_keeps_both_ends(size, amount):
+    ports = list(range(1, size + 1))
+    chosen = _ports.evenly(ports, amount)
+    assert len(chosen) == len(set(chosen)) == min(size, amount)
+    assert chosen == sorted(chosen)
+    assert chosen[0] == 1
+    if amount > 1:
+        assert chosen[-1] == size
+        gaps = [chosen[index + 1] - chosen[index] for index in range(len(chosen) - 1)]
+        assert not gaps or max(gaps) - min(gaps) <= 1
+    assert _ports.spread(_ports.from_numbers(ports), amount) == _ports.from_numbers(chosen)

@@ -89,20 +89,6 @@ def test_median(values, expected):
     assert observation.median(values) == expected
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 255, 256, 257, 1000, 65535])
-@pytest.mark.parametrize("amount", [1, 2, 16, 256])
-def test_spread_is_even_and_keeps_both_ends(size, amount):
-    ports = list(range(1, size + 1))
-    chosen = observation.spread(ports, amount)
-    assert len(chosen) == len(set(chosen)) == min(size, amount)
-    assert chosen == sorted(chosen)
-    assert chosen[0] == 1
-    if amount > 1:
-        assert chosen[-1] == size
-        gaps = [chosen[index + 1] - chosen[index] for index in range(len(chosen) - 1)]
-        assert not gaps or max(gaps) - min(gaps) <= 1
-
-
 def test_read_targets():
     found = observation.read_targets(
         [
