@@ -7,7 +7,6 @@ import base64
 import ipaddress
 import string
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Tuple
-from urllib.parse import quote
 
 from ansible_collections.determined.network.plugins.module_utils import _no_proxy
 
@@ -70,8 +69,8 @@ class Target(NamedTuple):
     path: str
 
     def request_path(self) -> str:
-        """The path to request, in ASCII (RFC 3987, 3.1)."""
-        return quote(self.path, string.punctuation) or (REGISTRY_PATH if self.purpose == REGISTRY else "/")
+        """The path to request, in ASCII."""
+        return _percent_encoded(self.path) or (REGISTRY_PATH if self.purpose == REGISTRY else "/")
 
     def must_be_registry(self) -> bool:
         """Whether the target is right only if it answers as a registry does."""
@@ -115,6 +114,13 @@ class Broken(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
+
+
+def _percent_encoded(path: str) -> str:
+    """A path whose characters outside ASCII are percent-encoded (RFC 3987, 3.1)."""
+    return "".join(
+        char if char < "\x7f" else "".join("%%%02X" % byte for byte in char.encode("utf-8", "replace")) for char in path
+    )
 
 
 def bracketed(host: str) -> str:
