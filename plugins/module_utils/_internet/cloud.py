@@ -15,7 +15,11 @@ import time
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._internet import answers, connecting
-from ansible_collections.determined.network.plugins.module_utils._internet.targets import Broken, Target, is_private
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import (
+    AttemptFailed,
+    Target,
+    is_private,
+)
 
 GCP, AWS = "gcp", "aws"
 
@@ -158,7 +162,7 @@ def _request(method: str, path: str, headers: Dict[str, str], named_by_firmware:
         head, _unused, body = data.partition(b"\r\n\r\n")
         parsed = answers.parse_head(head)
         return _Answer(parsed.status, parsed.fields, body.decode("utf-8", "replace"))
-    except (Broken, OSError, ValueError):
+    except (AttemptFailed, OSError, ValueError):
         return None
     finally:
         if stream:
@@ -193,6 +197,6 @@ def reaches_outside(targets: Sequence[Target], timeout: float) -> Tuple[Optional
             tried = True
             connecting.connect(addresses, time.monotonic() + timeout, "").close()
             return True, target.netloc()
-        except Broken:
+        except AttemptFailed:
             tried = True
     return (False, "") if tried else (None, "")

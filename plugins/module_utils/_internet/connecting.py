@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from ansible_collections.determined.network.plugins.module_utils import _socket_states
 from ansible_collections.determined.network.plugins.module_utils._internet import targets
 from ansible_collections.determined.network.plugins.module_utils._internet.streams import TcpStream
-from ansible_collections.determined.network.plugins.module_utils._internet.targets import Broken, Outcome
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import AttemptFailed, Outcome
 from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
 from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Destination
@@ -24,7 +24,7 @@ Address = Tuple[int, Tuple[Any, ...]]
 
 
 def look_up(host: str, port: int, blame: str) -> List[Address]:
-    """The socket addresses of a name or an address. Raises Broken if there are none.
+    """The socket addresses of a name or an address. Raises AttemptFailed if there are none.
 
     ``blame``: who has to repair a name that does not exist.
     """
@@ -34,10 +34,10 @@ def look_up(host: str, port: int, blame: str) -> List[Address]:
         temporary = problem.args[0] in (socket.EAI_AGAIN, socket.EAI_SYSTEM)
         state = targets.NAME_SERVER_SILENT if temporary else targets.NAME_NOT_FOUND
         who = targets.HOST if temporary else blame
-        raise Broken(Outcome(state, targets.NAME, who, "the name %s: %s" % (host, problem.args[1]))) from None
+        raise AttemptFailed(Outcome(state, targets.NAME, who, "the name %s: %s" % (host, problem.args[1]))) from None
     except UnicodeError:
         reason = "%r is not a valid DNS name" % host
-        raise Broken(Outcome(targets.NAME_NOT_FOUND, targets.NAME, blame, reason)) from None
+        raise AttemptFailed(Outcome(targets.NAME_NOT_FOUND, targets.NAME, blame, reason)) from None
     addresses = [(int(family), address) for family, _type, _protocol, _name, address in found]
     return list(dict.fromkeys(addresses))[:_MOST_ADDRESSES]
 
@@ -46,7 +46,7 @@ def connect(addresses: Sequence[Address], deadline: float, blame: str) -> TcpStr
     """Connect to all addresses at once, and return the first connection that is established.
 
     ``deadline``: seconds of time.monotonic. ``blame``: who has to repair a destination that refuses.
-    Raises Broken if no connection is established.
+    Raises AttemptFailed if no connection is established.
     """
     race = _Race()
     try:
@@ -54,7 +54,7 @@ def connect(addresses: Sequence[Address], deadline: float, blame: str) -> TcpStr
             race.start(address)
         return TcpStream(race.first_connection(deadline), deadline)
     except _AllFailed:
-        raise Broken(_worst(race.failures, blame)) from None
+        raise AttemptFailed(_worst(race.failures, blame)) from None
     finally:
         race.close()
 

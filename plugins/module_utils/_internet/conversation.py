@@ -23,7 +23,7 @@ from ansible_collections.determined.network.plugins.module_utils._internet.strea
     UnexplainedCertificate,
 )
 from ansible_collections.determined.network.plugins.module_utils._internet.targets import (
-    Broken,
+    AttemptFailed,
     Outcome,
     Proxy,
     Target,
@@ -36,8 +36,8 @@ def attempt_once(target: Target, proxy: Optional[Proxy], context: ssl.SSLContext
     conversation = Conversation(target, proxy, context, timeout)
     try:
         return conversation.run()
-    except Broken as broken:
-        return broken.outcome
+    except AttemptFailed as failure:
+        return failure.outcome
     except NotHttp as problem:
         return conversation.ended(targets.NO_HTTP, str(problem))
     except ClosedEarly as problem:
@@ -65,7 +65,7 @@ class Conversation:
     def run(self) -> Outcome:
         """Do all steps that the target's scheme needs.
 
-        Raises Broken, NotHttp, ClosedEarly, socket.timeout or OSError at the step that fails.
+        Raises AttemptFailed, NotHttp, ClosedEarly, socket.timeout or OSError at the step that fails.
         """
         target = self._target
         stream = self._reach_target()
@@ -110,7 +110,7 @@ class Conversation:
         try:
             self._stream = streams.encrypt(stream, self._context, hostname, blame)
         except UnexplainedCertificate as refused:
-            raise Broken(self._explained_by_dates(refused.outcome, hostname)) from None
+            raise AttemptFailed(self._explained_by_dates(refused.outcome, hostname)) from None
         return self._stream
 
     def _explained_by_dates(self, outcome: Outcome, hostname: str) -> Outcome:
@@ -126,7 +126,7 @@ class Conversation:
                 stream = second._reach_target()
             tls = streams.TlsStream(stream, _context_without_verification(), hostname)
             begins, ends = certificates.validity(tls.certificate())
-        except (Broken, NotHttp, ClosedEarly, OSError, ValueError):
+        except (AttemptFailed, NotHttp, ClosedEarly, OSError, ValueError):
             return outcome
         finally:
             second.close()
@@ -142,7 +142,7 @@ class Conversation:
         stream.send(answers.request("CONNECT", netloc, netloc, proxy.authorization))
         refused = answers.tunnel(streams.read_head(stream), bool(proxy.authorization))
         if refused:
-            raise Broken(refused)
+            raise AttemptFailed(refused)
 
     def _request(self, stream: Stream) -> Outcome:
         target, path, authorization = self._target, self._target.request_path(), ""

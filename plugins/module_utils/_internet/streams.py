@@ -13,7 +13,7 @@ from typing import Any, Callable, Union
 
 from ansible_collections.determined.network.plugins.module_utils._internet import answers, certificates, targets
 from ansible_collections.determined.network.plugins.module_utils._internet.answers import Head, NotHttp
-from ansible_collections.determined.network.plugins.module_utils._internet.targets import Broken, Outcome
+from ansible_collections.determined.network.plugins.module_utils._internet.targets import AttemptFailed, Outcome
 
 _CHUNK = 16384  # bytes
 
@@ -22,7 +22,7 @@ class ClosedEarly(Exception):
     """The other end closed the connection before its answer was complete."""
 
 
-class UnexplainedCertificate(Broken):
+class UnexplainedCertificate(AttemptFailed):
     """A certificate was refused, and Python does not say why. Python 3.6 never does."""
 
 
@@ -116,28 +116,31 @@ Stream = Union[TcpStream, TlsStream]
 
 
 def encrypt(stream: Stream, context: ssl.SSLContext, hostname: str, blame: str) -> TlsStream:
-    """Start TLS inside a stream. Raises Broken if that fails, and UnexplainedCertificate if Python says too little."""
+    """Start TLS inside a stream.
+
+    Raises AttemptFailed if the handshake fails, UnexplainedCertificate if Python does not say why.
+    """
     try:
         return TlsStream(stream, context, hostname)
     except ssl.SSLError as problem:
         raise _tls_failure(problem, blame) from None
     except ssl.CertificateError as problem:  # Python 3.6, where it is not an SSLError; it concerns the name.
-        raise Broken(Outcome(targets.CERTIFICATE_OF_ANOTHER, targets.TLS, blame, str(problem))) from None
+        raise AttemptFailed(Outcome(targets.CERTIFICATE_OF_ANOTHER, targets.TLS, blame, str(problem))) from None
 
 
-def _tls_failure(problem: ssl.SSLError, blame: str) -> Broken:
+def _tls_failure(problem: ssl.SSLError, blame: str) -> AttemptFailed:
     """The exception that stands for an error of the handshake."""
     if problem.reason == "CERTIFICATE_VERIFY_FAILED":
         code = getattr(problem, "verify_code", None)
         reason = getattr(problem, "verify_message", "certificate verify failed")
         if code is None:
             return UnexplainedCertificate(Outcome(targets.CERTIFICATE_UNTRUSTED, targets.TLS, blame, reason))
-        return Broken(Outcome(certificates.certificate_state(code), targets.TLS, blame, reason))
+        return AttemptFailed(Outcome(certificates.certificate_state(code), targets.TLS, blame, reason))
     if isinstance(problem, ssl.SSLEOFError) or problem.reason == "UNEXPECTED_EOF_WHILE_READING":
         reason = "the connection was closed during the TLS handshake"
-        return Broken(Outcome(targets.CLOSED, targets.TLS, blame, reason))
+        return AttemptFailed(Outcome(targets.CLOSED, targets.TLS, blame, reason))
     reason = (problem.reason or str(problem)).replace("_", " ").lower()
-    return Broken(Outcome(targets.TLS_FAILED, targets.TLS, blame, "the TLS handshake failed: %s" % reason))
+    return AttemptFailed(Outcome(targets.TLS_FAILED, targets.TLS, blame, "the TLS handshake failed: %s" % reason))
 
 
 def read_head(stream: Stream) -> Head:

@@ -108,8 +108,8 @@ class Outcome(NamedTuple):
     status: Optional[int] = None
 
 
-class Broken(Exception):
-    """An attempt ended before its last step; ``outcome`` says why."""
+class AttemptFailed(Exception):
+    """An attempt failed before its last step; ``outcome`` says why."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.reason)
