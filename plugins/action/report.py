@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -28,7 +30,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """One task -> its result."""
         super().run(tmp, task_vars)
         _unused, arguments = self.validate_argument_spec(
@@ -47,13 +49,13 @@ class ActionModule(ActionBase):
         return _written(path, *(arguments[name] for name in VERIFICATION))
 
 
-def report_path(directory, environment):
+def report_path(directory: str, environment: Mapping[str, str]) -> Path:
     """What the user wrote, perhaps nothing, and the environment variables -> the absolute path of the report."""
     folder = Path(directory) if directory else Path(environment.get(ARTIFACTS_VARIABLE) or ".") / FOLDER
     return folder.absolute() / FILE
 
 
-def _writable(path):
+def _writable(path: Path) -> dict[str, Any]:
     """Find out what :func:`_write` will meet, while nothing has been done yet."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +68,9 @@ def _writable(path):
     return {"changed": False, "report": str(path)}
 
 
-def _written(path, cluster, run, rounds):
+def _written(
+    path: Path, cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Mapping[str, Any]
+) -> dict[str, Any]:
     """Conclude, show, write -> the task's result. A report that cannot be written is shown all the same."""
     report = steps.report(cluster, run, rounds)
     messages = text_report.failure_messages(report, str(path))
@@ -86,7 +90,7 @@ def _written(path, cluster, run, rounds):
     return {**result, "msg": message}
 
 
-def _write(path, text):
+def _write(path: Path, text: str) -> None:
     """Put the whole text there or nothing, so that no reader ever finds half a report. OSError if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{FILE}.{os.getpid()}")
@@ -100,7 +104,7 @@ def _write(path, text):
         raise
 
 
-def _cannot(problem):
+def _cannot(problem: OSError) -> str:
     return (
         f"The report cannot be written: {problem}. Let verify_report_dir name a directory of the controller that "
         "this user may write to."

@@ -31,9 +31,12 @@ _value:
   type: dict
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from ansible_collections.determined.network.plugins.plugin_utils._verification import steps
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"verification_internet": steps.internet_plan}

@@ -118,6 +118,8 @@ _raw:
       returned: always
 """
 
+from typing import Any
+
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses, problems, resolve, settings
@@ -126,7 +128,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster import
 
 
 class LookupModule(LookupBase):
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         if terms:
             raise AnsibleLookupError("determined.network.cluster takes no terms, only named options")
         unknown = sorted(set(kwargs) - set(settings.VARIABLES))

@@ -9,8 +9,8 @@ Checks come from flows and never from rendered rules: a bug of a renderer must n
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._policy import FAMILIES
@@ -37,6 +37,11 @@ class Pair(NamedTuple):
     destination: str
     address: str
     protocol: str
+
+
+def pair_of(source: str, target: Mapping[str, Any]) -> Pair:
+    """The source's name and one target of the module ``probe`` -> the pair that the target belongs to."""
+    return Pair(source, target["destination"], target["address"], target["protocol"])
 
 
 class Check(NamedTuple):

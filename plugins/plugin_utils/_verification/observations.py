@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
-from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Pair, pair_of
 
 NOTHING: PortSet = ()
 
@@ -77,7 +77,7 @@ def conclude(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[Pair, Kn
         met: set[Pair] = set()  # a round may have several targets for one pair
         for source, result in results.items():
             for target, observation in _observations(result):
-                pair = Pair(source, target["destination"], target["address"], target["protocol"])
+                pair = pair_of(source, target)
                 destination = destinations.get(pair.destination)
                 fresh = _classify(pair, observation, destination, seen.get(pair.destination, 0))
                 known[pair] = _merge(known.get(pair), fresh, same_round=pair in met)
@@ -154,7 +154,7 @@ def _refused_by_destination(
     seen: dict[str, int] = defaultdict(int)
     for source, result in results.items():
         for target, observation in _observations(result):
-            pair = Pair(source, target["destination"], target["address"], target["protocol"])
+            pair = pair_of(source, target)
             destination = destinations.get(pair.destination)
             if destination and pair.protocol == "tcp":
                 refused = _ports.parse_ports(observation["refused"])
@@ -202,7 +202,7 @@ def _classify(
         listener_lost=bool(listening) and not destination.alive,
         states=states,
         reasons=_reasons(observation),
-        notes=tuple(_notes(destination, destination.resets, by_service, closed, attested, refused_in_all, imitated)),
+        notes=tuple(_notes(destination, by_service, closed, attested, refused_in_all, imitated)),
         asked=(asked,),
         milliseconds=observation.get("connect_milliseconds"),
     )
@@ -215,15 +215,14 @@ def _reasons(observation: Mapping[str, Any]) -> dict[str, PortSet]:
 
 def _notes(
     destination: _Destination,
-    resets: int,
     by_service: PortSet,
     closed: PortSet,
     attested: bool,
     refused_in_all: int,
     imitated: PortSet,
 ) -> list[str]:
-    """Sentences of evidence. ``resets``: how many refused ports the destination itself may have reset."""
-    name = destination.name
+    """The sentences of evidence about one pair in one round; ``destination.resets`` must be known."""
+    name, resets = destination.name, destination.resets or 0
     notes = []
     if by_service:
         notes.append(f"a service of {name} holds {some_ports(by_service)} and answered there")

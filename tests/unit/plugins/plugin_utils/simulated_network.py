@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._verification import steps
 
-MOST_ROUNDS = 9  # the role plays one and then loops eight times
+MOST_ROUNDS = 9  # a verification that still asks after so many rounds would never end
 
 
 class Path(NamedTuple):
@@ -129,11 +129,11 @@ class Network:
 
 
 class Played(NamedTuple):
-    """A whole verification: its report, the rounds, and whether something was left to ask at the end."""
+    """A whole verification: its report, the rounds, and whether something remained to be asked at the end."""
 
     report: dict
     rounds: dict
-    left: bool
+    remaining: bool
 
 
 def _carry(value):

@@ -126,7 +126,7 @@ def test_checks_agree_with_rendered_rules(hosts, options):
 
 @settings(max_examples=30, **CHECKED, suppress_health_check=list(HealthCheck))
 @given(right_hosts(), right_options)
-def test_checks_agree_with_rendered_rules_for_hosts_that_are_partly_inside_a_network(hosts, options):
+def test_checks_agree_with_rules_for_hosts_partly_inside_a_network(hosts, options):
     more = {
         name: (roles, [*addresses, f"203.0.113.{number}", f"2001:db9::{number}"])
         for number, (name, (roles, addresses)) in enumerate(hosts.items(), 1)

@@ -60,7 +60,7 @@ def test_a_right_network_is_all_correct_after_one_round(mode, agent_ports, sweep
     played = play(Network(cluster, firewall(cluster), services), sweep=sweep)
     assert cells(played, "correct") == played.report["checks"]
     assert len(played.rounds["master"]) == 1
-    assert not played.left
+    assert not played.remaining
 
 
 @pytest.mark.parametrize("how", ["dropped", "rejected", "imitated"])
@@ -69,7 +69,7 @@ def test_however_a_firewall_refuses_what_must_be_closed_is_closed(how):
     played = play(Network(cluster, firewall(cluster, how), {"master": ports("8080"), "agent1": ports("22")}))
     # Nothing else that is permitted answers without a reset or an echo, so this is all known.
     assert cells(played, "correct") == [cell for cell in played.report["checks"] if cell["verdict"] != "advice"]
-    assert not played.left
+    assert not played.remaining
 
 
 HOLES = "1024,5000-5001,10001,12355,33333,40000-40010,65535"
@@ -87,7 +87,7 @@ def test_planted_holes_are_found_exactly(how):
     assert wrong["gloo_rendezvous", "agent1", "agent2", "ipv4"] == "12355"
     assert ("trial_sync", "agent1", "agent2", "ipv4") not in wrong
     assert not cells(played, "error")
-    assert not played.left
+    assert not played.remaining
 
 
 def test_one_port_too_many_is_found():
@@ -153,7 +153,7 @@ def test_what_nobody_can_listen_at_stays_without_an_answer():
     broken = {(cell["requirement"], cell["source"], cell["destination"]) for cell in cells(played, "error")}
     # Every reset of agent2 below 1024 is in doubt, whoever saw it.
     assert broken == {("agents_from_agents", "agent1", "agent2"), ("agents_from_master", "master", "agent2")}
-    assert not played.left
+    assert not played.remaining
 
 
 def test_a_host_out_of_the_run_is_never_called_blocked():
@@ -256,7 +256,7 @@ def expected_verdict(cell, network, played):
 @given(networks(), st.sampled_from(["full", "sample"]))
 def test_the_report_finds_exactly_what_is_wrong(network, sweep):
     played = play(network, sweep=sweep)
-    assert not played.left
+    assert not played.remaining
     assert len(played.rounds["master"]) <= MOST_ROUNDS
     for cell in played.report["checks"]:
         if cell["verdict"] != "advice":
