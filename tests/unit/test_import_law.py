@@ -221,6 +221,7 @@ def test_checks_and_report_know_no_rules():
     assert imports("plugin_utils/_verification/report")[1] == {
         "module_utils/_ports",
         "plugin_utils/_flows",
+        "plugin_utils/_verification/cells",
         "plugin_utils/_verification/checks",
         "plugin_utils/_verification/observations",
     }
