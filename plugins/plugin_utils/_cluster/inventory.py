@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster, settings
+from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster, settings, variables
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.problems import Problem
 
 _HOST_VARIABLES = (*cluster.HOST_VARIABLES, *cluster.LOGIN_PORT_VARIABLES)
-_PREFIX = "determined_"
 # Of the variables by which Tower and AWX tell a job about itself.
 _TOWER_PREFIXES = ("awx", "tower")
-_KNOWN_VARIABLES = (*settings.VARIABLES.values(), *cluster.HOST_VARIABLES)
 
 
 class Inventory:
@@ -48,21 +45,28 @@ class Inventory:
         return found, problems
 
     def misspelt(self, hosts: Iterable[str], groups: Iterable[str]) -> list[Problem]:
-        """Variables and groups whose names are nearly ours: a typo would silently mean the default."""
-        seen: dict[str, str] = {}
+        """Variables with old names, and variables and groups with misspelt names: without effect."""
+        hosts = list(hosts)
+        on_hosts: dict[str, list[str]] = {}
         for host in hosts:
-            for name in self._view(host)[1]:
-                if name.startswith(_PREFIX):
-                    seen.setdefault(name, host)
-        problems = [
-            Problem(host, name, "is no variable of this collection", f"write {meant[0]}")
-            for name, host in seen.items()
-            if (meant := _nearly(name, _KNOWN_VARIABLES))
+            view, raw = self._view(host)
+            for name in raw:
+                if name.startswith(variables.PREFIXES) and _is_ours(name, view.__getitem__):
+                    on_hosts.setdefault(name, []).append(host)
+        in_play = [
+            name
+            for name, value in self._variables.items()
+            if name.startswith(variables.PREFIXES)
+            and not any(name in self._view(host)[1] for host in hosts)
+            # A play also shows the defaults of other roles, which are empty for the most part.
+            and (value or name not in variables.RENAMED)
+            and _is_ours(name, lambda name: self._templar.template(self._variables[name]))
         ]
+        problems = variables.problems(on_hosts, in_play, hosts)
         problems += [
-            Problem(f"group {name}", "", "is no group of this collection", f"call it {meant[0]}")
+            Problem(f"group {name}", "", "is no group of this collection", f"call it {meant}")
             for name in groups
-            if name.startswith(_PREFIX) and (meant := _nearly(name, tuple(cluster.GROUPS)))
+            if name.startswith(variables.PREFIX) and (meant := variables.almost(name, cluster.GROUPS))
         ]
         return problems
 
@@ -141,9 +145,14 @@ class Inventory:
         return variable not in own or own[variable] != self._variables[variable]
 
 
-def _nearly(name: str, known: tuple[str, ...]) -> list[str]:
-    """The known name that an unknown one probably stands for; names of others, like determined_version, are let be."""
-    return [] if name in known else difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+def _is_ours(name: str, read: Callable[[str], Any]) -> bool:
+    """Whether a variable can have been written for this collection, as far as its value tells; ``read`` gives it."""
+    if name not in variables.SHARED_NAMES:
+        return True
+    try:
+        return variables.is_ours(name, read(name))
+    except Exception:  # as in _read; the role that the variable belongs to will say what is wrong with it
+        return False
 
 
 def _summarize(problems: list[Problem]) -> list[Problem]:

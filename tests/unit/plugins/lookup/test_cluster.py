@@ -273,8 +273,12 @@ def test_a_template_that_fails_as_a_whole_is_told_with_all_the_rest(inventory):
 def test_names_that_are_nearly_ours_are_refused_and_others_let_be(inventory):
     text = INVENTORY.replace("determined_mode:", "determined_mod:").replace("others:", "determined_client:")
     told = problems(inventory(text.replace("determined_gpus:", "determined_version: 1\n        determined_gpu:")))
-    assert "master: determined_mod: is no variable of this collection. Remedy: write determined_mode." in told
-    assert "agent1: determined_gpu: is no variable of this collection. Remedy: write determined_gpus." in told
+    assert (
+        "master and 2 more: determined_mod: is no variable of this collection. Remedy: write determined_mode." in told
+    )
+    assert (
+        "agent1 and 1 more: determined_gpu: is no variable of this collection. Remedy: write determined_gpus." in told
+    )
     assert "group determined_client: is no group of this collection. Remedy: call it determined_clients." in told
     assert "determined_version" not in told
 
