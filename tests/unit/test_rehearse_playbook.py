@@ -13,4 +13,4 @@ PLAYBOOK = Path(__file__).resolve().parents[2] / "playbooks/rehearse.yml"
 def test_what_asks_for_a_booted_host_is_overridden():
     plays = yaml.safe_load(PLAYBOOK.read_text())
     variables = next(play["vars"] for play in plays if play.get("import_playbook") == "site.yml")
-    assert variables["firewall_persist"] is False and variables["firewall_backend"] == "auto"
+    assert variables["determined_firewall_persist"] is False and variables["determined_firewall_backend"] == "auto"

@@ -13,27 +13,21 @@ from ansible_collections.determined.network.plugins.modules import proxy
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles/proxy"
 OPTIONS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 MODULE = yaml.safe_load(proxy.DOCUMENTATION)["options"]
-
-
-def test_defaults_are_what_the_specification_says():
-    assert {name: option["default"] for name, option in OPTIONS.items() if "default" in option} == DEFAULTS
-    assert set(OPTIONS) - set(DEFAULTS) == {"proxy_no_proxy"}
 
 
 def test_targets():
     targets = [proxy_targets.ALL, *proxy_targets.TARGETS]
-    assert OPTIONS["proxy_targets"]["choices"] == MODULE["targets"]["choices"] == targets
+    assert OPTIONS["determined_proxy_targets"]["choices"] == MODULE["targets"]["choices"] == targets
     guide = (ROOT / "docs/proxy.md").read_text()
     assert [name for name in proxy_targets.TARGETS if f"`{name}`" not in guide] == []
 
 
-@pytest.mark.parametrize("name", sorted({name[len("proxy_") :] for name in OPTIONS} & set(MODULE)))
+@pytest.mark.parametrize("name", sorted({name[len("determined_proxy_") :] for name in OPTIONS} & set(MODULE)))
 def test_options_that_are_handed_on(name):
     for key in ("choices", "type"):
         if name != "no_proxy":  # the role's takes the place of what the module is given
-            assert OPTIONS[f"proxy_{name}"].get(key) == MODULE[name].get(key)
+            assert OPTIONS[f"determined_proxy_{name}"].get(key) == MODULE[name].get(key)
 
 
 def test_what_is_no_secret_is_shown():
