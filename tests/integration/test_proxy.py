@@ -127,7 +127,7 @@ def test_check_mode_tells_exactly_what_the_first_change_does(world):
     for agent in AGENTS:
         assert world.pid(agent, "docker") == pids[agent][0]
         assert world.pid(agent, "determined-agent") != pids[agent][1]
-        assert re.search(rf"docker, containerd on {agent} still\s+run with the proxy\s+settings of before", done.stdout)
+        assert re.search(rf"docker, containerd on {agent} still\s+use the old proxy\s+settings", done.stdout)
     restarts = done.stdout.split("RUNNING HANDLER")[1].split("TASK")[0]
     assert sorted(RESTARTED.findall(restarts)) == sorted(CLUSTER)
 
@@ -280,7 +280,7 @@ def test_a_new_agent_restarts_nothing(world):
     said = " ".join(done.stdout.split())
     for host, path in [("master", "master.yaml"), *((agent, "agent.yaml") for agent in AGENTS)]:
         assert neighbour in world.shell(host, f"cat /etc/determined/{path}")
-        assert f"determined-{path.partition('.')[0]} on {host} still run" in said
+        assert f"determined-{path.partition('.')[0]} on {host} still use" in said
     # It is the master's neighbour; another one, it has to be told of.
     reached = world.variables_of("master", "determined-master")["no_proxy"]
     assert _no_proxy.bypasses("go", reached, neighbour) and not _no_proxy.bypasses("go", reached, "203.0.113.9")
