@@ -57,7 +57,7 @@ class Inventory:
             name
             for name, value in self._variables.items()
             if name.startswith(variables.PREFIXES)
-            and not any(name in self._view(host)[1] for host in hosts)
+            and self._set_by_play(name)
             # A play also shows the defaults of other roles, which are empty for the most part.
             and (value or name not in variables.RENAMED)
             and _is_ours(name, lambda name: self._templar.template(self._variables[name]))

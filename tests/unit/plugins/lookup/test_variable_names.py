@@ -88,6 +88,15 @@ def test_the_old_state_of_our_firewall_is_refused(look_up, value):
     assert "1 problem;" in told
 
 
+def test_a_play_is_looked_at_where_hosts_have_a_foreign_value(look_up):
+    told = refused(look_up, everywhere="firewall_state: started", play={"firewall_state": "absent"})
+    assert "the play: firewall_state: " in told and "1 problem;" in told
+
+
+def test_variables_of_a_host_outside_the_cluster_are_accepted(look_up):
+    assert look_up(host="elsewhere") == []
+
+
 def test_a_mode_that_was_taken_for_the_firewalls_is_refused(look_up):
     told = refused(look_up, everywhere="firewall_mod: restrict")
     assert "firewall_mod: is no variable of this collection. Remedy: write determined_mode" in told
