@@ -1,10 +1,10 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may import what, and where numbers may stand: the walls between the parts, read from the sources.
+"""What no tool holds: where commands run and sockets open, where ports and roles are named, which functions have types.
 
-The two arms (rules and checks) grow from one trunk and never meet; the middle is pure; commands run and
-sockets open at few doors; what runs on a managed host needs Python 3.6 and nothing else.
+Who may import whom is in the contracts of import-linter (pyproject.toml), and the oldest Python is vermin's subject;
+``make lint`` runs both.
 """
 
 import ast
@@ -17,15 +17,17 @@ import yaml
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import requirements
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
-PREFIX = "ansible_collections.determined.network.plugins."
-FILES = sorted(path for path in PLUGINS.rglob("*.py"))
+FILES = sorted(PLUGINS.rglob("*.py"))
 HOST_SIDE = [path for path in FILES if path.parts[len(PLUGINS.parts)] in ("modules", "module_utils")]
-CONTROLLER_SIDE = [path for path in FILES if path not in HOST_SIDE]
 TEXTS = ("DOCUMENTATION", "EXAMPLES", "RETURN")
 
-# Whatever reaches outside the process. (os alone also has os.path and os.strerror, so it is named where it matters.)
 COMMANDS = {"subprocess", "pty", "multiprocessing"}
 SOCKETS = {"socket", "socketserver", "ssl", "http", "urllib", "asyncio"}
 RUNS = re.compile(r"(system|popen|exec[lv]p?e?|spawn[lv]p?e?|posix_spawnp?)\Z")
@@ -43,83 +45,62 @@ def tree_of(name):
     return ast.parse((PLUGINS / f"{name}.py").read_text(encoding="utf-8"))
 
 
-def resolve(dotted):
-    """ "module_utils._host.runner.Runner" -> "module_utils/_host/runner": the file that is meant."""
-    parts = dotted.split(".")
-    for length in range(len(parts), 0, -1):
-        candidate = PLUGINS.joinpath(*parts[:length])
-        if candidate.with_suffix(".py").is_file():
-            return "/".join(parts[:length])
-        if length == len(parts) and (candidate / "__init__.py").is_file():
-            return "/".join([*parts, "__init__"])
-    raise AssertionError(f"{dotted} is no file of the collection")
-
-
-def imports(name):
-    """A file of plugins/ -> (top names of foreign modules, files of the collection) that it imports, wherever."""
-    foreign, own = set(), set()
+def libraries(name):
+    """A file of plugins/ -> the top names of the modules outside the collection that it imports, wherever."""
+    found = set()
     for node in ast.walk(tree_of(name)):
         if isinstance(node, ast.Import):
-            found = [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name}: relative import"
-            found = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for dotted in found:
-            if dotted.startswith(PREFIX):
-                own.add(resolve(dotted[len(PREFIX) :]))
-            else:
-                assert not dotted.startswith("ansible_collections."), f"{name} imports {dotted}"
-                foreign.add(dotted)
-    return foreign, own
+            found.add(node.module)
+    return {dotted.split(".")[0] for dotted in found} - {"__future__", "ansible_collections"}
 
 
-def tops(foreign):
-    return {dotted.split(".")[0] for dotted in foreign} - {"__future__"}
+def calls(name):
+    """The names of built-in functions that a file uses."""
+    return {node.id for node in ast.walk(tree_of(name)) if isinstance(node, ast.Name)}
 
 
 def test_there_is_something_to_hold():
-    assert len(HOST_SIDE) > 20 and len(CONTROLLER_SIDE) > 15
-    assert "module_utils/_policy" in imports("plugin_utils/_host_policy")[1]
-    assert "subprocess" in tops(imports("module_utils/_host/runner")[0])
-    with pytest.raises(AssertionError):
-        resolve("module_utils._nothing")
-
-
-# --- the host's side --------------------------------------------------------------------------------
+    assert len(HOST_SIDE) > 60 and len(FILES) > 110
+    assert "subprocess" in libraries("module_utils/_host/runner")
+    assert "open" in calls("module_utils/_host/runner")
 
 
 @pytest.mark.parametrize("name", names(HOST_SIDE))
-def test_host_side_imports_only_the_standard_library_and_itself(name):
-    foreign, own = imports(name)
-    assert {file.split("/")[0] for file in own} <= {"module_utils"}
-    allowed = set(sys.stdlib_module_names)
+def test_host_side_imports_only_the_standard_library(name):
+    allowed = set(sys.stdlib_module_names) - {"importlib", "imp", "dataclasses"}
     if name.startswith("modules/"):
-        foreign = {dotted for dotted in foreign if not dotted.startswith("ansible.module_utils.")}
-    assert tops(foreign) <= allowed - {"importlib", "imp", "dataclasses"}
+        allowed.add("ansible")
+    assert libraries(name) <= allowed
+    assert "__import__" not in calls(name)
 
 
-@pytest.mark.parametrize("name", names(HOST_SIDE))
-def test_host_side_is_python_3_6(name):
-    source = (PLUGINS / f"{name}.py").read_text(encoding="utf-8")
-    tree = ast.parse(source, feature_version=(3, 6))
-    assert "importlib" not in source and "__import__" not in source
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-            assert {alias.name for alias in node.names} <= {"absolute_import", "division", "print_function"}
-        if isinstance(node, ast.Call):
-            # subprocess.run(capture_output=, text=, check=False) and shlex.join came with 3.7 and 3.8.
-            assert not {keyword.arg for keyword in node.keywords} & {"capture_output", "text", "missing_ok"}
-        if isinstance(node, ast.Attribute):
-            assert node.attr not in {
-                "removeprefix",
-                "removesuffix",
-                "isascii",
-                "time_ns",
-                "monotonic_ns",
-                "waitid_pidfd",
-            }
+# --- types ------------------------------------------------------------------------------------------
+
+
+def untyped(name):
+    """Public functions and methods of a file that lack the type of a parameter or of the result."""
+    for outer in ast.walk(tree_of(name)):
+        if not isinstance(outer, (ast.Module, ast.ClassDef)):
+            continue
+        for node in outer.body:
+            if not isinstance(node, ast.FunctionDef) or (node.name.startswith("_") and node.name != "__init__"):
+                continue
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            static = any(getattr(mark, "id", "") == "staticmethod" for mark in node.decorator_list)
+            if isinstance(outer, ast.ClassDef) and not static:
+                arguments = arguments[1:]
+            if any(argument.annotation is None for argument in arguments) or (
+                node.returns is None and node.name != "__init__"
+            ):
+                yield f"{node.name} (line {node.lineno})"
+
+
+@pytest.mark.parametrize("name", [name for name in names(FILES) if name.startswith(("module_utils/", "plugin_utils/"))])
+def test_public_functions_say_their_types(name):
+    assert not list(untyped(name))
 
 
 # --- doors ------------------------------------------------------------------------------------------
@@ -131,7 +112,7 @@ SOCKET_DOORS = re.compile(r"module_utils/_(probe|listener|internet)/\w+\Z|plugin
 
 @pytest.mark.parametrize("name", names(FILES))
 def test_commands_run_and_sockets_open_only_at_their_doors(name):
-    used = tops(imports(name)[0])
+    used = libraries(name)
     if name not in COMMAND_DOORS:
         assert not used & COMMANDS
         run = [
@@ -147,121 +128,23 @@ def test_commands_run_and_sockets_open_only_at_their_doors(name):
         assert not used & SOCKETS
 
 
-BACKENDS_FOLDER = "module_utils/_firewall/backends/"
-
-EFFECTS = COMMANDS | SOCKETS | {"os", "shutil", "fcntl", "select", "signal", "ctypes", "tempfile", "time"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name in names(HOST_SIDE)
-        if name.startswith(BACKENDS_FOLDER)
-        or name
-        in (
-            "module_utils/_policy",
-            "module_utils/_socket_states",
-            "module_utils/_ports",
-            "module_utils/_no_proxy",
-            "module_utils/_firewall/plan",
-            "module_utils/_firewall/lockout",
-            "module_utils/_firewall/stored",
-            "module_utils/_firewall/boot_units",
-            "module_utils/_namespaces/hosts",
-            "module_utils/_listener/plan",
-        )
-    ],
-)
-def test_the_hosts_pure_middle_has_no_effects(name):
-    assert not tops(imports(name)[0]) & EFFECTS
-    assert not [node for node in ast.walk(tree_of(name)) if isinstance(node, ast.Name) and node.id == "open"]
+def pure_files():
+    """The files of the contract that holds the pure middle."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (contract,) = [entry for entry in settings["contracts"] if entry["name"] == "The pure middle has no effects"]
+    for dotted in contract["source_modules"]:
+        place = PLUGINS / dotted.split(".plugins.")[1].replace(".", "/")
+        yield from names(place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")])
 
 
-@pytest.mark.parametrize("name", [name for name in names(FILES) if "Pure." in (ast.get_docstring(tree_of(name)) or "")])
-def test_a_file_that_calls_itself_pure_is(name):
-    assert not tops(imports(name)[0]) & ((EFFECTS | {"ansible", "pathlib"}) - {"os"})
-    for node in ast.walk(tree_of(name)):
-        assert not (isinstance(node, ast.Name) and node.id in ("open", "print", "input"))
+@pytest.mark.parametrize("name", sorted(pure_files()))
+def test_the_pure_middle_neither_opens_nor_prints(name):
+    assert not calls(name) & {"open", "print", "input"}
 
 
-# --- the controller's side --------------------------------------------------------------------------
+# --- roles ------------------------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize("name", [name for name in names(FILES) if name.startswith("plugin_utils/")])
-def test_plugin_utils_share_with_the_hosts_only_the_words(name):
-    foreign, own = imports(name)
-    assert {file for file in own if not file.startswith("plugin_utils/")} <= {
-        "module_utils/_internet/targets",
-        "module_utils/_policy",
-        "module_utils/_ports",
-        "module_utils/_proxy/description",
-        "module_utils/_socket_states",
-    }
-    libraries = tops(foreign) - set(sys.stdlib_module_names)
-    allowed = {
-        "plugin_utils/_cluster/addresses": {"netaddr"},
-        "plugin_utils/_cluster/requirements": {"yaml"},
-        "plugin_utils/_cluster/inventory": {"ansible"},
-    }
-    assert libraries <= allowed.get(name, set())
-
-
-SHELLS = [name for name in names(CONTROLLER_SIDE) if not name.startswith("plugin_utils/")]
-
-
-@pytest.mark.parametrize("name", SHELLS)
-def test_shells_do_not_know_each_other(name):
-    _unused, own = imports(name)
-    assert {file.split("/")[0] for file in own} <= {"plugin_utils", "module_utils"}
-
-
-def test_checks_and_report_know_no_rules():
-    assert not {file for file in imports("plugin_utils/_verification/checks")[1] if "host_policy" in file}
-    assert imports("plugin_utils/_verification/report")[1] == {
-        "module_utils/_ports",
-        "plugin_utils/_flows",
-        "plugin_utils/_verification/cells",
-        "plugin_utils/_verification/checks",
-        "plugin_utils/_verification/observations",
-    }
-
-
-@pytest.mark.parametrize("name", [name for name in names(FILES) if name.startswith("plugin_utils/")])
-def test_the_two_arms_do_not_meet(name):
-    """What derives rules knows no checks, and what verifies knows no rules."""
-    arms = ("plugin_utils/_host_policy", "plugin_utils/_verification/")
-    for mine, other in (arms, arms[::-1]):
-        if name.startswith(mine):
-            assert not [file for file in imports(name)[1] if file.startswith(other)]
-
-
-# --- backends ---------------------------------------------------------------------------------------
-
-BACKENDS = ("iptables", "firewalld", "nftables")
-BACKEND_FILES = [name for name in names(FILES) if name.startswith(BACKENDS_FOLDER)]
-
-
-def backend_of(name):
-    return next((backend for backend in BACKENDS if name.startswith(f"{BACKENDS_FOLDER}{backend}/")), None)
-
-
-@pytest.mark.parametrize("name", BACKEND_FILES)
-def test_a_backend_imports_no_other_and_nothing_but_words(name):
-    _unused, own = imports(name)
-    outside = {file for file in own if not file.startswith(BACKENDS_FOLDER)}
-    assert outside <= {"module_utils/_host/commands", "module_utils/_policy", "module_utils/_ports"}
-    mine = backend_of(name)
-    assert {backend_of(file) for file in own} - {None} <= ({mine} if mine else set(BACKENDS))
-    if name == f"{BACKENDS_FOLDER}base":
-        assert not {backend_of(file) for file in own} - {None}
-
-
-@pytest.mark.parametrize("name", names(FILES))
-def test_only_the_modules_that_wire_know_a_backend(name):
-    concrete = {file for file in imports(name)[1] if file.startswith(BACKENDS_FOLDER)}
-    concrete -= {f"{BACKENDS_FOLDER}base"}
-    assert not concrete or name in BACKEND_FILES or name in ("modules/firewall", "modules/firewall_info")
+BACKEND_FILES = [name for name in names(FILES) if name.startswith("module_utils/_firewall/backends/")]
 
 
 def constants(name):
