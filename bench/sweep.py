@@ -29,8 +29,8 @@ MOST = 2.0
 PROBE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.determined.network.plugins.module_utils._probe import batch
-from ansible_collections.determined.network.plugins.module_utils._probe import observation as probe_observation
+from ansible_collections.determined.network.plugins.module_utils._probe import (batch)
+from ansible_collections.determined.network.plugins.module_utils._probe import (observation as probe_observation)
 request = json.loads(sys.argv[2])
 targets = probe_observation.read_targets(request["targets"])
 print(json.dumps(batch.run(targets, request["timeout"], 256, False)["observations"]))

@@ -26,8 +26,8 @@ if request.get("files"):
     resource.setrlimit(resource.RLIMIT_NOFILE, (request["files"], request["files"]))
 from ansible_collections.determined.network.plugins.module_utils._listener import control
 from ansible_collections.determined.network.plugins.module_utils._listener import plan as listener_plan
-from ansible_collections.determined.network.plugins.module_utils._probe import batch
-from ansible_collections.determined.network.plugins.module_utils._probe import observation as probe_observation
+from ansible_collections.determined.network.plugins.module_utils._probe import (batch)
+from ansible_collections.determined.network.plugins.module_utils._probe import (observation as probe_observation)
 what = request["what"]
 if what == "probe":
     targets = probe_observation.read_targets(request["targets"])

@@ -13,9 +13,9 @@ from ansible_collections.determined.network.plugins.module_utils import _socket_
 from ansible_collections.determined.network.plugins.module_utils._internet import targets
 from ansible_collections.determined.network.plugins.module_utils._internet.streams import TcpStream
 from ansible_collections.determined.network.plugins.module_utils._internet.targets import AttemptFailed, Outcome
-from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
-from ansible_collections.determined.network.plugins.module_utils._probe.observation import Destination
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets.destination import Destination
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 _MOST_ADDRESSES = 8
 

@@ -28,7 +28,7 @@ from ansible_collections.determined.network.plugins.module_utils._internet.targe
     Proxy,
     Target,
 )
-from ansible_collections.determined.network.plugins.module_utils._probe import errors
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors
 
 
 def attempt_once(target: Target, proxy: Optional[Proxy], context: ssl.SSLContext, timeout: float) -> Outcome:

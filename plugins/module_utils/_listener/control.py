@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._listener import daemon, plan
-from ansible_collections.determined.network.plugins.module_utils._probe import proc
+from ansible_collections.determined.network.plugins.module_utils._sockets import proc
 
 _ANSWER_SECONDS = 20.0  # how long to wait until the supervisor answers or ends
 _UNIX_NAME = "@determined.network.listener."

@@ -26,7 +26,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from ansible_collections.determined.network.plugins.module_utils._host import daemon
 from ansible_collections.determined.network.plugins.module_utils._listener import plan
 from ansible_collections.determined.network.plugins.module_utils._listener import worker as listener_worker
-from ansible_collections.determined.network.plugins.module_utils._probe import sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets import sockets
 
 _NAME = "\0determined.network.listener."
 _RESERVE = 64  # descriptors that a worker needs beside its listeners: clients, pipes

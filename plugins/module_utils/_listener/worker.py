@@ -12,8 +12,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._listener import plan
-from ansible_collections.determined.network.plugins.module_utils._probe import errors
-from ansible_collections.determined.network.plugins.module_utils._probe import sockets as probe_sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors
+from ansible_collections.determined.network.plugins.module_utils._sockets import sockets as probe_sockets
 
 _BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn
 

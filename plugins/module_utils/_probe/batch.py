@@ -22,10 +22,11 @@ import errno
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import errors, own_firewall, sockets, tcp, udp
+from ansible_collections.determined.network.plugins.module_utils._probe import own_firewall, tcp, udp
 from ansible_collections.determined.network.plugins.module_utils._probe.echo import Echoes
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 _SAMPLE = 256  # ports
 _FIRST_WAIT = 1.2  # seconds: the kernel repeats a SYN after 1 s (RFC 6298, section 2)

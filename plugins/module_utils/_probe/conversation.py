@@ -19,8 +19,8 @@ import itertools
 import socket
 from typing import Generic, Iterator, List, Optional, Tuple, TypeVar
 
-from ansible_collections.determined.network.plugins.module_utils._probe import sockets
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
+from ansible_collections.determined.network.plugins.module_utils._sockets import sockets
 
 _LONGEST_ANSWER = 1024  # bytes kept until the end of the line is found
 _MOST_DISCARDED = 65536  # bytes discarded of a service that goes on sending

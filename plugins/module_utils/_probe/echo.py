@@ -10,7 +10,7 @@ import struct
 import time
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors, sockets
 
 ATTEMPTS = 3
 _PROTOCOLS = {"ipv4": socket.IPPROTO_ICMP, "ipv6": socket.IPPROTO_ICMPV6}

@@ -11,20 +11,11 @@ from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set
 
 from ansible_collections.determined.network.plugins.module_utils import _policy, _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._ports import PortSet
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
+from ansible_collections.determined.network.plugins.module_utils._sockets.destination import Destination
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 ANSWER_LENGTH = 200  # characters kept of what a service says
 _FIELDS = ("address", "protocol", "ports", "identify", "source")
-
-
-class Destination:
-    """An address to reach, by which protocol, and the source address of this host (None: the kernel's choice)."""
-
-    def __init__(self, address: str, protocol: str = "tcp", source: Optional[str] = None) -> None:
-        self.address = address
-        self.protocol = protocol
-        self.source = source
-        self.family = "ipv6" if ":" in address else "ipv4"
 
 
 class Target(Destination):

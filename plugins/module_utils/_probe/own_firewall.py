@@ -13,10 +13,10 @@ import time
 from typing import List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import errors, proc
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
-from ansible_collections.determined.network.plugins.module_utils._probe.sockets import open_socket, socket_address
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors, proc
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
+from ansible_collections.determined.network.plugins.module_utils._sockets.sockets import open_socket, socket_address
 
 _REPEATED_AFTER = 10  # slots: the first SYN is repeated after 1 s (RFC 6298, section 2)
 _SLOT = 0.1  # seconds

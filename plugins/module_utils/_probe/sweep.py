@@ -12,10 +12,10 @@ import socket
 from typing import Deque, Iterable, List, Optional
 
 from ansible_collections.determined.network.plugins.module_utils import _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import sockets
 from ansible_collections.determined.network.plugins.module_utils._probe.conversation import Conversation
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
+from ansible_collections.determined.network.plugins.module_utils._sockets import sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 GRACE = 0.05  # seconds
 REPETITION = 0.9  # seconds: the kernel repeats an unanswered SYN after 1 s (RFC 6298, section 2)

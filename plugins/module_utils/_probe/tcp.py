@@ -21,11 +21,11 @@ import time
 from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
 from ansible_collections.determined.network.plugins.module_utils._probe.conversation import Conversation, Deadlines
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import ExtendedError, Finding
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
 from ansible_collections.determined.network.plugins.module_utils._probe.sweep import REPETITION, Attempt, Sweep
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import ExtendedError, Finding
 
 _PATIENCE = 5.0  # seconds that a shortage may last
 _IDLE = 0.05  # seconds to wait for events at most

@@ -15,9 +15,9 @@ import time
 from typing import Deque, Dict, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import errors, sockets
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 _DATAGRAM = b"determined.network probe\n"
 _MOST_DATAGRAMS = 3  # to one port, because nobody reports a lost datagram

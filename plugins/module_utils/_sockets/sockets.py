@@ -9,8 +9,8 @@ import socket
 import struct
 from typing import Any, Optional, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._probe import errors
-from ansible_collections.determined.network.plugins.module_utils._probe.observation import Destination
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors
+from ansible_collections.determined.network.plugins.module_utils._sockets.destination import Destination
 
 # Only later versions of Python name these; the numbers are Linux's (linux/in.h, in6.h).
 IP_RECVERR = 11

@@ -5,8 +5,9 @@
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import batch, errors, observation
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
+from ansible_collections.determined.network.plugins.module_utils._probe import batch, observation
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 NO_NEIGHBOUR = Finding(_socket_states.NO_ROUTE, "nobody answers", errors.NO_NEIGHBOUR)
 OWN_UNREACHABLE = Finding(_socket_states.REJECTED, "unreachable", errors.OWN_UNREACHABLE)

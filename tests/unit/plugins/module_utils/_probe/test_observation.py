@@ -6,7 +6,7 @@
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._probe import observation
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 
 def target(ports="1-10", identify="", **more):

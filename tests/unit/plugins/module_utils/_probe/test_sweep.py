@@ -8,7 +8,7 @@ import socket
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._probe import observation, sweep
-from ansible_collections.determined.network.plugins.module_utils._probe.errors import Finding
+from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 
 def make(ports="1-100", wait=3.5, window=8, shorten=False):

@@ -10,7 +10,8 @@ import threading
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import observation, sockets, udp
+from ansible_collections.determined.network.plugins.module_utils._probe import observation, udp
+from ansible_collections.determined.network.plugins.module_utils._sockets import sockets
 
 
 def bound():

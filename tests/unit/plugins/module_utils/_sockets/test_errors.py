@@ -9,7 +9,7 @@ import struct
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _socket_states
-from ansible_collections.determined.network.plugins.module_utils._probe import errors
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors
 
 OWN, PEER = "192.0.2.1", "192.0.2.2"
 OWN6, PEER6 = "2001:db8::1", "2001:db8::2"

@@ -4,7 +4,7 @@
 """Texts of /proc/net, as kernels write them."""
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._probe import proc
+from ansible_collections.determined.network.plugins.module_utils._sockets import proc
 
 SNMP = """\
 Ip: Forwarding DefaultTTL InReceives InHdrErrors
