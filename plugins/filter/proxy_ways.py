@@ -8,16 +8,16 @@ DOCUMENTATION = r"""
 name: proxy_ways
 author: The determined.network maintainers (@determined-network)
 version_added: 0.2.0
-short_description: The proxies that workloads take, for the module internet
+short_description: Describe the proxies of workloads to the module internet
 description:
   - Turns the variables of the role P(determined.network.proxy#role) into a parameter of the module
     P(determined.network.internet#module).
-  - Fails with one message that lists everything that is wrong with them. The message holds no secret.
+  - Fails if the variables are wrong, with one message that lists every problem. The message holds no secret.
 options:
   _input:
     description:
-      - The variables, without C(proxy_) before their names. Takes C(http), C(https), C(username) and C(password), each
-        of which may be null.
+      - The variables of the role without the prefix of their names. The keys are C(http), C(https), C(username) and
+        C(password). Each value may be null, and each key may be missing.
     type: dict
     required: true
 """
@@ -31,17 +31,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The parameter C(proxies) of the module. It holds credentials, so do not show it.
+  description: The option C(proxies) of the module. It holds credentials, so do not show it.
   type: list
   elements: dict
 """
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.determined.network.plugins.plugin_utils import _proxy_ways
 
 
-def proxy_ways(variables):
-    """The filter; problems become Ansible's error."""
+def proxy_ways(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The filter. Raises AnsibleFilterError."""
     try:
         return _proxy_ways.proxy_ways(variables)
     except ValueError as problem:
@@ -49,5 +52,5 @@ def proxy_ways(variables):
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"proxy_ways": proxy_ways}

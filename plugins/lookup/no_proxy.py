@@ -8,13 +8,13 @@ DOCUMENTATION = r"""
 name: no_proxy
 author: The determined.network maintainers (@determined-network)
 version_added: 0.2.0
-short_description: What the hosts of a Determined cluster reach without a proxy
+short_description: Compute what the hosts of a Determined cluster reach without a proxy
 description:
-  - Every name and address of the master and the agents, the host itself, the metadata address of clouds, and what
-    users add; each in every form that some client needs, so that Go, Python, curl and apt agree.
-  - Names are those of the inventory, and those written in C(determined_address) and C(ansible_host).
-  - What users add or set may stand on any hosts of the cluster, and is one list for all; two different ones are
-    refused.
+  - Returns every name and address of the master and the agents, the host itself, the metadata address of clouds, and
+    what users add. Each is there in every form that some client needs, so that Go, Python, curl and apt agree.
+  - The names are those of the inventory, and those in C(determined_address) and C(ansible_host).
+  - The variables of O(extra) and O(override) can be set on any host of the cluster, and count for all hosts. Two
+    different values are refused.
 options:
   cluster:
     description: The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
@@ -22,15 +22,16 @@ options:
     required: true
   extra:
     description:
-      - What else is reached without the proxy. Names and domains (with everything in them), addresses, and networks,
-        which only some clients understand.
+      - Adds names, domains (with all names in them), addresses and networks that are reached without the proxy. Only
+        some clients understand networks.
     type: list
     elements: str
     default: []
     vars:
       - name: proxy_no_proxy_extra
   override:
-    description: What is reached without the proxy, in place of everything that is computed.
+    description:
+      - Replaces the computed entries and O(extra) by these entries. If it is not set, the entries are computed.
     type: list
     elements: str
     vars:
@@ -42,7 +43,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Show what no host of the cluster asks the proxy for
+- name: Show what the hosts of the cluster reach without the proxy
   ansible.builtin.debug:
     msg: "{{ computed.no_proxy | join(',') }}"
   vars:
@@ -61,53 +62,66 @@ _raw:
       elements: str
       returned: always
     stable:
-      description: The entries without the agents, for programs whose restart costs work.
+      description: The entries without the agents, for services whose restart interrupts tasks.
       type: list
       elements: str
       returned: always
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.determined.network.plugins.plugin_utils import _no_proxy_list
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import cluster as clusters
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import inventory as cluster_inventory
-from ansible_collections.determined.network.plugins.plugin_utils._cluster import problems as cluster_problems
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import (
+    ADDRESS_VARIABLES,
+    CONFIGURED_ROLES,
+    Cluster,
+)
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.inventory import Inventory
+from ansible_collections.determined.network.plugins.plugin_utils._cluster.problems import InventoryProblems
 
-# Option, variable, and what the role proxy has where nobody sets it.
-_VARIABLES = (("extra", "proxy_no_proxy_extra", []), ("override", "proxy_no_proxy", None))
+# Option, variable, and the default that the role proxy has for the variable.
+_VARIABLES: tuple[tuple[str, str, list[str] | None], ...] = (
+    ("extra", "proxy_no_proxy_extra", []),
+    ("override", "proxy_no_proxy", None),
+)
 
 
 class LookupModule(LookupBase):
-    def run(self, terms, variables=None, **kwargs):
+    def run(
+        self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any
+    ) -> list[dict[str, list[str]]]:
         if terms:
             raise AnsibleLookupError("determined.network.no_proxy takes no terms, only named options")
-        # The variables are read below, from all hosts, so that the result does not depend on who asks.
+        # The variables are read below, from all hosts, so that the result does not depend on the current host.
         self.set_options(direct=kwargs)
-        cluster = clusters.Cluster.from_dict(self.get_option("cluster"))
-        hosts = [host.name for role in clusters.CONFIGURED_ROLES for host in cluster.with_role(role)]
-        inventory = cluster_inventory.Inventory(variables, self._templar)
-        found, problems = inventory.host_variables(hosts)
+        cluster = Cluster.from_dict(self.get_option("cluster"))
+        hosts = [host.name for role in CONFIGURED_ROLES for host in cluster.with_role(role)]
+        inventory = Inventory(variables or {}, self._templar)
+        host_variables, problems = inventory.host_variables(hosts)
         options = {}
         for option, variable, role_default in _VARIABLES:
             if option in kwargs:
                 options[option] = self.get_option(option)
                 continue
             values, more = inventory.one_for_all(hosts, variable, role_default)
-            # An empty text is a survey's question without an answer.
+            # An empty text is a question of a survey that nobody answered.
             options[option] = values[0] if values and values[0] not in ("", [""]) else self.get_option(option)
             problems += more
         if problems:
-            raise AnsibleError(str(cluster_problems.InventoryProblems(problems)))
-        names = {
-            host: [
-                str(text).strip()
-                for variable in clusters.ADDRESS_VARIABLES
-                for value in [values.get(variable)]
-                if value is not None
-                for text in (value if isinstance(value, (list, tuple)) else [value])
-            ]
-            for host, values in found.items()
-        }
+            raise AnsibleError(str(InventoryProblems(problems)))
+        names = {host: _names_in(own) for host, own in host_variables.items()}
         composed = _no_proxy_list.compose(cluster, names, **options)
         return [{"no_proxy": list(composed.entries), "stable": list(composed.stable)}]
+
+
+def _names_in(variables: Mapping[str, Any]) -> list[str]:
+    """Return the names and addresses in the address variables of a host, each of which is one text or a list."""
+    found = []
+    for variable in ADDRESS_VARIABLES:
+        value = variables.get(variable)
+        if value is not None:
+            found += [str(text).strip() for text in (value if isinstance(value, (list, tuple)) else [value])]
+    return found

@@ -5,18 +5,19 @@
 
 DOCUMENTATION = r"""
 module: proxy
-short_description: Write one description of a proxy to every place on a host that matters
+short_description: Write the settings of a proxy to every file on a host that needs them
 version_added: 0.2.0
 description:
-  - Sets the proxy, and what is reached without it, for Determined's agent or master, dockerd, containerd, the tasks'
-    containers, logins and shells, package managers and other programs, wherever they are installed, and lets the
+  - Sets the proxy, and the hosts that are reached without it, for Determined's agent or master, dockerd, containerd,
+    the containers of tasks, logins and shells, package managers and other programs that are installed. Also makes the
     host trust certificates.
-  - In files of others only the proxy's own keys change; other keys, comments and order stay. O(state=absent) gives
-    every file back as it was, byte for byte; where somebody has changed a file since, only what this module wrote
-    is taken out. What that needs is kept in C(/var/lib/determined-network/proxy.json), readable by root alone.
-  - A description or a file that is wrong is refused before anything is changed, with one message that lists
-    every problem.
-  - Restarts nothing. RV(restart) and RV(outdated) say what has to be restarted.
+  - In files that hold other settings too, only the keys of the proxy change. Other keys, comments and the order are
+    kept. O(state=absent) restores every file byte for byte. If somebody has changed a file in the meantime, only what
+    this module wrote is removed from it. The original files are recorded in C(/var/lib/determined-network/proxy.json),
+    which root alone can read.
+  - Refuses wrong arguments and files that it cannot edit before it changes anything, with one message that lists every
+    problem.
+  - Restarts no service. RV(restart) and RV(outdated) name the services that have to be restarted.
 author: "The determined.network maintainers (@determined-network)"
 attributes:
   check_mode:
@@ -28,25 +29,28 @@ attributes:
   platform:
     support: full
     platforms: linux
-    description: Linux; services are looked after where systemd manages them.
+    description: Linux. Services are found only where systemd manages the host.
 options:
   state:
     description:
-      - V(present) writes the settings. Places that an earlier run wrote, and this one does not ask for, are restored.
-      - V(absent) restores every place.
+      - V(present) writes the settings. Files that an earlier run changed and that this run does not request are
+        restored.
+      - V(absent) restores every file.
     type: str
     choices: [present, absent]
     default: present
   roles:
-    description: The roles of this host in the cluster, which decide what places it has.
+    description: The roles of this host in the cluster. They decide which O(targets) the host has.
     type: list
     elements: str
     choices: [master, agents]
     default: []
   http:
     description:
-      - The proxy for plain HTTP, C(scheme://host:port) with the scheme V(http) or V(https), or with percent-encoded
-        credentials C(scheme://user:password@host:port).
+      - The proxy for plain HTTP, written as C(scheme://host:port), or with percent-encoded credentials as
+        C(scheme://user:password@host:port). The scheme is V(http) or V(https), and says how the proxy itself is
+        reached.
+      - If it is not set, no proxy is written for plain HTTP.
     type: str
   https:
     description: The proxy for HTTPS, written like O(http).
@@ -55,37 +59,42 @@ options:
     description: The proxy for FTP, written like O(http).
     type: str
   username:
-    description: The user name for every proxy whose URL carries no credentials, as it is.
+    description: The user name for every proxy whose URL carries no credentials, without any encoding.
     type: str
   password:
-    description: The password that belongs to O(username), as it is.
+    description: The password that belongs to O(username), without any encoding.
     type: str
   no_proxy:
-    description: What is reached without the proxy, as the lookup P(determined.network.no_proxy#lookup) computes it.
+    description:
+      - The names, domains, addresses and networks that are reached without the proxy, as the lookup
+        P(determined.network.no_proxy#lookup) computes them.
     type: list
     elements: str
     default: []
   stable_no_proxy:
     description:
-      - The same without the agents, for what an agent that joins the cluster must not restart, dockerd, containerd and
-        determined-agent. Without it they get O(no_proxy).
-      - C(determined-master) gets this and the networks that the host is attached to and that agents are in, since it
-        understands networks; agents elsewhere by their addresses.
+      - The entries of O(no_proxy) without the agents, for dockerd, containerd and determined-agent, which must not be
+        restarted when an agent is added. If it is not set, they get O(no_proxy).
+      - C(determined-master) gets these entries, and besides them the networks of the host in which there are agents. An
+        agent in no such network is an entry by its address.
     type: list
     elements: str
   ca_certificate:
-    description: Certificates (PEM text) that the host shall trust.
+    description: Certificates (PEM text) that the host is to trust. If it is not set, no certificate is written.
     type: str
   registries:
     description:
-      - Registries for which dockerd shall trust O(ca_certificate) at once, without a restart.
-      - Dictionaries with C(host) and C(ports), such as V(443,5000), as the lookup P(determined.network.cluster#lookup)
-        has them among its services; other keys do not count.
+      - Registries for which dockerd is to trust O(ca_certificate) at once, without a restart.
+      - Each is a dictionary with C(host) and C(ports), such as V(443,5000), like the services that the lookup
+        P(determined.network.cluster#lookup) returns. Other keys are ignored.
     type: list
     elements: dict
     default: []
   targets:
-    description: Where to write. V(all) stands for everything that is installed and fits O(roles).
+    description:
+      - The programs and services whose settings are written. Those that are not installed, or that do not fit O(roles),
+        are skipped.
+      - V(all) stands for all of them.
     type: list
     elements: str
     choices:
@@ -109,35 +118,39 @@ options:
     default: [all]
   docker_method:
     description:
-      - How dockerd learns of the proxy, by its systemd unit (V(drop_in)) or by C(proxies) in
-        C(/etc/docker/daemon.json) (V(daemon_json), Docker 23 and newer).
-      - V(auto) takes the file where it has C(proxies) already or where no unit starts dockerd, else the unit.
+      - How dockerd gets the settings. V(drop_in) writes a drop-in of its systemd unit. V(daemon_json) writes C(proxies)
+        to C(/etc/docker/daemon.json), which needs Docker 23 or newer.
+      - V(auto) writes to the file if it already holds C(proxies) or if no unit starts dockerd. Otherwise it writes a
+        drop-in.
     type: str
     choices: [auto, drop_in, daemon_json]
     default: auto
   task_environment:
     description:
-      - Whether to write the variables of task containers to C(/etc/determined/master.yaml) (V(write)) or only to return
-        them in RV(task_environment) (V(print)).
+      - V(write) writes the variables of task containers to C(/etc/determined/master.yaml). V(print) only returns them,
+        in RV(task_environment).
     type: str
     choices: [write, print]
     default: write
   share_credentials:
-    description: Write credentials also to files that every user of the host can read.
+    description:
+      - Whether files that every user of the host can read may hold credentials.
+      - If V(false), only root can read a file with credentials, and C(podman) and C(git) are skipped, since they fail
+        when they cannot read their file.
     type: bool
     default: false
 notes:
-  - Needs root on the host, and there Python 3.6 or newer.
+  - On the host, the module needs root and Python 3.6 or newer.
 seealso:
   - plugin: determined.network.no_proxy
     plugin_type: lookup
   - name: How it works, in depth
-    description: Every place, what is written there, and why.
+    description: Every target, what is written to it, and why.
     link: https://github.com/determined-network/determined.network/blob/main/docs/proxy.md
 """
 
 EXAMPLES = r"""
-- name: Lead an agent to the Internet through a proxy
+- name: Let an agent reach the Internet through a proxy
   determined.network.proxy:
     roles: [agents]
     http: http://proxy.example.com:3128
@@ -150,7 +163,7 @@ EXAMPLES = r"""
     computed: "{{ lookup('determined.network.no_proxy', cluster=lookup('determined.network.cluster')) }}"
   become: true
 
-- name: Give every file back as it was
+- name: Restore every file
   determined.network.proxy:
     state: absent
   become: true
@@ -158,7 +171,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files:
-  description: What changed, or would change in check mode.
+  description: The files that changed, or that would change in check mode.
   returned: success
   type: list
   elements: dict
@@ -176,54 +189,57 @@ files:
       type: str
       returned: always
 left_out:
-  description: Targets that fit the host's roles and were left out, each with the reason.
+  description: Targets that fit the host's roles and were skipped, each with the reason.
   returned: success
   type: dict
   sample: {podman: podman is not installed}
 restart:
   description:
-    - Which running services read at their start what has changed now, C(docker), C(containerd), C(determined-agent)
-      and C(determined-master), each true or false.
-    - A longer list in C(agent.yaml) or C(master.yaml), and nothing else, is no reason, since it is for tasks to come.
+    - Whether each of C(docker), C(containerd), C(determined-agent) and C(determined-master) runs and reads at its start
+      what has changed now.
+    - A service needs no restart if only a list of O(no_proxy) in C(agent.yaml) or C(master.yaml) has changed, since
+      that list is for new tasks.
   returned: success
   type: dict
   sample: {docker: true, containerd: false, determined-agent: true, determined-master: false}
 outdated:
-  description: Which of them run with settings older than their files, now or since an earlier change; in the same form.
+  description:
+    - Whether each of these services runs and uses older settings than its files hold, because of this change or of an
+      earlier one.
   returned: success
   type: dict
   sample: {docker: true, containerd: false, determined-agent: true, determined-master: false}
 task_environment:
   description:
-    - The lines for C(task_container_defaults.environment_variables) of the master's configuration, credentials masked.
+    - The lines for C(task_container_defaults.environment_variables) of the master's configuration. Credentials are
+      masked.
   returned: on a master whose O(task_environment) is V(print)
   type: str
 """
 
 import os
+from typing import Any, Mapping, Set
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils._host import runner
-from ansible_collections.determined.network.plugins.module_utils._proxy import (
-    apply,
-    description,
-    files,
-    record,
-    targets,
-)
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
+from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
+from ansible_collections.determined.network.plugins.module_utils._proxy import apply, description, targets
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import Problems, RollbackFailed
 
 TARGETS = [targets.ALL] + list(targets.TARGETS)
 
 
-def public(params):
-    """Arguments with no_log that hold no secret, a set: Ansible would mask them wherever they stand in the result, in
-    lines that somebody is to copy, too."""
-    found = {params[name] for name in description.PROTOCOLS if "@" not in (params[name] or "@")}
-    return (found | {params["username"]}) - {params["password"], None}
+def public(params: Mapping[str, Any]) -> Set[str]:
+    """Return the arguments with no_log that hold no secret.
+
+    Ansible would mask them wherever they occur in the result, also in lines that somebody is to copy.
+    """
+    urls = {params[name] for name in description.PROTOCOLS if "@" not in (params[name] or "@")}
+    return (urls | {params["username"]}) - {params["password"], None}
 
 
-def main():
-    """Read the arguments, act, hand back the result."""
+def main() -> None:
+    """Read the arguments, apply them, and return the result."""
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -246,22 +262,25 @@ def main():
     )
     params = dict(module.params)
     module.no_log_values -= public(params)
-    module.params["username"] = params["username"] and "********"  # as `invocation` shows it
+    module.params["username"] = params["username"] and "********"  # which is what `invocation` shows
     try:
         if os.geteuid() != 0:
-            raise record.Problems(["only root may do this: run the task with become"])
-        module.exit_json(**apply.change(params, module.check_mode, runner.Runner()))
-    except record.Problems as found:
+            raise Problems(["the module needs root: run the task with become: true"])
+        module.exit_json(**apply.change(params, module.check_mode, Runner()))
+    except Problems as found:
         count = len(found.problems)
         lines = "".join("\n  %d. %s." % (number, text.rstrip(".")) for number, text in enumerate(found.problems, 1))
         module.fail_json(
             msg="The proxy has %s; nothing was changed:%s"
             % ("1 problem" if count == 1 else "%d problems" % count, lines)
         )
-    except files.FileProblem as problem:
+    except HostError as problem:
         module.fail_json(msg="%s. Every file is as it was before this task." % str(problem).rstrip("."))
-    except files.Unrestored as problem:
-        module.fail_json(msg="%s. Run this again when that is mended: it knows how the files were." % problem)
+    except RollbackFailed as problem:
+        module.fail_json(
+            msg="%s. Remove the cause and run this task again: the original files are recorded."
+            % str(problem).rstrip(".")
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a cluster's hosts reach without the proxy, in words that all clients understand alike. Pure.
+"""What the hosts of a cluster reach without the proxy, written so that all clients read it alike. Pure.
 
-Clients read ``no_proxy`` by different rules: Go takes networks, Python's urllib does not and wants IPv6 addresses in
-brackets, others want them without; some take a domain with its leading dot, some without. So every name and address
-stands there literally, in each form that some client needs.
+Clients read ``no_proxy`` by different rules. Go reads networks. Python's urllib does not, and needs IPv6 addresses in
+brackets, while others need them without brackets. Some need a domain with its leading dot, some without. So every name
+and address is an entry of its own, in each form that some client needs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster
 
-# The host itself, and where clouds tell an instance about itself (a link-local address, and Google's name for it).
+# The host itself, and the metadata service of clouds (a link-local address, and Google's name for it).
 LOCAL = ("localhost", "127.0.0.1", "::1", "169.254.169.254", "metadata.google.internal")
 
 
 class NoProxy(NamedTuple):
-    """``entries``: everything. ``stable``: without the agents, so that it stays the same when one is added."""
+    """``entries``: all entries. ``stable``: those without the agents, which stay the same when an agent is added."""
 
     entries: tuple[str, ...]
     stable: tuple[str, ...]
@@ -32,9 +32,11 @@ def compose(
     extra: Iterable[str] = (),
     override: Iterable[str] | None = None,
 ) -> NoProxy:
-    """The cluster, host -> the texts by which the inventory calls it (names and addresses), what users add, and what
-    they set instead of everything (None: nothing) -> NoProxy. Entries that are no names or addresses are passed on as
-    they are; whoever writes the list checks it.
+    """Return the entries.
+
+    ``names``: host -> the names and addresses by which the inventory calls it. ``extra``: what users add. ``override``:
+    what users set in place of all entries, None for nothing. Entries that are neither names nor addresses are passed on
+    unchanged; who writes the list checks them.
     """
     if override is not None:
         fixed = _once(_split(override))
@@ -50,7 +52,8 @@ def compose(
     }
     local = [form for text in LOCAL for form in _forms(text)]
     extras = [form for text in _split(extra) for form in _domain_forms(text)]
-    # An agent that serves images stays off the proxy for dockerd, too: services come and go more rarely than agents.
+    # An agent that is a registry is stable, so that dockerd reaches it without the proxy: services change more rarely
+    # than agents.
     agents = frozenset(by_role["agents"])
     registries = [
         form
@@ -63,7 +66,7 @@ def compose(
 
 
 def _split(texts: Iterable[str]) -> list[str]:
-    """Entries, or comma-separated lists of them, as one list without spaces."""
+    """Return the entries of texts that are entries or comma-separated lists of them."""
     texts = [texts] if isinstance(texts, str) else texts
     return [part.strip() for text in texts for part in str(text).split(",") if part.strip()]
 
@@ -73,15 +76,15 @@ def _once(entries: Iterable[str]) -> tuple[str, ...]:
 
 
 def _forms(text: str) -> list[str]:
-    """A host's name or address in each form that some client needs."""
+    """Return a host's name or address in each form that some client needs."""
     if text.count(":") > 1:
         bare = text.strip("[]")
-        return [bare, f"[{bare}]"]  # Python's urllib compares with the brackets of the URL, others without
+        return [bare, f"[{bare}]"]  # Python's urllib compares the URL's host with its brackets
     return [text.rstrip(".")] if text.rstrip(".") else []
 
 
 def _domain_forms(text: str) -> list[str]:
-    """A name or domain that a user adds: with everything in it, with and without the leading dot."""
+    """Return what a user adds in each form that some client needs: a domain with and without its leading dot."""
     if text.count(":") > 1:
         return _forms(text) if "/" not in text else [text]
     bare = text.removeprefix("*").lstrip(".")

@@ -1,4 +1,4 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The proxy settings of one host: which files hold them, how they are written, recorded and taken back."""
+"""The proxy settings of one host: which files hold them, and how they are written, recorded and restored."""

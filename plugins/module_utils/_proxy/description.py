@@ -1,16 +1,17 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One description of a proxy: read what users wrote, and say everything that is wrong with it. Pure."""
+"""One description of a proxy: it reads what users wrote, and names everything that is wrong with it. Pure."""
 
 import re
-from typing import NamedTuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-SCHEMES = {"http": 80, "https": 443}  # how the proxy itself is reached, and the port without any (RFC 9110, 4.2)
+# How the proxy itself is reached, and the port of a URL that names none (RFC 9110, 4.2).
+SCHEMES = {"http": 80, "https": 443}
 PROTOCOLS = ("http", "https", "ftp")
 
-# What Linux takes as one string of a process's environment (execve(2), MAX_ARG_STRLEN: 32 pages of 4,096 bytes),
-# less its name.
+# Bytes: the longest string that Linux takes in a process's environment (execve(2), MAX_ARG_STRLEN: 32 pages of 4,096
+# bytes), less some room for the variable's name.
 LONGEST_NO_PROXY = 131072 - 64
 
 _URL = re.compile(r"([^:/?#@\s]*)://(.*)\Z", re.DOTALL)
@@ -24,7 +25,11 @@ _NO_PROXY_ENTRY = re.compile(r"[A-Za-z0-9._:/\[\]*-]+\Z")
 
 
 class Proxy(NamedTuple):
-    """One proxy. ``username`` and ``password`` as they are, "" for none; ``host`` of an IPv6 address in brackets."""
+    """One proxy.
+
+    ``host``: a name or an address, an IPv6 address in brackets. ``username`` and ``password``: not
+    encoded, "" for none.
+    """
 
     scheme: str
     host: str
@@ -33,23 +38,28 @@ class Proxy(NamedTuple):
     password: str
 
     @property
-    def bare(self):
+    def bare(self) -> str:
         """The URL without credentials."""
         return "%s://%s:%d" % (self.scheme, self.host, self.port)
 
     @property
-    def url(self):
-        """The URL as every client reads it: what is not unreserved (RFC 3986, 2.3) in credentials is
-        percent-encoded UTF-8, and the port is always there, since curl's default is not that of others."""
+    def url(self) -> str:
+        """The URL as every client reads it.
+
+        In the credentials, all but unreserved characters (RFC 3986, 2.3) are percent-encoded UTF-8. The URL always
+        names the port, since curl's default port differs from that of other clients.
+        """
         return self._with_userinfo(encode)
 
     @property
-    def url_for_latin_1(self):
-        """The URL for a client that decodes the credentials and sends them as Latin-1, as Python's requests does: so
-        written that UTF-8 leaves it all the same."""
+    def url_for_latin_1(self) -> str:
+        """The URL for a client that decodes the credentials and sends them as Latin-1, as Python's requests does.
+
+        The credentials are written in such a way that the client sends UTF-8 nevertheless.
+        """
         return self._with_userinfo(_encode_for_latin_1)
 
-    def _with_userinfo(self, encoded):
+    def _with_userinfo(self, encoded: Callable[[str], str]) -> str:
         if not self.username:
             return self.bare
         userinfo = encoded(self.username) + (":" + encoded(self.password) if self.password else "")
@@ -57,59 +67,66 @@ class Proxy(NamedTuple):
 
 
 class Description(NamedTuple):
-    """``proxies``: protocol (http, https, ftp) -> Proxy, only those that are wanted. ``no_proxy`` and
-    ``stable_no_proxy``: tuples of entries, the latter without those that change when an agent is added."""
+    """``proxies``: protocol (http, https, ftp) -> Proxy, only those that are described. ``no_proxy``: the entries that
+    are reached without a proxy. ``stable_no_proxy``: those of them that do not change when an agent is added."""
 
-    proxies: dict
-    no_proxy: tuple
-    stable_no_proxy: tuple
+    proxies: Dict[str, Proxy]
+    no_proxy: Tuple[str, ...]
+    stable_no_proxy: Tuple[str, ...]
 
     @property
-    def has_credentials(self):
+    def has_credentials(self) -> bool:
         return any(proxy.username for proxy in self.proxies.values())
 
-    def secrets(self):
-        """Texts that must not be shown, longest first: passwords as they are and encoded."""
+    @property
+    def web_proxy(self) -> Optional[Proxy]:
+        """The proxy of programs that take only one: that for HTTPS, else that for HTTP, else None."""
+        return self.proxies.get("https") or self.proxies.get("http")
+
+    def secrets(self) -> List[str]:
+        """Texts that must not be shown, longest first: the passwords, as they are and in each encoding."""
         passwords = {proxy.password for proxy in self.proxies.values() if proxy.password}
-        forms = (str, encode, _encode_for_latin_1)
-        return sorted({form(text) for form in forms for text in passwords}, key=len, reverse=True)
-
-    def without_credentials(self):
-        bare = {protocol: proxy._replace(username="", password="") for protocol, proxy in self.proxies.items()}
-        return self._replace(proxies=bare)
+        forms = passwords | {encoded(text) for text in passwords for encoded in (encode, _encode_for_latin_1)}
+        return sorted(forms, key=len, reverse=True)
 
 
-def encode(text):
-    """A text -> percent-encoded UTF-8 (RFC 3986, 2.1), nothing but unreserved characters left."""
+def encode(text: str) -> str:
+    """Percent-encode a text as UTF-8 (RFC 3986, 2.1), all but its unreserved characters."""
     return "".join(chr(byte) if byte in _UNRESERVED else "%%%02X" % byte for byte in text.encode("utf-8"))
 
 
-def _encode_for_latin_1(text):
+def _encode_for_latin_1(text: str) -> str:
     return encode(text.encode("utf-8").decode("latin-1"))
 
 
-def decode(text):
-    """The inverse of encode. Raises ValueError for bytes that are no UTF-8."""
+def decode(text: str) -> str:
+    """The inverse of :func:`encode`. Raises ValueError for bytes that are not UTF-8."""
     parts = re.split(r"%([0-9A-Fa-f]{2})", text)
     raw = b"".join(bytes([int(part, 16)]) if index % 2 else part.encode("utf-8") for index, part in enumerate(parts))
     return raw.decode("utf-8")
 
 
-def describe(urls, username, password, no_proxy, stable_no_proxy):
-    """What a user wrote -> (Description, problems). The Description is None when there are problems.
+def describe(
+    urls: Mapping[str, Optional[str]],
+    username: Optional[str],
+    password: Optional[str],
+    no_proxy: Sequence[str],
+    stable_no_proxy: Sequence[str],
+) -> Tuple[Optional[Description], List[str]]:
+    """Return the Description of what a user wrote, and the problems with it. With problems, the Description is None.
 
-    ``urls``: protocol -> URL or None. ``username``, ``password``: str or None. The two lists hold str.
-    A problem is a sentence that names what is wrong and what to do, and shows no secret.
+    ``urls``: protocol -> URL, None for no proxy. ``username``, ``password``: for every proxy whose URL has none.
+    A problem is a sentence that says what is wrong and what to do. It shows no secret.
     """
     problems = []
     proxies = {}
     for protocol in PROTOCOLS:
-        if urls.get(protocol):
-            name = "proxy_%s" % protocol
+        url = urls.get(protocol)
+        if url:
             try:
-                proxies[protocol] = parse(urls[protocol])
+                proxies[protocol] = parse(url)
             except ValueError as problem:
-                problems.append("%s: %s" % (name, problem))
+                problems.append("proxy_%s: %s" % (protocol, problem))
     username, password = username or "", password or ""
     problems += _credential_problems(username, password)
     for protocol, proxy in proxies.items():
@@ -128,32 +145,34 @@ def describe(urls, username, password, no_proxy, stable_no_proxy):
     return Description(proxies, tuple(no_proxy), tuple(stable_no_proxy)), []
 
 
-def parse(url):
-    """A proxy's URL -> Proxy. Raises ValueError, whose text shows nothing that could be a secret."""
+def parse(url: str) -> Proxy:
+    """Read the URL of a proxy. Raises ValueError, whose text shows nothing that could be a secret."""
     found = _URL.match(url.strip())
     if not found:
         raise ValueError("the URL has no scheme. Write it in full, such as http://proxy.example.com:3128")
     scheme, rest = found.group(1).lower(), found.group(2)
     if scheme not in SCHEMES:
-        raise ValueError("the scheme %r is unknown. Write http:// or https://, the way to the proxy itself" % scheme)
-    userinfo, at, place = rest.rpartition("@")
+        raise ValueError(
+            "the scheme %r is unknown. Write http:// or https://: how the proxy itself is reached" % scheme
+        )
+    userinfo, at, authority = rest.rpartition("@")
     if at and not _USERINFO.match(userinfo.replace(":", "", 1)):
         raise ValueError(
             "the URL's credentials hold a character that must be percent-encoded (: / ? # [ ] @ %, a space, a "
-            "double quote, or what is no ASCII). Encode it, or write them as they are in proxy_username and "
-            "proxy_password"
+            "double quote, or a character beyond ASCII). Encode it, or write the credentials without any encoding in "
+            "proxy_username and proxy_password"
         )
-    if "/" in place.rstrip("/") or "?" in place or "#" in place or place.endswith("//"):
+    if "/" in authority.rstrip("/") or "?" in authority or "#" in authority or authority.endswith("//"):
         raise ValueError(
             "the URL has a path, a query or a fragment, or its credentials hold / ? or # that must be percent-encoded. "
             "A proxy is scheme://host:port"
         )
-    host, port = _host_and_port(place.rstrip("/"), SCHEMES[scheme])
+    host, port = _host_and_port(authority.rstrip("/"), SCHEMES[scheme])
     name, _unused, secret = userinfo.partition(":")
     try:
         name, secret = decode(name), decode(secret)
     except ValueError:
-        raise ValueError("the URL's credentials are no UTF-8 once they are percent-decoded") from None
+        raise ValueError("the URL's credentials are not UTF-8 once they are percent-decoded") from None
     problems = _credential_problems(name, secret)
     if at and not name:
         problems.append("the URL has an @ but no user name before it")
@@ -162,11 +181,11 @@ def parse(url):
     return Proxy(scheme, host, port, name, secret)
 
 
-def _host_and_port(place, default):
-    host, colon, port = place, "", ""
-    if not place.endswith("]"):
-        before, colon, port = place.rpartition(":")
-        host = before if colon else place
+def _host_and_port(text: str, default: int) -> Tuple[str, int]:
+    host, colon, port = text, "", ""
+    if not text.endswith("]"):
+        before, colon, port = text.rpartition(":")
+        host = before if colon else text
     if not (_HOST_NAME.match(host) or _IPV6.match(host)):
         raise ValueError(
             "%r is no name or address of a proxy (an IPv6 address stands in brackets, an international name in its "
@@ -179,7 +198,7 @@ def _host_and_port(place, default):
     return host, int(port)
 
 
-def _credential_problems(username, password):
+def _credential_problems(username: str, password: str) -> List[str]:
     problems = []
     if password and not username:
         problems.append("proxy_password: there is a password, but no user name. Set proxy_username")
@@ -187,18 +206,18 @@ def _credential_problems(username, password):
         problems.append("proxy_username: a user name cannot hold a colon (RFC 7617, section 2)")
     for name, text in (("proxy_username", username), ("proxy_password", password)):
         if _CONTROL.search(text):
-            problems.append("%s: holds a control character, such as the end of a line. Remove it" % name)
+            problems.append("%s: the value holds a control character, such as the end of a line. Remove it" % name)
         elif re.search("[\ud800-\udfff]", text):
-            problems.append("%s: holds bytes that are no UTF-8. Mend the file that it comes from" % name)
+            problems.append("%s: the value holds bytes that are not UTF-8. Correct the file that it comes from" % name)
     return problems
 
 
-def no_proxy_problems(entries):
-    """Entries of a no_proxy list -> sentences about what is wrong with them."""
+def no_proxy_problems(entries: Sequence[str]) -> List[str]:
+    """Return a sentence for everything that is wrong with the entries of a no_proxy list."""
     problems = []
     for entry in entries:
         if entry == "*":
-            problems.append("proxy_no_proxy: * alone means that nothing uses the proxy. Leave the proxy out instead")
+            problems.append("proxy_no_proxy: * alone means that nothing uses the proxy. Remove the proxy instead")
         elif not _NO_PROXY_ENTRY.match(entry):
             problems.append(
                 "proxy_no_proxy: %r is no name, domain, address or network (international names in their xn-- form)"
@@ -213,10 +232,11 @@ def no_proxy_problems(entries):
     return problems
 
 
-def environment(description, stable=False, ftp=True):
-    """A Description -> [(variable, value)], each variable in upper and lower case with the same value.
+def environment(description: Description, stable: bool = False, ftp: bool = True) -> List[Tuple[str, str]]:
+    """Return the environment: (variable, value), each variable in upper and in lower case with the same value.
 
-    ``stable``: with the list that adding an agent does not change.
+    ``stable``: whether no_proxy is the list that does not change when an agent is added. ``ftp``: whether the proxy for
+    FTP is among the variables.
     """
     values = [
         ("%s_proxy" % protocol, description.proxies[protocol].url)

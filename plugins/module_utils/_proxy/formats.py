@@ -1,87 +1,105 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Words of each file format: how a value is quoted so that its reader gets it back. Pure.
+"""The texts of files that are ours as a whole, and how each format quotes a value. Pure.
 
-Values are what environment() of _proxy_description gives: ASCII without control characters. The functions quote
-whatever their reader gives a meaning to all the same.
+The values come from description.environment(): ASCII without control characters. The functions quote every other
+character that has a meaning in the format nevertheless. ``pairs`` are (variable, value).
 """
 
 import json
+from typing import List, Sequence, Tuple
+
+from ansible_collections.determined.network.plugins.module_utils._proxy.description import Description
 
 _NOTE = "Written by Ansible (determined.network.proxy); changes here are overwritten."
 
+Pairs = Sequence[Tuple[str, str]]
 
-def note(comment="#"):
-    """The first line of a file that is all ours."""
+
+def note(comment: str = "#") -> str:
+    """Return the first line of a file that is ours as a whole."""
     return "%s %s" % (comment, _NOTE)
 
 
-def environment_file(pairs):
-    """[(variable, value)] -> a file for EnvironmentFile= (systemd.exec(5)): between double quotes, backslash and
-    the quote are escaped; ``$`` and the backtick too, which a shell that reads the file would expand."""
+def environment_file(pairs: Pairs) -> str:
+    """Return a file for EnvironmentFile= (systemd.exec(5)).
+
+    Between double quotes, backslash and quote are escaped, and also ``$`` and the backtick, which a shell that reads
+    the file would expand.
+    """
     lines = ['%s="%s"' % (name, _escaped(value, '\\"$`')) for name, value in pairs]
     return "\n".join([note()] + lines) + "\n"
 
 
-def _escaped(value, special):
+def _escaped(value: str, special: str) -> str:
     return "".join("\\" + character if character in special else character for character in value)
 
 
-def unit_drop_in(path):
-    """The path of an environment file -> a unit's drop-in that reads it. In paths % is a specifier and doubled
-    (systemd.unit(5))."""
+def unit_drop_in(path: str) -> str:
+    """Return a drop-in of a unit that reads the environment file with this path.
+
+    In a path, % begins a specifier, so it is doubled (systemd.unit(5)).
+    """
     return "%s\n[Service]\nEnvironmentFile=%s\n" % (note(), path.replace("%", "%%"))
 
 
-def login_environment(pairs):
-    """Lines for /etc/environment (pam_env(8)): everything from a # on is a comment there, even between quotes, so
-    that is percent-encoded; quotes around the value are taken off and nothing is escaped."""
+def login_environment(pairs: Pairs) -> List[str]:
+    """Return lines for /etc/environment (pam_env(8)).
+
+    There, # begins a comment even between quotes, quotes around the value are removed, and nothing can be escaped. So
+    these characters are percent-encoded.
+    """
     return [
         '%s="%s"' % (name, value.replace("#", "%23").replace('"', "%22").replace("'", "%27")) for name, value in pairs
     ]
 
 
-def shell_quoted(value):
-    """A value -> one word of a POSIX shell (2.2.2 Single-Quotes)."""
+def shell_quoted(value: str) -> str:
+    """Return the value as one word of a POSIX shell (2.2.2 Single-Quotes)."""
     return "'%s'" % value.replace("'", "'\\''")
 
 
-def shell_script(pairs):
-    """[(variable, value)] -> a script that exports them."""
+def shell_script(pairs: Pairs) -> str:
+    """Return a script that exports the variables."""
     lines = ["export %s=%s" % (name, shell_quoted(value)) for name, value in pairs]
     return "\n".join([note()] + lines) + "\n"
 
 
-def sysconfig(value):
-    """A value -> how /etc/sysconfig/proxy holds it: a double-quoted word of a shell."""
+def sysconfig(value: str) -> str:
+    """Return the value as /etc/sysconfig/proxy holds it: a double-quoted word of a shell."""
     return '"%s"' % _escaped(value, '\\"$`')
 
 
-def apt(description):
-    """A Description -> apt.conf (apt.conf(5)): what is written "..." ends at the next quote, so that is encoded.
+def apt(description: Description) -> str:
+    """Return a part of apt's configuration (apt.conf(5)), in which a value ends at the next quote.
 
-    apt asks for an exception by the exact host; domains and networks stay with the environment's no_proxy.
+    apt looks up exceptions by the exact host, so the file names hosts only. Domains and networks are left to the
+    no_proxy of the environment.
     """
     lines = [note("//")]
     for protocol, proxy in description.proxies.items():
         lines.append('Acquire::%s::Proxy "%s";' % (protocol, proxy.url.replace('"', "%22")))
         for entry in description.no_proxy:
             host = entry[1:-1] if entry.startswith("[") and entry.endswith("]") else entry
-            exact = not host.startswith((".", "*")) and "/" not in host and (":" not in host or host.count(":") > 1)
             line = 'Acquire::%s::Proxy::%s "DIRECT";' % (protocol, host)
-            if exact and line not in lines:
+            if _is_one_host(host) and line not in lines:
                 lines.append(line)
     return "\n".join(lines) + "\n"
 
 
-def containers_conf(pairs):
-    """[(variable, value)] -> a drop-in of containers.conf(5), TOML, whose basic strings are escaped as JSON's are."""
-    items = ",\n  ".join(json.dumps("%s=%s" % pair) for pair in pairs)
+def _is_one_host(entry: str) -> bool:
+    """Whether an entry of no_proxy is a name or an address, and neither a domain, a network nor a host with a port."""
+    return not entry.startswith((".", "*")) and "/" not in entry and entry.count(":") != 1
+
+
+def containers_conf(pairs: Pairs) -> str:
+    """Return a drop-in of containers.conf(5), which is TOML. Its basic strings are escaped as JSON's are."""
+    items = ",\n  ".join(json.dumps("%s=%s" % (name, value)) for name, value in pairs)
     return "%s\n[engine]\nenv = [\n  %s,\n]\n" % (note(), items)
 
 
-def git_lines(description):
-    """A Description -> the lines of gitconfig (git-config(1)): double quotes, with backslash and quote escaped."""
-    proxy = description.proxies.get("https") or description.proxies.get("http")
+def git_lines(description: Description) -> List[str]:
+    """Return lines of a gitconfig (git-config(1)), in which backslash and quote are escaped; none without a proxy."""
+    proxy = description.web_proxy
     return ["[http]", '\tproxy = "%s"' % _escaped(proxy.url, '\\"')] if proxy else []

@@ -1,22 +1,15 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Change one member of a JSON file (RFC 8259), and leave every other byte. Pure."""
+"""Change one member of a JSON file (RFC 8259), and keep every other byte. Pure."""
 
 import json
 import re
-from typing import NamedTuple
+from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Tuple
 
-_SPACE = re.compile(r"[ \t\r\n]*")
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import FormatError
 
-
-class JsonProblem(ValueError):
-    """Text that is no JSON object. ``line`` counts from 1."""
-
-    def __init__(self, line, reason):
-        super().__init__("line %d: %s" % (line, reason))
-        self.line = line
-        self.reason = reason
+_SPACE = " \t\r\n"
 
 
 class Member(NamedTuple):
@@ -29,68 +22,76 @@ class Member(NamedTuple):
     end: int
 
 
-def members(text):
-    """A file's text -> the Members of its top object, a list; none of an empty text. Raises JsonProblem."""
-    if not text.strip(" \t\r\n"):
+class _Forbidden(ValueError):
+    """The parser takes it, and RFC 8259 does not. ``token``: how it is written in the file."""
+
+    def __init__(self, token: str, reason: str) -> None:
+        super().__init__(reason)
+        self.token = token
+
+
+def members(text: str) -> List[Member]:
+    """Return the members of the top object in their order; none of an empty text. Raises FormatError."""
+    if not text.strip(_SPACE):
         return []
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicate_names)
     try:
         whole = decoder.decode(text)
     except json.JSONDecodeError as problem:
-        raise JsonProblem(problem.lineno, problem.msg) from problem
+        raise FormatError(problem.lineno, problem.msg) from problem
+    except _Forbidden as problem:
+        # The parser does not say where it is. A name that is there twice is refused at its last occurrence.
+        line = text.count("\n", 0, max(text.rfind(problem.token), 0)) + 1
+        raise FormatError(line, str(problem)) from problem
     except RecursionError:
-        raise JsonProblem(1, "nested too deep") from None
-    except ValueError as problem:
-        raise JsonProblem(_line_of(text, problem), str(problem)) from problem
+        raise FormatError(1, "values are nested too deep") from None
+    except ValueError as problem:  # such as a number with more digits than Python converts
+        raise FormatError(1, str(problem)) from problem
     if not isinstance(whole, dict):
-        raise JsonProblem(1, "the file holds no object ({ ... })")
+        raise FormatError(1, "the file holds no object ({ ... })")
     found = []
-    at = _after_space(text, _after_space(text, 0) + 1)
-    while text[at] != "}":
-        name, after = decoder.raw_decode(text, at)
-        value_start = _after_space(text, _after_space(text, after) + 1)  # behind the colon
+    position = _after_space(text, _after_space(text, 0) + 1)
+    while text[position] != "}":
+        name, name_end = decoder.raw_decode(text, position)
+        value_start = _after_space(text, _after_space(text, name_end) + 1)  # behind the colon
         value, end = decoder.raw_decode(text, value_start)
-        found.append(Member(name, value, at, value_start, end))
-        at = _after_space(text, end)
-        if text[at] == ",":
-            at = _after_space(text, at + 1)
+        found.append(Member(name, value, position, value_start, end))
+        position = _after_space(text, end)
+        if text[position] == ",":
+            position = _after_space(text, position + 1)
     return found
 
 
-def _after_space(text, at):
-    return _SPACE.match(text, at).end()
+def _after_space(text: str, position: int) -> int:
+    while text[position : position + 1] and text[position] in _SPACE:
+        position += 1
+    return position
 
 
-def _refuse_constant(name):
-    raise ValueError("%s is no JSON" % name)
+def _refuse_constant(name: str) -> NoReturn:
+    raise _Forbidden(name, "%s is not JSON" % name)
 
 
-def _refuse_twice(pairs):
+def _refuse_duplicate_names(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     seen = set()
     for name, _unused in pairs:
         if name in seen:
-            raise ValueError("the name %s stands twice in one object" % json.dumps(name))
+            token = json.dumps(name)
+            raise _Forbidden(token, "an object holds the name %s twice" % token)
         seen.add(name)
     return dict(pairs)
 
 
-def _line_of(text, problem):
-    """The line on which the last of what a ValueError of ours names stands."""
-    word = re.search(r"name (\".*\") stands|(\S+) is no JSON", str(problem))
-    place = text.rfind(word.group(1) or word.group(2)) if word else -1
-    return text.count("\n", 0, max(place, 0)) + 1
-
-
-def member_text(text, name):
-    """The value of a member as it is written, None when there is none."""
+def member_text(text: str, name: str) -> Optional[str]:
+    """Return the value of a member as it is written in the file, None when there is no such member."""
     for member in members(text):
         if member.name == name:
             return text[member.value_start : member.end]
     return None
 
 
-def set_member(text, name, value):
-    """A file's text, a member's name, its value as JSON text (None removes the member) -> the new text."""
+def set_member(text: str, name: str, value: Optional[str]) -> str:
+    """Return the file's text with this member. ``value``: JSON text; None removes the member. Raises FormatError."""
     found = members(text)
     index = next((place for place, member in enumerate(found) if member.name == name), None)
     if value is None:
@@ -99,21 +100,21 @@ def set_member(text, name, value):
         return text[: found[index].value_start] + value + text[found[index].end :]
     if not found:
         return "{\n  %s: %s\n}\n" % (json.dumps(name), value)
-    # Written as the member before it is: on a line of its own, or behind it.
+    # The new member is written like the one before it: on a line of its own, or on the same line.
     last = found[-1]
-    before = re.search(r"(\r?\n[ \t]*)\Z", text[: last.start])
+    line_start = re.search(r"(\r?\n[ \t]*)\Z", text[: last.start])
     return "%s,%s%s: %s%s" % (
         text[: last.end],
-        before.group(1) if before else " ",
+        line_start.group(1) if line_start else " ",
         json.dumps(name),
         value,
         text[last.end :],
     )
 
 
-def _without(text, found, index):
+def _without(text: str, found: List[Member], index: int) -> str:
     if len(found) == 1:
-        return text[: found[0].start].rstrip(" \t\r\n") + text[found[0].end :].lstrip(" \t\r\n")
+        return text[: found[0].start].rstrip(_SPACE) + text[found[0].end :].lstrip(_SPACE)
     if index:
         return text[: found[index - 1].end] + text[found[index].end :]
     return text[: found[0].start] + text[found[1].start :]

@@ -1,48 +1,58 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of lines: ``key = value`` in sections, variables of a shell, and blocks of our own between two marks. Pure."""
+"""Files of lines: ``key = value`` in sections, variables of a shell, and blocks of ours between two marks. Pure.
+
+A *chunk* is the list of the lines of one key.
+"""
 
 import re
+from typing import Container, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import FormatError
 
 _SECTION = re.compile(r"[ \t]*\[(.*)\][ \t]*(?:[#;].*)?\Z")
+_KEY_IN_SECTION = re.compile(r"\s*(?:export\s+)?([^=:\s]+)\s*[=:]")
+_KEY_OF_SHELL = re.compile(r"\s*([^=\s]+)=")
+# Files of users hold these marks, so they stay as they are.
 _MARK = "# determined.network: the proxy, %s. Written by Ansible; what stands between the marks is overwritten."
 _START, _END = _MARK % "start", _MARK % "end"
-
-
-class LineProblem(ValueError):
-    """A line that is not understood. ``line`` counts from 1."""
-
-    def __init__(self, line, reason):
-        super().__init__("line %d: %s" % (line, reason))
-        self.line = line
-        self.reason = reason
 
 
 # --- key = value, in a section, or (section None) in a file without sections ------------------------------------
 
 
-def chunks(text, section, keys):
-    """The lines of each of the keys that stand in the section: key -> lines."""
+class _Assignment(NamedTuple):
+    """A key with its value on the lines ``first`` to ``last`` (counted from 0, ``last`` excluded)."""
+
+    section: Optional[str]
+    key: str
+    first: int
+    last: int
+
+
+def chunks(text: str, section: Optional[str], keys: Container[str]) -> Dict[str, List[str]]:
+    """Return key -> chunk, for those of the keys that the section holds. Raises FormatError."""
     lines = text.split("\n")
-    return {key: lines[first:last] for key, first, last in _entries(lines, section) if key in keys}
+    return {found.key: lines[found.first : found.last] for found in _assignments(lines, section) if found.key in keys}
 
 
-def with_chunks(text, section, wanted):
-    """A file's text, key -> its lines, or None to remove it -> the new text.
+def with_chunks(text: str, section: Optional[str], wanted: Mapping[str, Optional[List[str]]]) -> str:
+    """Return the file's text with these chunks. Raises FormatError.
 
-    A key that is there stays where it is (of several, the last, which is the one that counts, and the others go).
-    A new one becomes the first of its section, or the last of a file without sections.
+    ``wanted``: key -> its chunk, or None to remove the key. A key that the file holds keeps its place. If the file
+    holds it several times, only the last one is kept, which is the one that counts. A new key becomes the first of its
+    section, or the last of a file without sections.
     """
     lines = text.split("\n")
-    entries = [entry for entry in _entries(lines, section) if entry[0] in wanted]
-    last_of = {key: first for key, first, _unused in entries}
-    for key, first, last in reversed(entries):
-        lines[first:last] = (wanted[key] or []) if last_of[key] == first else []
+    present = [found for found in _assignments(lines, section) if found.key in wanted]
+    last_of = {found.key: found.first for found in present}
+    for found in reversed(present):
+        lines[found.first : found.last] = (wanted[found.key] or []) if last_of[found.key] == found.first else []
     new = [line for key, chunk in wanted.items() if chunk and key not in last_of for line in chunk]
     if not new:
         return "\n".join(lines)
-    place = _header(lines, section)
+    place = _section_start(lines, section)
     if place is None:
         place = len(lines) - 1 if lines[-1] == "" else len(lines)
         if section is not None:
@@ -53,19 +63,19 @@ def with_chunks(text, section, wanted):
     return "\n".join(lines)
 
 
-def without_empty_section(text, section):
-    """The text without the header of a section that holds nothing."""
+def without_empty_section(text: str, section: str) -> str:
+    """Return the text without the header of this section, if the section holds nothing."""
     lines = text.split("\n")
-    header = _header(lines, section)
-    if header is not None and (header == len(lines) or not lines[header].strip() or _SECTION.match(lines[header])):
-        rest = next((line for line in lines[header:] if line.strip()), "[")
-        if _SECTION.match(rest) or rest == "[":
-            del lines[header - 1]
+    start = _section_start(lines, section)
+    if start is not None and (start == len(lines) or not lines[start].strip() or _SECTION.match(lines[start])):
+        following = next((line for line in lines[start:] if line.strip()), None)
+        if following is None or _SECTION.match(following):
+            del lines[start - 1]
     return "\n".join(lines)
 
 
-def _header(lines, section):
-    """The line behind a section's header; None when it has none."""
+def _section_start(lines: Sequence[str], section: Optional[str]) -> Optional[int]:
+    """Return the number of the line after a section's header, None when there is no header."""
     for number, line in enumerate(lines):
         found = _SECTION.match(line)
         if section is not None and found and found.group(1).strip() == section:
@@ -73,46 +83,67 @@ def _header(lines, section):
     return None
 
 
-def _entries(lines, section):
-    """-> [(key, first line, line behind its last)] of one section. Indented lines continue what is above."""
-    found, current = [], None
+def _assignments(lines: Sequence[str], section: Optional[str]) -> List[_Assignment]:
+    """Return the assignments of one section, or of a file without sections."""
+    found = _all_assignments(lines) if section is not None else _shell_assignments(lines)
+    return [one for one in found if one.section == section]
+
+
+def _shell_assignments(lines: Sequence[str]) -> List[_Assignment]:
+    found = []
     for number, line in enumerate(lines):
-        content = line.strip()
-        header = _SECTION.match(line) if section is not None else None
+        key = None if _is_comment(line) else _KEY_OF_SHELL.match(line)
+        if key:
+            found.append(_Assignment(None, key.group(1), number, number + 1))
+    return found
+
+
+def _all_assignments(lines: Sequence[str]) -> List[_Assignment]:
+    """Return the assignments of all sections. An indented line continues the assignment above it."""
+    found: List[_Assignment] = []
+    current = None
+    for number, line in enumerate(lines):
+        header = _SECTION.match(line)
         if header:
             current = header.group(1).strip()
-        elif content and not content.startswith(("#", ";")):
-            if section is not None and line[0] in " \t" and found and found[-1][0] == current:
-                found[-1][3] = number + 1
-                continue
-            key = re.match(r"\s*(?:export\s+)?([^=:\s]+)\s*[=:]" if section is not None else r"\s*([^=\s]+)=", line)
-            if section is not None and current is None:
-                raise LineProblem(number + 1, "stands before the first [section]")
+        elif _is_comment(line):
+            continue
+        elif line[0] in " \t" and found and found[-1].section == current:
+            found[-1] = found[-1]._replace(last=number + 1)
+        elif current is None:
+            raise FormatError(number + 1, "the line is before the first [section]")
+        else:
+            key = _KEY_IN_SECTION.match(line)
             if key:
-                found.append([current, key.group(1), number, number + 1])
-    return [(key, first, last) for place, key, first, last in found if place == section]
+                found.append(_Assignment(current, key.group(1), number, number + 1))
+    return found
+
+
+def _is_comment(line: str) -> bool:
+    """Whether the line is empty or a comment."""
+    return not line.strip() or line.strip().startswith(("#", ";"))
 
 
 # --- a block between two marks -----------------------------------------------------------------------------------
 
 
-def with_block(text, lines):
-    """A file's text, lines -> the text with our block at its end, in place of any other block of ours."""
+def with_block(text: str, lines: Sequence[str]) -> str:
+    """Return the file's text with these lines as our block at its end, in place of any other block of ours."""
     text = without_block(text)
     if text and not text.endswith("\n"):
         text += "\n"
     return text + "\n".join([_START] + list(lines) + [_END]) + "\n"
 
 
-def without_block(text):
-    """The text without our block. Raises LineProblem when only one of its marks is there."""
+def without_block(text: str) -> str:
+    """Return the text without our block. Raises FormatError when only one of its marks is there."""
     lines = text.split("\n")
     starts = [number for number, line in enumerate(lines) if line == _START]
     ends = [number for number, line in enumerate(lines) if line == _END]
     if not starts and not ends:
         return text
     if len(starts) != len(ends) or any(start > end for start, end in zip(starts, ends)):
-        raise LineProblem((starts + ends)[0] + 1, "of the two marks of our block one is missing. Remove the other")
+        raise FormatError((starts + ends)[0] + 1, "one of the two marks of our block is missing. Remove the other mark")
     for start, end in reversed(list(zip(starts, ends))):
         del lines[start : end + 1]
     return "\n".join(lines)

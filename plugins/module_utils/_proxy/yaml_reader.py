@@ -1,158 +1,129 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where things stand in a YAML file: a reader of the plain part of YAML 1.2 that configuration files use. Pure.
+"""A reader of the plain part of YAML 1.2 that configuration files use: which key is on which lines. Pure.
 
-Managed hosts have no YAML library, and a library would not keep comments and order. This reader tells for each
-key on which lines it stands, so that a few lines can be exchanged and all others stay as they are.
+Managed hosts have no YAML library, and a library would not keep comments and order. This reader tells for each key on
+which lines it is, so that a few lines can be replaced while all others stay as they are.
 
-It reads less than YAML allows, and never reads anything differently: what it does not know for sure
-(anchors, tags, texts over several lines without ``|`` or ``>``, tabs, several documents) it refuses with the line's
-number. Texts are the values as written: ``yes`` and ``0x1f`` stay what they are.
+It reads less than YAML allows, and never reads anything differently. What it does not support (anchors, tags, texts
+over several lines without ``|`` or ``>``, tabs, several documents) it refuses with the number of the line.
 """
 
 import re
-from typing import NamedTuple
+from typing import List, NoReturn, Optional, Set, Tuple
 
-MAPPING, SEQUENCE, SCALAR, EMPTY, FLOW_MAPPING, FLOW_SEQUENCE, BLOCK = (
-    "mapping",
-    "sequence",
-    "scalar",
-    "empty",
-    "flow mapping",
-    "flow sequence",
-    "block scalar",
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import FormatError
+from ansible_collections.determined.network.plugins.module_utils._proxy.yaml_nodes import (
+    BlockScalar,
+    Empty,
+    Entry,
+    FlowMapping,
+    FlowSequence,
+    Item,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+)
+from ansible_collections.determined.network.plugins.module_utils._proxy.yaml_scalars import (
+    KEY,
+    flow_scalar,
+    key_text,
+    scalar,
 )
 
-_KEY = re.compile(r"""([A-Za-z0-9_./][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+-]+)*|'[^']*'|"[^"\\]*") *:(?= |$)""")
-_SINGLE = re.compile(r"'((?:[^']|'')*)'")
-_DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_ESCAPE = re.compile(r'\\(?:["\\/abefnrtv0 ]|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))')
-_SIMPLE_ESCAPES = dict(
-    zip('"\\/abefnrtv0 ', ['"', "\\", "/", "\a", "\b", "\x1b", "\f", "\n", "\r", "\t", "\v", "\0", " "])
-)
 _BLOCK_HEADER = re.compile(r"[|>][+-]?(?= *(?: #.*)?$)")
+_DOCUMENT_START = re.compile(r"---(?: *| +#.*)\Z")
 _TAIL = re.compile(r"(?: *| +#.*)\Z")
-_FLOW_PLAIN = re.compile(r"[\w./+~-](?:[\w./+~=@%;()$^<#'\"-]|:(?=[\w./+~-])| +(?=[\w./+~-]))*")
-# YAML 1.2.2, section 5.1, less the line breaks that only some readers know.
+# All but the characters of YAML 1.2.2, section 5.1. Line breaks that only some readers know count as unreadable, too.
 _UNREADABLE = re.compile("[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _MAX_DEPTH = 50
 
 
-class YamlProblem(ValueError):
-    """Text that is no YAML, or more than this reader knows. ``line`` counts from 1."""
+def read(text: str) -> Tuple[Entry, ...]:
+    """Return the entries of the top mapping of a file; none of a file without keys.
 
-    def __init__(self, line, reason):
-        super().__init__("line %d: %s" % (line, reason))
-        self.line = line
-        self.reason = reason
-
-
-class Node(NamedTuple):
-    """A value. ``value``: the text of a scalar, a tuple of Nodes of a flow sequence, of Items of a
-    sequence, of Entries of a mapping, of (key, Node) of a flow mapping, of lines of a block scalar; None of nothing."""
-
-    kind: str
-    value: object
-
-
-class Entry(NamedTuple):
-    """A key with its value on the lines ``first`` to ``last`` (counted from 0, ``last`` excluded).
-
-    ``indent``: columns before the key. ``tail``: what follows the value on its only line, such as a comment.
-    """
-
-    key: str
-    node: Node
-    first: int
-    last: int
-    indent: int
-    tail: str
-
-
-class Item(NamedTuple):
-    """One item of a sequence, with lines as in Entry; ``indent``: columns before the dash."""
-
-    node: Node
-    first: int
-    last: int
-    indent: int
-
-
-def read(text):
-    """A file's text (with LF ends) -> the Entries of its top mapping, a tuple; empty without any key.
-
-    Raises YamlProblem.
+    ``text``: its lines end with LF. Raises FormatError.
     """
     found = _UNREADABLE.search(text)
     if found:
         line = text.count("\n", 0, found.start()) + 1
-        raise YamlProblem(line, "the character U+%04X has no place in YAML" % ord(found.group()))
+        raise FormatError(line, "the character U+%04X is not allowed in YAML" % ord(found.group()))
     return _Reader(text.split("\n")).document()
 
 
 class _Reader:
-    def __init__(self, lines):
+    """``at``: the line that is read next. ``end``: the line after the last one that belongs to what was read; comments
+    and empty lines may lie between them. ``depth``: how many collections the reader is in."""
+
+    def __init__(self, lines: List[str]) -> None:
         self.lines = lines
-        self.at = 0  # the line that is read next
-        self.end = 0  # behind the last line that belongs to what was read; comments and empty lines may follow
+        self.at = 0
+        self.end = 0
         self.depth = 0
 
-    def fail(self, reason, line=None):
-        raise YamlProblem((self.at if line is None else line) + 1, reason)
+    def fail(self, reason: str, line: Optional[int] = None) -> NoReturn:
+        raise FormatError((self.at if line is None else line) + 1, reason)
+
+    def enter(self) -> None:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            self.fail("values are nested more than %d levels deep" % _MAX_DEPTH)
 
     # --- lines ---------------------------------------------------------------------------------
 
-    def skip(self):
-        """Go to the next line with content -> its indent, or -1 at the end."""
+    def skip(self) -> int:
+        """Go to the next line with content. Returns its indent, -1 at the end."""
         while self.at < len(self.lines):
             line = self.lines[self.at]
             content = line.lstrip(" ")
             if content and not content.startswith("#"):
                 if "\t" in line:
-                    self.fail("a tab; write spaces")
+                    self.fail("the line holds a tab; write spaces")
                 return len(line) - len(content)
             self.at += 1
         return -1
 
-    def document(self):
+    def document(self) -> Tuple[Entry, ...]:
         indent = self.skip()
-        if indent == 0 and re.match(r"---(?: *| +#.*)\Z", self.lines[self.at]):
+        if indent == 0 and _DOCUMENT_START.match(self.lines[self.at]):
             self.at += 1
             indent = self.skip()
         if indent == -1:
             return ()
         if indent:
             self.fail("the first key is indented; write it at the start of the line")
-        if not _KEY.match(self.lines[self.at]):
-            self.fail("not `key: value`")
-        entries = self.mapping(0)
+        if not KEY.match(self.lines[self.at]):
+            self.fail("the line is not `key: value`")
+        entries = self.mapping(0).entries
         if self.skip() != -1:
-            self.fail("not `key: value` at the start of the line")
+            self.fail("the line does not begin with `key: value`")
         return entries
 
     # --- block collections -----------------------------------------------------------------------
 
-    def mapping(self, indent):
-        """The mapping whose keys stand ``indent`` columns in -> its Entries."""
-        entries, seen = [], set()
+    def mapping(self, indent: int) -> Mapping:
+        """Read the mapping whose keys have this indent."""
+        entries: List[Entry] = []
+        seen: Set[str] = set()
         while self.skip() == indent:
             line, first = self.lines[self.at], self.at
-            found = _KEY.match(line, indent)
+            found = KEY.match(line, indent)
             if not found:
                 if line[indent:].startswith(("- ", "---", "...")) or line[indent:] == "-":
                     break
-                self.fail("not `key: value`")
-            key = self.key_text(found.group(1))
+                self.fail("the line is not `key: value`")
+            key = key_text(found.group(1))
             if key in seen:
-                self.fail("the key %s stands here a second time" % key)
+                self.fail("the mapping holds the key %s twice" % key)
             seen.add(key)
             node, tail = self.value(line, found.end(), indent, dash_allowed=True)
             entries.append(Entry(key, node, first, self.end, indent, tail))
-        return tuple(entries)
+        return Mapping(tuple(entries))
 
-    def sequence(self, indent):
-        """The sequence whose dashes stand ``indent`` columns in -> its Items."""
+    def sequence(self, indent: int) -> Sequence:
+        """Read the sequence whose dashes have this indent."""
         items = []
         while self.skip() == indent:
             line, first = self.lines[self.at], self.at
@@ -162,35 +133,37 @@ class _Reader:
             while line[start : start + 1] == " ":
                 start += 1
             rest = line[start:]
-            if _KEY.match(rest) or rest.startswith("- ") or rest == "-":
-                # What begins beside the dash is a collection as deep as it stands.
+            if KEY.match(rest) or rest.startswith("- ") or rest == "-":
+                # A collection begins on the line of the dash: its indent is its column.
                 self.lines[self.at] = " " * start + rest
                 node = self.collection(start)
                 self.lines[first] = line
             else:
                 node, _unused = self.value(line, indent + 1, indent, dash_allowed=False)
             items.append(Item(node, first, self.end, indent))
-        return tuple(items)
+        return Sequence(tuple(items))
 
-    def collection(self, indent):
-        """The block collection that begins on this line, ``indent`` columns in -> its Node."""
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            self.fail("nested more than %d levels deep" % _MAX_DEPTH)
+    def collection(self, indent: int) -> Node:
+        """Read the block collection that begins on this line and has this indent."""
+        self.enter()
         line = self.lines[self.at][indent:]
         if line.startswith("- ") or line == "-":
-            node = Node(SEQUENCE, self.sequence(indent))
+            node: Node = self.sequence(indent)
         else:
-            if not _KEY.match(line):
-                self.fail("neither `key: value` nor `- item`; texts over several lines need | or >")
-            node = Node(MAPPING, self.mapping(indent))
+            if not KEY.match(line):
+                self.fail("the line is neither `key: value` nor `- item`; a text over several lines needs | or >")
+            node = self.mapping(indent)
         self.depth -= 1
         if self.skip() > indent:
-            self.fail("indented further than what it belongs to")
+            self.fail("the line has more indent than what it belongs to")
         return node
 
-    def value(self, line, start, indent, dash_allowed):
-        """What follows a key or dash that stands ``indent`` columns in -> (Node, tail). Leaves self.at behind it."""
+    def value(self, line: str, start: int, indent: int, dash_allowed: bool) -> Tuple[Node, str]:
+        """Read what follows a key or dash with this indent, and go behind it.
+
+        ``start``: the column behind the key or dash. ``dash_allowed``: whether a sequence may have the same indent.
+        Returns the value and what follows it on its only line.
+        """
         rest = line[start:]
         content = rest.lstrip(" ")
         if not content or (content.startswith("#") and rest.startswith(" ")):
@@ -199,31 +172,31 @@ class _Reader:
             return self.below(indent, dash_allowed), rest
         start += len(rest) - len(content)
         if content[0] in "|>":
-            return self.block(line, start, indent), ""
+            return self.block_scalar(line, start, indent), ""
         if content[0] in "[{":
             first = self.at
-            node, end = self.flow(start, indent)
+            node, end = self.flow_collection(start, indent)
             tail = self.tail(end)
             return node, tail if self.at - 1 == first else ""
-        text, end = self.scalar(line, start)
+        text, end = scalar(line, start, self.at)
         tail = self.tail(end)
         if self.skip() > indent:
-            self.fail("a text goes on over several lines, or is indented further than what it belongs to")
-        return Node(SCALAR, text), tail
+            self.fail("a text continues over several lines, or the line has more indent than what it belongs to")
+        return Scalar(text), tail
 
-    def below(self, indent, dash_allowed):
-        """The value of a key or dash beside which nothing stands."""
+    def below(self, indent: int, dash_allowed: bool) -> Node:
+        """Read the value of a key or dash that has nothing on its own line."""
         deeper = self.skip()
         if deeper > indent:
             return self.collection(deeper)
         if deeper == indent and dash_allowed:
             content = self.lines[self.at][indent:]
             if content.startswith("- ") or content == "-":
-                return Node(SEQUENCE, self.sequence(indent))
-        return Node(EMPTY, None)
+                return self.sequence(indent)
+        return Empty()
 
-    def tail(self, end):
-        """What stands behind a value on the current line; goes to the next one."""
+    def tail(self, end: int) -> str:
+        """Return what follows a value on the current line, and go to the next line."""
         tail = self.lines[self.at][end:]
         if not _TAIL.match(tail):
             self.fail("%r follows the value" % tail.strip())
@@ -231,81 +204,46 @@ class _Reader:
         self.end = self.at
         return tail
 
-    # --- scalars -----------------------------------------------------------------------------------
+    # --- block scalars -----------------------------------------------------------------------------
 
-    def key_text(self, written):
-        return written[1:-1] if written[0] in "'\"" else written
-
-    def scalar(self, line, start):
-        """A scalar on one line -> (its text, where it ends)."""
-        if line[start] in "'\"":
-            return self.quoted(line, start)
-        if line[start] in ",[]{}#&*!|>%@`" or (line[start] in "-?:" and line[start + 1 : start + 2] in ("", " ")):
-            self.fail("%r cannot begin a value here; anchors, aliases and tags are not understood" % line[start])
-        text = re.split(r" +#", line[start:], maxsplit=1)[0].rstrip(" ")
-        if re.search(r":(?: |\Z)", text):
-            self.fail("a colon in a text; put the text into quotes")
-        return text, start + len(text)
-
-    def quoted(self, line, start):
-        found = (_SINGLE if line[start] == "'" else _DOUBLE).match(line, start)
-        if not found:
-            self.fail("a quote is not closed on its line")
-        text = found.group(1)
-        if line[start] == "'":
-            return text.replace("''", "'"), found.end()
-        return self.unescape(text), found.end()
-
-    def unescape(self, text):
-        if "\\" in _ESCAPE.sub("", text):
-            self.fail("an unknown escape (backslash) between double quotes")
-
-        def plain(match):
-            digits = match.group(1) or match.group(2) or match.group(3)
-            if not digits:
-                return _SIMPLE_ESCAPES[match.group()[1]]
-            if int(digits, 16) > 0x10FFFF or 0xD800 <= int(digits, 16) <= 0xDFFF:
-                self.fail("an escape between double quotes that stands for no character")
-            return chr(int(digits, 16))
-
-        return _ESCAPE.sub(plain, text)
-
-    def block(self, line, start, indent):
-        """A block scalar, whose header stands at ``start`` -> its Node."""
+    def block_scalar(self, line: str, start: int, indent: int) -> BlockScalar:
+        """Read the block scalar whose header begins at this column and belongs to a key or dash with this indent."""
         if not _BLOCK_HEADER.match(line, start):
-            self.fail("a header of a block of text that is not understood; write | or >, with + or - if need be")
+            self.fail("the header of the text is not supported; write | or >, followed by + or - if necessary")
         self.at += 1
-        first, deep, blank = self.at, None, 0
+        first = self.at
+        text_indent: Optional[int] = None
+        blank_indent = 0  # of the empty lines above the text
         while self.at < len(self.lines):
             text = self.lines[self.at]
             content = text.lstrip(" ")
             columns = len(text) - len(content)
             if content:
-                if deep is None:
+                if text_indent is None:
                     if columns <= indent:
                         break
-                    if blank > columns:
-                        self.fail("an empty line with more spaces than the text below it", first)
-                    deep = columns
-                elif columns < deep:
+                    if blank_indent > columns:
+                        self.fail("an empty line has more spaces than the text below it", first)
+                    text_indent = columns
+                elif columns < text_indent:
                     break
                 if "\t" in text:
-                    self.fail("a tab; write spaces")
-            elif deep is None:
-                blank = max(blank, columns)
+                    self.fail("the line holds a tab; write spaces")
+            elif text_indent is None:
+                blank_indent = max(blank_indent, columns)
             self.at += 1
         end = self.at
         while end > first and not self.lines[end - 1].strip(" "):
             end -= 1
         self.at = self.end = end
         if self.skip() > indent:
-            self.fail("indented less than the text above it, and more than its key")
-        return Node(BLOCK, tuple(self.lines[first:end]))
+            self.fail("the line has less indent than the text above it, and more than its key")
+        return BlockScalar(tuple(self.lines[first:end]))
 
     # --- flow collections --------------------------------------------------------------------------
 
-    def flow_space(self, column, indent):
-        """Go over spaces, comments and line ends inside brackets -> the column of what comes next."""
+    def flow_space(self, column: int, indent: int) -> int:
+        """Go over spaces, comments and line ends between brackets. Returns the column of what follows."""
         while True:
             line = self.lines[self.at]
             while line[column : column + 1] == " ":
@@ -317,51 +255,58 @@ class _Reader:
             self.at += 1
             if self.skip() <= indent:
                 self.at = min(self.at, len(self.lines) - 1)
-                self.fail("a bracket above is not closed, or its rest is not indented")
+                self.fail("a bracket above is not closed, or its further lines have no indent")
             column = 0
 
-    def flow(self, start, indent):
-        """The flow collection that begins at column ``start`` of this line -> (Node, the column behind it)."""
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            self.fail("nested more than %d levels deep" % _MAX_DEPTH)
-        mapping = self.lines[self.at][start] == "{"
-        close, found, seen = ("}" if mapping else "]"), [], set()
-        column = self.flow_space(start + 1, indent)
-        while self.lines[self.at][column] != close:
-            node, column = self.flow_node(column, indent)
-            if mapping:
-                line = self.lines[self.at]
-                if node.kind != SCALAR or not line.startswith((": ", ":\n"), column):
-                    self.fail("not `key: value` between { and }")
-                if node.value in seen:
-                    self.fail("the key %s stands here a second time" % node.value)
-                seen.add(node.value)
-                column = self.flow_space(column + 1, indent)
-                if self.lines[self.at][column] in ",}":
-                    self.fail("a key without a value between { and }")
-                value, column = self.flow_node(column, indent)
-                found.append((node.value, value))
-            else:
-                found.append(node)
-            column = self.flow_space(column, indent)
-            if self.lines[self.at][column] == ",":
-                column = self.flow_space(column + 1, indent)
-            elif self.lines[self.at][column] != close:
-                self.fail("a comma or %s is missing" % close)
+    def flow_collection(self, start: int, indent: int) -> Tuple[Node, int]:
+        """Read the flow collection that begins at this column. Returns it and the column behind it."""
+        self.enter()
+        read_inside = self.flow_mapping if self.lines[self.at][start] == "{" else self.flow_sequence
+        node, column = read_inside(self.flow_space(start + 1, indent), indent)
         self.depth -= 1
-        return Node(FLOW_MAPPING if mapping else FLOW_SEQUENCE, tuple(found)), column + 1
+        return node, column + 1
 
-    def flow_node(self, column, indent):
+    def flow_sequence(self, column: int, indent: int) -> Tuple[Node, int]:
+        """Read from behind ``[`` to ``]``. Returns the sequence and the bracket's column."""
+        nodes: List[Node] = []
+        while self.lines[self.at][column] != "]":
+            node, column = self.flow_node(column, indent)
+            nodes.append(node)
+            column = self.flow_comma(column, indent, "]")
+        return FlowSequence(tuple(nodes)), column
+
+    def flow_mapping(self, column: int, indent: int) -> Tuple[Node, int]:
+        """Read from behind ``{`` to ``}``. Returns the mapping and the bracket's column."""
+        pairs: List[Tuple[str, Node]] = []
+        seen: Set[str] = set()
+        while self.lines[self.at][column] != "}":
+            key, column = self.flow_node(column, indent)
+            if not isinstance(key, Scalar) or not self.lines[self.at].startswith(": ", column):
+                self.fail("what is between { and } is not `key: value`")
+            if key.text in seen:
+                self.fail("the mapping holds the key %s twice" % key.text)
+            seen.add(key.text)
+            column = self.flow_space(column + 1, indent)
+            if self.lines[self.at][column] in ",}":
+                self.fail("a key between { and } has no value")
+            value, column = self.flow_node(column, indent)
+            pairs.append((key.text, value))
+            column = self.flow_comma(column, indent, "}")
+        return FlowMapping(tuple(pairs)), column
+
+    def flow_comma(self, column: int, indent: int, close: str) -> int:
+        """Go over the comma behind a value between brackets. Returns the column of the next value or of ``close``."""
+        column = self.flow_space(column, indent)
+        if self.lines[self.at][column] == ",":
+            return self.flow_space(column + 1, indent)
+        if self.lines[self.at][column] != close:
+            self.fail("a comma or %s is missing" % close)
+        return column
+
+    def flow_node(self, column: int, indent: int) -> Tuple[Node, int]:
+        """Read the value that begins at this column between brackets. Returns it and the column behind it."""
         line = self.lines[self.at]
         if line[column] in "[{":
-            return self.flow(column, indent)
-        if line[column] in "'\"":
-            text, end = self.quoted(line, column)
-            return Node(SCALAR, text), end
-        found = _FLOW_PLAIN.match(line, column)
-        if not found or re.match(r"-(?:[ ,\[\]{}]|$)", line[column:]):
-            self.fail("%r is not understood between brackets; put it into quotes" % line[column])
-        end = found.end()
-        # A plain text could go on in the next line; then what follows is no comma, and is refused.
-        return Node(SCALAR, found.group().rstrip(" ")), end
+            return self.flow_collection(column, indent)
+        text, end = flow_scalar(line, column, self.at)
+        return Scalar(text), end

@@ -7,7 +7,12 @@ import json
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _no_proxy
-from ansible_collections.determined.network.plugins.module_utils._proxy import description, formats, yaml_edit
+from ansible_collections.determined.network.plugins.module_utils._proxy import (
+    description,
+    formats,
+    master_yaml,
+    yaml_edit,
+)
 from ansible_collections.determined.network.plugins.module_utils._proxy_check import files, settings
 from ansible_collections.determined.network.plugins.plugin_utils import _no_proxy_list
 from ansible_collections.determined.network.plugins.plugin_utils._verification import internet_checks
@@ -37,7 +42,7 @@ def places(entries):
     pairs = description.environment(found)
     lowered = {name.lower(): value for name, value in pairs}
     agent = yaml_edit.set_keys("master_host: head.example.com\n", lowered)
-    master = yaml_edit.set_task_variables("db:\n  host: x\n", pairs)
+    master = master_yaml.set_task_variables("db:\n  host: x\n", pairs)
     read = {
         "environment": files.shell_assignments("\n".join(formats.login_environment(pairs))),
         "profile": files.shell_assignments(formats.shell_script(pairs)),

@@ -6,14 +6,20 @@
 import json
 
 import pytest
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 from ansible_collections.determined.network.plugins.module_utils._proxy import (
+    activation,
     apply,
     attached_networks,
     files,
     host,
-    targets,
+    paths,
+    record_file,
+    services,
 )
-from ansible_collections.determined.network.plugins.module_utils._proxy.record import Problems, State
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import Problems
+from ansible_collections.determined.network.plugins.module_utils._proxy.file_change import FileState
+from ansible_collections.determined.network.plugins.module_utils._proxy.request import Host
 
 AGENT_YAML = b"# mine\na: 1\n"
 PARAMETERS = {
@@ -40,8 +46,8 @@ class Machine:
     """The files, and what happens to them."""
 
     def __init__(self, monkeypatch):
-        self.files = {targets.AGENT_YAML: State(AGENT_YAML, 0o644, 0, 0)}
-        self.made_effective = []
+        self.files = {paths.AGENT_YAML: FileState(AGENT_YAML, 0o644, 0, 0)}
+        self.activated = []
         self.failures = []
         self.networks = ()
         self.running = {"docker": 0.0, "determined-agent": 0.0}
@@ -49,10 +55,10 @@ class Machine:
         monkeypatch.setattr(files, "write", self.write)
         monkeypatch.setattr(files, "make_folders", lambda folder, mode=0o755: [])
         monkeypatch.setattr(files, "remove_folders", lambda folders: [])
-        monkeypatch.setattr(host, "look", self.look)
-        monkeypatch.setattr(host, "make_effective", self.make_effective)
-        monkeypatch.setattr(host, "running", self.find_running)
-        monkeypatch.setattr(host, "outdated", lambda record, started: set())
+        monkeypatch.setattr(host, "read", self.read_host)
+        monkeypatch.setattr(activation, "activate", self.activate)
+        monkeypatch.setattr(services, "running", self.find_running)
+        monkeypatch.setattr(services, "outdated", lambda record, started: set())
 
     def write(self, path, state):
         self.files.pop(path, None)
@@ -60,10 +66,10 @@ class Machine:
             self.files[path] = state
         return []
 
-    def look(self, roles, runner, docker_has_proxies):
-        return targets.Host(
+    def read_host(self, roles, runner, docker_has_proxies):
+        return Host(
             tuple(roles),
-            frozenset([targets.AGENT_YAML, targets.MASTER_YAML]),
+            frozenset([paths.AGENT_YAML, paths.MASTER_YAML]),
             frozenset(["dockerd"]),
             frozenset(["docker", "determined-agent", "determined-master"]),
             (26, 1),
@@ -71,13 +77,13 @@ class Machine:
             self.networks,
         )
 
-    def make_effective(self, steps, runner):
-        self.made_effective.append([step.path for step in steps])
+    def activate(self, changes, runner):
+        self.activated.append([change.path for change in changes])
         for problem in self.failures:
             raise problem
 
-    def find_running(self, services, runner):
-        return {name: started for name, started in self.running.items() if name in services}
+    def find_running(self, asked, runner):
+        return {name: started for name, started in self.running.items() if name in asked}
 
     def run(self, check_mode=False, **more):
         return apply.change(dict(PARAMETERS, **more), check_mode, None)
@@ -88,18 +94,18 @@ def machine(monkeypatch):
     return Machine(monkeypatch)
 
 
-def paths(result):
+def changed_files(result):
     return [(item["path"], item["action"]) for item in result["files"]]
 
 
 def test_there_again_and_back(machine):
     before = dict(machine.files)
     check = machine.run(check_mode=True)
-    assert machine.files == before and machine.made_effective == []
+    assert machine.files == before and machine.activated == []
     done = machine.run()
     assert check == done and done["changed"]
     drop_in = "/etc/systemd/system/docker.service.d/zz-determined-network-proxy."
-    assert paths(done) == [
+    assert changed_files(done) == [
         ("/etc/determined/agent.yaml", "changed"),
         (drop_in + "env", "created"),
         (drop_in + "conf", "created"),
@@ -114,35 +120,35 @@ def test_there_again_and_back(machine):
     }
     assert "sec" not in json.dumps(done)
     assert b"sec%20ret@p:1" in machine.files["/etc/determined/agent.yaml"].data
-    assert machine.files[files.RECORD].mode == 0o600
+    assert machine.files[record_file.PATH].mode == 0o600
     again = machine.run()
     assert not again["changed"] and not any(again["restart"].values()) and again["diff"] == []
-    assert len(machine.made_effective) == 1
+    assert len(machine.activated) == 1
     # One target less: its files are restored, the others stay.
     fewer = machine.run(targets=["environment"])
-    assert sorted(paths(fewer)) == [
+    assert sorted(changed_files(fewer)) == [
         ("/etc/determined/agent.yaml", "changed"),
         (drop_in + "conf", "removed"),
         (drop_in + "env", "removed"),
     ]
     gone = apply.change(ABSENT, False, None)
-    assert paths(gone) == [("/etc/environment", "removed")]
+    assert changed_files(gone) == [("/etc/environment", "removed")]
     assert machine.files == before
     assert not apply.change(ABSENT, False, None)["changed"]
 
 
 def test_removal_forgets_what_somebody_removed_by_hand(machine):
     machine.run(targets=["docker"])
-    for path in [path for path in machine.files if path.startswith(targets.UNITS)]:
+    for path in [path for path in machine.files if path.startswith(paths.UNITS)]:
         del machine.files[path]
-    assert files.RECORD in machine.files
+    assert record_file.PATH in machine.files
     assert machine.run(**ABSENT)["files"] == []
-    assert files.RECORD not in machine.files
+    assert record_file.PATH not in machine.files
 
 
 def test_everything_wrong_is_told_at_once(machine):
-    machine.files["/etc/determined/agent.yaml"] = State(b"a: [\n", 0o644, 0, 0)
-    machine.files["/etc/docker/daemon.json"] = State(b"{\n", 0o644, 0, 0)
+    machine.files["/etc/determined/agent.yaml"] = FileState(b"a: [\n", 0o644, 0, 0)
+    machine.files["/etc/docker/daemon.json"] = FileState(b"{\n", 0o644, 0, 0)
     before = dict(machine.files)
     with pytest.raises(Problems) as found:
         machine.run(
@@ -171,39 +177,39 @@ def test_everything_wrong_is_told_at_once(machine):
 
 
 def test_a_broken_daemon_json_stops_nothing_where_dockerd_is_not_meant(machine):
-    machine.files["/etc/docker/daemon.json"] = State(b"{\n", 0o644, 0, 0)
+    machine.files["/etc/docker/daemon.json"] = FileState(b"{\n", 0o644, 0, 0)
     assert machine.run(targets=["environment"])["changed"]
     with pytest.raises(Problems):
         machine.run(targets=["docker"])
 
 
 def test_proxies_of_the_hosts_own_daemon_json_are_taken_over(machine):
-    own = State(b'{"proxies": {"no-proxy": "x"}}', 0o644, 0, 0)
+    own = FileState(b'{"proxies": {"no-proxy": "x"}}', 0o644, 0, 0)
     machine.files["/etc/docker/daemon.json"] = own
-    assert paths(machine.run(targets=["docker"])) == [("/etc/docker/daemon.json", "changed")]
+    assert changed_files(machine.run(targets=["docker"])) == [("/etc/docker/daemon.json", "changed")]
     assert not machine.run(targets=["docker"])["changed"]
     apply.change(ABSENT, False, None)
     assert machine.files["/etc/docker/daemon.json"] == own
 
 
-@pytest.mark.parametrize("problem", [files.FileProblem("no"), KeyboardInterrupt()])
+@pytest.mark.parametrize("problem", [HostError("no"), KeyboardInterrupt()])
 def test_what_fails_is_put_back(machine, problem):
     before = dict(machine.files)
     machine.failures = [problem]
     with pytest.raises(type(problem)):
         machine.run()
     assert machine.files == before
-    assert machine.made_effective[0] == machine.made_effective[1]
+    assert machine.activated[0] == machine.activated[1]
     machine.failures = []
     assert machine.run()["changed"]
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b'{"version": 9}'])
 def test_a_record_that_cannot_be_read_stops_everything(machine, text):
-    machine.files[files.RECORD] = State(text, 0o600, 0, 0)
-    with pytest.raises((Problems, files.FileProblem)) as found:
+    machine.files[record_file.PATH] = FileState(text, 0o600, 0, 0)
+    with pytest.raises((Problems, HostError)) as found:
         machine.run()
-    assert files.RECORD in str(found.value)
+    assert record_file.PATH in str(found.value)
 
 
 def test_task_variables_are_shown_without_credentials(machine):
@@ -212,33 +218,10 @@ def test_task_variables_are_shown_without_credentials(machine):
     assert '- "https_proxy=http://********@p:1"' in shown and "agent1" in shown and "sec" not in shown
 
 
-@pytest.mark.parametrize(
-    "services, expected",
-    [
-        ([{"host": "r.example.com", "ports": "443"}], {"r.example.com"}),
-        (
-            [{"host": "r.example.com", "ports": "443,5000", "purpose": "registry"}],
-            {"r.example.com", "r.example.com:5000"},
-        ),
-        ([{"host": "2001:db8::1", "ports": "5000"}], {"[2001:db8::1]:5000"}),
-        ([{"host": "192.0.2.0/24", "ports": "443"}, {"host": "r", "ports": "1-65535"}], set()),
-    ],
-)
-def test_registries(services, expected):
-    settings, problems = apply.wanted_settings(dict(PARAMETERS, registries=services))
-    assert problems == [] and set(settings.registries) == expected
-
-
-@pytest.mark.parametrize("service", [{}, {"host": 1, "ports": "1"}, {"host": "r"}, {"host": "r", "ports": "none"}])
-def test_registries_that_are_refused(service):
-    settings, problems = apply.wanted_settings(dict(PARAMETERS, registries=[service]))
-    assert settings is None and len(problems) == 1 and problems[0].startswith("registries: ")
-
-
 def test_a_longer_list_alone_restarts_nothing(machine):
     machine.run()
     longer = machine.run(no_proxy=["a", "agent1", "agent2"])
-    assert ("/etc/determined/agent.yaml", "changed") in paths(longer)
+    assert ("/etc/determined/agent.yaml", "changed") in changed_files(longer)
     assert not any(longer["restart"].values())
     assert longer["outdated"]["determined-agent"] and not longer["outdated"]["docker"]
     # With anything else it is a reason.
@@ -247,11 +230,11 @@ def test_a_longer_list_alone_restarts_nothing(machine):
 
 def test_a_new_neighbour_restarts_no_master(machine):
     machine.networks = attached_networks.networks("2: eth0 inet 192.0.2.10/24 scope global eth0")
-    machine.files[targets.MASTER_YAML] = State(b"a: 1\n", 0o644, 0, 0)
+    machine.files[paths.MASTER_YAML] = FileState(b"a: 1\n", 0o644, 0, 0)
     machine.running = {"determined-master": 0.0}
     asked = {"roles": ["master"], "targets": ["master_unit", "task_environment"]}
     assert machine.run(**asked, no_proxy=["a", "192.0.2.21"])["restart"]["determined-master"]
     longer = machine.run(**asked, no_proxy=["a", "192.0.2.21", "agent2", "192.0.2.22"])
-    assert paths(longer) == [("/etc/determined/master.yaml", "changed")]
+    assert changed_files(longer) == [("/etc/determined/master.yaml", "changed")]
     assert not any(longer["restart"].values()) and longer["outdated"]["determined-master"]
     assert machine.run(**asked, no_proxy=["a", "192.0.2.21", "198.51.100.1"])["restart"]["determined-master"]

@@ -57,7 +57,7 @@ def test_urls(url, expected):
         ("http://me:se@cret@proxy:1", "must be percent-encoded"),
         ("http://me:100%@proxy:1", "must be percent-encoded"),
         ("http://me:ü@proxy:1", "must be percent-encoded"),
-        ("http://me:%FF@proxy:1", "no UTF-8"),
+        ("http://me:%FF@proxy:1", "not UTF-8"),
         ("http://me:a%0Ab@proxy:1", "control character"),
         ("http://:secret@proxy:1", "no user name"),
         ("http://@proxy:1", "no user name"),
@@ -79,7 +79,7 @@ def test_a_canonical_url():
         "http://cluster:p%2540%40%3A%2F%23%24%27%22%5C%20%26%3B%60%C3%BC%E2%82%AC@proxy:80"
     )
     assert found.proxies["http"].bare == "http://proxy:80"
-    assert found.has_credentials and not found.without_credentials().has_credentials
+    assert found.has_credentials and not describe(http="http://proxy")[0].has_credentials
     in_pip = found.proxies["http"].url_for_latin_1.split(":")[2].split("@")[0]
     assert set(found.secrets()) == {in_pip, description.encode(ODD), ODD} and found.secrets()[0] == in_pip
 
@@ -93,7 +93,7 @@ def test_a_canonical_url():
         ({"http": "http://proxy", "password": "b"}, "no user name"),
         ({"http": "http://proxy", "username": "a:b", "password": "b"}, "colon"),
         ({"http": "http://proxy", "username": "a", "password": "b\nc"}, "control character"),
-        ({"http": "http://proxy", "username": "a", "password": "b\udcff"}, "no UTF-8"),
+        ({"http": "http://proxy", "username": "a", "password": "b\udcff"}, "not UTF-8"),
         ({"username": "a", "password": "b"}, "no proxy to use it for"),
         ({"http": "http://proxy", "no_proxy": ["*"]}, "nothing uses the proxy"),
         ({"http": "http://proxy", "no_proxy": ["a b"]}, "'a b' is no name"),

@@ -13,7 +13,14 @@ import subprocess
 
 import pytest
 import yaml
-from ansible_collections.determined.network.plugins.module_utils._proxy import description, edits, formats, targets
+from ansible_collections.determined.network.plugins.module_utils._proxy import (
+    description,
+    edits,
+    formats,
+    paths,
+    targets,
+)
+from ansible_collections.determined.network.plugins.module_utils._proxy.request import Host, Settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,19 +105,17 @@ def test_toml_and_ini(password):
 @given(odd)
 def test_yaml_and_json(password):
     found = describe(password)
-    host = targets.Host(
-        ("master", "agents"), frozenset(targets.PATHS), frozenset(["dockerd"]), frozenset(), (26, 1), False
-    )
-    wanted = targets.Settings(found, (), (), tuple(targets.TARGETS), "auto", "write", False)
-    wishes, _left, problems = targets.wishes(wanted, host)
+    host = Host(("master", "agents"), frozenset(paths.PATHS), frozenset(["dockerd"]), frozenset(), (26, 1), False)
+    wanted = Settings(found, (), (), tuple(targets.TARGETS), "auto", "write", False)
+    files, _skipped, problems = targets.requested(wanted, host)
     assert problems == []
-    texts = {wish.path: edits.apply(wish.edit, None) for wish in wishes}
-    agent = yaml.safe_load(texts[targets.AGENT_YAML])
+    texts = {file.path: edits.apply(file.edit, None) for file in files}
+    agent = yaml.safe_load(texts[paths.AGENT_YAML])
     assert {credentials(agent[f"{protocol}_proxy"]) for protocol in description.PROTOCOLS} == {("me", password)}
     assert agent["no_proxy"] == ",".join(NO_PROXY)
-    items = yaml.safe_load(texts[targets.MASTER_YAML])["task_container_defaults"]["environment_variables"]
+    items = yaml.safe_load(texts[paths.MASTER_YAML])["task_container_defaults"]["environment_variables"]
     assert [tuple(item.split("=", 1)) for item in items] == description.environment(found)
-    proxies = json.loads(texts[targets.DAEMON_JSON])["proxies"]
+    proxies = json.loads(texts[paths.DAEMON_JSON])["proxies"]
     assert credentials(proxies["https-proxy"]) == ("me", password)
     assert proxies["no-proxy"] == ",".join(NO_PROXY[:3])
     assert set(proxies) == {"http-proxy", "https-proxy", "no-proxy"}

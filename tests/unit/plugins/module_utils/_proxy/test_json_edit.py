@@ -7,6 +7,7 @@ import json
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._proxy import json_edit
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import FormatError
 
 OURS = '{"http-proxy": "x"}'
 
@@ -62,7 +63,7 @@ def test_a_member_is_removed(text, expected):
     ],
 )
 def test_what_is_refused(text, line):
-    with pytest.raises(json_edit.JsonProblem) as problem:
+    with pytest.raises(FormatError) as problem:
         json_edit.set_member(text, "proxies", OURS)
     assert problem.value.line == line
 

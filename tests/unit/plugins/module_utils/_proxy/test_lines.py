@@ -5,6 +5,7 @@
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._proxy import lines
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import FormatError
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_an_empty_section_goes(text, expected):
 
 
 def test_a_file_without_its_section_header_is_refused():
-    with pytest.raises(lines.LineProblem) as problem:
+    with pytest.raises(FormatError) as problem:
         lines.with_chunks("# c\nproxy=1\n[main]\n", "main", {"proxy": ["proxy = x"]})
     assert problem.value.line == 2
 
@@ -70,6 +71,6 @@ def test_a_block_comes_and_goes(text):
 
 def test_half_a_block_is_refused():
     found = lines.with_block("a=1\n", ["x=1"]).split("\n")
-    with pytest.raises(lines.LineProblem) as problem:
+    with pytest.raises(FormatError) as problem:
         lines.without_block("\n".join(found[:-2]))
     assert problem.value.line == 2

@@ -5,19 +5,30 @@
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_reader as yaml
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import FormatError
+from ansible_collections.determined.network.plugins.module_utils._proxy.yaml_nodes import (
+    BlockScalar,
+    FlowMapping,
+    FlowSequence,
+    Mapping,
+    Scalar,
+    Sequence,
+)
 
 
 def plain(node):
     """A Node as plain values; a block of text as its lines."""
-    if node.kind == yaml.MAPPING:
-        return {entry.key: plain(entry.node) for entry in node.value}
-    if node.kind == yaml.SEQUENCE:
-        return [plain(item.node) for item in node.value]
-    if node.kind == yaml.FLOW_MAPPING:
-        return {key: plain(value) for key, value in node.value}
-    if node.kind == yaml.FLOW_SEQUENCE:
-        return [plain(value) for value in node.value]
-    return node.value
+    if isinstance(node, Mapping):
+        return {entry.key: plain(entry.node) for entry in node.entries}
+    if isinstance(node, Sequence):
+        return [plain(item.node) for item in node.items]
+    if isinstance(node, FlowMapping):
+        return {key: plain(value) for key, value in node.pairs}
+    if isinstance(node, FlowSequence):
+        return [plain(value) for value in node.nodes]
+    if isinstance(node, Scalar):
+        return node.text
+    return node.lines if isinstance(node, BlockScalar) else None
 
 
 def read(text):
@@ -104,7 +115,7 @@ def test_what_is_read(text, expected):
     ],
 )
 def test_what_is_refused(text, line):
-    with pytest.raises(yaml.YamlProblem) as problem:
+    with pytest.raises(FormatError) as problem:
         yaml.read(text)
     assert problem.value.line == line
     assert problem.value.reason and str(problem.value).startswith(f"line {line}: ")

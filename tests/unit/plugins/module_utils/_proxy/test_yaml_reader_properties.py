@@ -8,6 +8,15 @@ import string
 import yaml as pyyaml
 from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_edit as edit
 from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_reader as yaml
+from ansible_collections.determined.network.plugins.module_utils._proxy.errors import FormatError
+from ansible_collections.determined.network.plugins.module_utils._proxy.yaml_nodes import (
+    BlockScalar,
+    FlowMapping,
+    FlowSequence,
+    Mapping,
+    Scalar,
+    Sequence,
+)
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -48,15 +57,18 @@ PIECES = st.one_of(
 
 
 def plain(node):
-    if node.kind == yaml.MAPPING:
-        return {entry.key: plain(entry.node) for entry in node.value}
-    if node.kind == yaml.SEQUENCE:
-        return [plain(item.node) for item in node.value]
-    if node.kind == yaml.FLOW_MAPPING:
-        return {key: plain(value) for key, value in node.value}
-    if node.kind == yaml.FLOW_SEQUENCE:
-        return [plain(value) for value in node.value]
-    return {yaml.EMPTY: "", yaml.BLOCK: str}.get(node.kind, node.value)
+    """A Node as plain values; a block of text as the type str."""
+    if isinstance(node, Mapping):
+        return {entry.key: plain(entry.node) for entry in node.entries}
+    if isinstance(node, Sequence):
+        return [plain(item.node) for item in node.items]
+    if isinstance(node, FlowMapping):
+        return {key: plain(value) for key, value in node.pairs}
+    if isinstance(node, FlowSequence):
+        return [plain(value) for value in node.nodes]
+    if isinstance(node, Scalar):
+        return node.text
+    return str if isinstance(node, BlockScalar) else ""
 
 
 def same(mine, theirs):
@@ -91,7 +103,7 @@ def damaged(draw):
 def test_what_is_read_is_read_like_pyyaml(text):
     try:
         mine = {entry.key: plain(entry.node) for entry in yaml.read(text)}
-    except yaml.YamlProblem as problem:
+    except FormatError as problem:
         event("refused")
         assert 1 <= problem.line <= text.count("\n") + 1
         return
@@ -127,15 +139,15 @@ def test_keys_are_set_and_all_else_stays(text, data):
     try:
         before = edit.chunks(text, KEYS)
         entries = yaml.read(text)
-    except yaml.YamlProblem:
+    except FormatError:
         return
     after = edit.set_keys(text, wanted)
     expected = by_pyyaml(text)
     assert by_pyyaml(after) == {**expected, **wanted}
     ours = {number for entry in entries if entry.key in wanted for number in range(entry.first, entry.last)}
     others = [line for number, line in enumerate(text.split("\n")) if number not in ours]
-    left = iter(after.split("\n"))
-    assert all(line in left for line in others), "a line of others is gone or has moved"
+    remaining = iter(after.split("\n"))
+    assert all(line in remaining for line in others), "a line of others is gone or has moved"
     # And back: the same keys and lines as before.
     restored = edit.with_chunks(after, {key: before.get(key) for key in KEYS})
     assert by_pyyaml(restored) == expected

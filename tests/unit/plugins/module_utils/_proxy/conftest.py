@@ -1,0 +1,41 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host on which nothing runs: a runner that only answers, and systemd as process 1."""
+
+import os
+
+import pytest
+from ansible_collections.determined.network.plugins.module_utils._host import systemd
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Output
+
+
+class Runner:
+    """Knows some programs, and what each prints; remembers what ran."""
+
+    def __init__(self, answers):
+        """``answers``: program -> what it prints, an Output, or an exception to raise."""
+        self.answers = answers
+        self.ran = []
+
+    def find(self, name):
+        return "/bin/" + name if name in self.answers else None
+
+    def run(self, command):
+        name = os.path.basename(command.argv[0])
+        self.ran.append((name,) + command.argv[1:])
+        answer = self.answers[name]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Output) else Output(0, answer, "")
+
+
+@pytest.fixture
+def answering():
+    """The class of that runner."""
+    return Runner
+
+
+@pytest.fixture
+def booted(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd, "RUNS", str(tmp_path))

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the module's arguments to settings, or to everything that is wrong with them."""
+
+import pytest
+from ansible_collections.determined.network.plugins.module_utils._proxy import parameters, targets
+
+ARGUMENTS = {
+    "state": "present",
+    "roles": ["agents"],
+    "http": "http://p:1",
+    "https": "http://p:1",
+    "ftp": None,
+    "username": "me",
+    "password": "sec ret",
+    "no_proxy": ["a", "agent1"],
+    "stable_no_proxy": ["a"],
+    "ca_certificate": None,
+    "registries": [],
+    "targets": ["agent_config", "docker", "environment"],
+    "docker_method": "auto",
+    "task_environment": "write",
+    "share_credentials": False,
+}
+
+
+@pytest.mark.parametrize(
+    "services, expected",
+    [
+        ([{"host": "r.example.com", "ports": "443"}], {"r.example.com"}),
+        (
+            [{"host": "r.example.com", "ports": "443,5000", "purpose": "registry"}],
+            {"r.example.com", "r.example.com:5000"},
+        ),
+        ([{"host": "2001:db8::1", "ports": "5000"}], {"[2001:db8::1]:5000"}),
+        ([{"host": "192.0.2.0/24", "ports": "443"}, {"host": "r", "ports": "1-65535"}], set()),
+    ],
+)
+def test_registries(services, expected):
+    settings, problems = parameters.read(dict(ARGUMENTS, registries=services))
+    assert problems == [] and set(settings.registries) == expected
+
+
+@pytest.mark.parametrize("service", [{}, {"host": 1, "ports": "1"}, {"host": "r"}, {"host": "r", "ports": "none"}])
+def test_registries_that_are_refused(service):
+    settings, problems = parameters.read(dict(ARGUMENTS, registries=[service]))
+    assert settings is None and len(problems) == 1 and problems[0].startswith("registries: ")
+
+
+def test_placeholders_are_right_whatever_the_arguments_are():
+    wrong = dict(ARGUMENTS, http="p:1", no_proxy=["*"], ca_certificate="/no/such/file", targets=["all"])
+    assert parameters.read(wrong).settings is None
+    settings = parameters.placeholder(wrong)
+    assert settings.targets == tuple(targets.TARGETS) and settings.certificates == ()
+
+
+def test_a_path_that_was_not_found_is_named():
+    for text, expected in (
+        ("/no/such/file", "proxy_ca_certificate: '/no/such/file': no"),
+        ("a\nb", "proxy_ca_certificate: no"),
+    ):
+        (problem,) = parameters.read(dict(ARGUMENTS, ca_certificate=text)).problems
+        assert problem.startswith(expected)
