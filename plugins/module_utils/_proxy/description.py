@@ -188,7 +188,7 @@ def _host_and_port(text: str, default: int) -> Tuple[str, int]:
         host = before if colon else text
     if not (_HOST_NAME.match(host) or _IPV6.match(host)):
         raise ValueError(
-            "%r is no name or address of a proxy (an IPv6 address stands in brackets, an international name in its "
+            "%r is no name or address of a proxy (an IPv6 address needs brackets, an international name its "
             "xn-- form)" % host
         )
     if not colon:

@@ -53,7 +53,7 @@ def test_variables_of_the_role_count():
 
 
 @pytest.mark.parametrize("variable", ["proxy_no_proxy_extra", "proxy_no_proxy"])
-def test_one_list_for_all_whoever_has_it(variable):
+def test_one_list_for_all_hosts_on_whichever_it_is_set(variable):
     """Also where the role's default is what the asking host sees."""
     for name in ("head", "gpu1"):
         asked = {"proxy_no_proxy_extra": []} if name == "head" else {variable: ["example.org"]}

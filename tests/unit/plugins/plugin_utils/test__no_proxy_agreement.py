@@ -55,7 +55,7 @@ def places(entries):
     ]
 
 
-def test_what_is_written_leads_nothing_of_the_cluster_to_the_proxy():
+def test_what_is_written_keeps_the_cluster_off_the_proxy():
     found = places(COMPOSED.entries)
     assert settings.findings(found, DESTINATIONS) == []
     for place in found:
@@ -65,7 +65,7 @@ def test_what_is_written_leads_nothing_of_the_cluster_to_the_proxy():
 @pytest.mark.parametrize(
     "entry", ["192.0.2.10", "head.example.com", "198.51.100.23", "[2001:db8:2::23]", "2001:db8:1::10"]
 )
-def test_one_entry_less_is_found_in_every_place(entry):
+def test_a_missing_entry_is_found_in_every_place(entry):
     found = settings.findings(places([one for one in COMPOSED.entries if one != entry]), DESTINATIONS)
     assert {finding["place"] for finding in found} == {"environment", "profile", "unit", "agent.yaml", "master.yaml"}
     assert {host for finding in found for host in finding["hosts"]} == {entry.strip("[]")}

@@ -83,7 +83,7 @@ MORE = {"requests": {"notexample.com", "2001:db8:1::1"}}
 
 @pytest.mark.parametrize("port", [80, 8080, 5000])
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_cluster_and_nothing_else_passes_by(client, port):
+def test_only_the_cluster_is_reached_directly(client, port):
     text = text_of()
     assert [host for host in INSIDE if not CLIENTS[client](text, host, port)] == []
     assert {host for host in OUTSIDE if CLIENTS[client](text, host, port)} == MORE.get(client, set())
@@ -123,12 +123,12 @@ def test_a_registry_on_an_agent_is_reached_directly_by_dockerd_too():
 @pytest.mark.parametrize(
     "override, expected", [(["a", " b,.c "], ("a", "b", ".c")), ("a,b", ("a", "b")), ([], ()), (["a", "a"], ("a",))]
 )
-def test_an_override_stands_as_it_is(override, expected):
+def test_an_override_is_unchanged(override, expected):
     found = _no_proxy_list.compose(CLUSTER, NAMES, EXTRA, override)
     assert found.entries == found.stable == expected
 
 
-def test_what_makes_no_sense_is_passed_on_to_be_refused():
+def test_wrong_entries_are_passed_on_and_refused_later():
     entries = _no_proxy_list.compose(CLUSTER, {}, ["*", "exämple.com", "a b"]).entries
     assert len(no_proxy_problems(entries)) >= 3
 

@@ -98,7 +98,7 @@ def changed_files(result):
     return [(item["path"], item["action"]) for item in result["files"]]
 
 
-def test_there_again_and_back(machine):
+def test_settings_are_written_kept_and_restored(machine):
     before = dict(machine.files)
     check = machine.run(check_mode=True)
     assert machine.files == before and machine.activated == []
@@ -146,7 +146,7 @@ def test_removal_forgets_what_somebody_removed_by_hand(machine):
     assert record_file.PATH not in machine.files
 
 
-def test_everything_wrong_is_told_at_once(machine):
+def test_all_problems_are_named_at_once(machine):
     machine.files["/etc/determined/agent.yaml"] = FileState(b"a: [\n", 0o644, 0, 0)
     machine.files["/etc/docker/daemon.json"] = FileState(b"{\n", 0o644, 0, 0)
     before = dict(machine.files)
@@ -176,14 +176,14 @@ def test_everything_wrong_is_told_at_once(machine):
     assert machine.files == before
 
 
-def test_a_broken_daemon_json_stops_nothing_where_dockerd_is_not_meant(machine):
+def test_a_broken_daemon_json_matters_only_to_the_target_docker(machine):
     machine.files["/etc/docker/daemon.json"] = FileState(b"{\n", 0o644, 0, 0)
     assert machine.run(targets=["environment"])["changed"]
     with pytest.raises(Problems):
         machine.run(targets=["docker"])
 
 
-def test_proxies_of_the_hosts_own_daemon_json_are_taken_over(machine):
+def test_a_daemon_json_with_proxies_of_its_own_is_used(machine):
     own = FileState(b'{"proxies": {"no-proxy": "x"}}', 0o644, 0, 0)
     machine.files["/etc/docker/daemon.json"] = own
     assert changed_files(machine.run(targets=["docker"])) == [("/etc/docker/daemon.json", "changed")]
@@ -193,7 +193,7 @@ def test_proxies_of_the_hosts_own_daemon_json_are_taken_over(machine):
 
 
 @pytest.mark.parametrize("problem", [HostError("no"), KeyboardInterrupt()])
-def test_what_fails_is_put_back(machine, problem):
+def test_a_failed_change_is_restored(machine, problem):
     before = dict(machine.files)
     machine.failures = [problem]
     with pytest.raises(type(problem)):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever the agents' addresses: none is asked for behind the proxy, and a neighbour more changes nothing."""
+"""For all agents' addresses: each is reached without the proxy, and one more neighbour changes nothing."""
 
 import ipaddress
 

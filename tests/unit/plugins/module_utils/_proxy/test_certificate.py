@@ -30,7 +30,7 @@ CERTIFICATE = der(0x30, SIGNED, EMPTY, der(0x03, b"\x00" * 20))
 OLD = der(0x30, der(0x30, NUMBER, EMPTY, EMPTY, EMPTY, EMPTY, EMPTY), EMPTY, der(0x03, b"\x00"))
 
 
-def test_certificates_are_taken_apart():
+def test_a_bundle_is_split_into_certificates():
     text = "# A comment\n" + pem(CERTIFICATE) + "\nand another\n" + pem(OLD).replace("\n", "\r\n")
     assert certificate.certificates(text) == [pem(CERTIFICATE), pem(OLD)]
 

@@ -17,7 +17,7 @@ checked = settings(derandomize=True, deadline=None, max_examples=150)
 
 @checked
 @given(odd.map(lambda text: text.replace(":", "") + "x"), odd)
-def test_credentials_come_back(username, password):
+def test_credentials_are_read_back(username, password):
     found, problems = description.describe({"http": "http://p:1"}, username, password, [], [])
     assert problems == []
     url = found.proxies["http"].url

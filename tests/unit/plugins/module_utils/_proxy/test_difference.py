@@ -16,7 +16,7 @@ def change(before, after, mode=0o644):
     return FileChange("/f", state(before), state(after, mode), "t", (), "")
 
 
-def test_differences_hide_credentials_and_what_stands_around():
+def test_differences_hide_credentials_and_unchanged_lines():
     before = "a: 1\ndb:\n  password: theirs\nhttp_proxy: http://u:old@h:1\nsecret_key: x\n"
     after = before.replace("http://u:old@h:1", '"http://me:p%25w@h:1"')
     text = difference(change(before, after, 0o600), ["p%25w"])

@@ -30,7 +30,7 @@ def test_bytes_that_are_not_utf8_survive_as_text():
 
 
 @pytest.mark.parametrize("before, after", [(None, NEW), (NEW, None)])
-def test_a_file_that_comes_or_goes_changes_more_than_no_proxy(before, after):
+def test_a_new_or_removed_file_changes_more_than_no_proxy(before, after):
     assert not changes_only_no_proxy(FileChange("/x", before, after, "t", (), ""))
 
 

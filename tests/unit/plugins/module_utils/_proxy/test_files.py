@@ -15,7 +15,7 @@ def state(data, mode=0o644):
     return FileState(data, mode, os.getuid(), os.getgid())
 
 
-def test_there_and_gone(tmp_path):
+def test_a_file_is_written_and_removed_with_its_folders(tmp_path):
     path = str(tmp_path / "a/b/file")
     assert files.read(path) is None
     old = os.umask(0o077)
@@ -35,12 +35,12 @@ def test_there_and_gone(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_folders_that_are_in_use_stay(tmp_path):
+def test_folders_that_are_in_use_are_kept(tmp_path):
     made = files.write(str(tmp_path / "a/b/file"), state(b""))
     assert files.remove_folders(made) == made[::-1]
 
 
-def test_a_link_stays_one(tmp_path):
+def test_a_link_is_kept(tmp_path):
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_bytes(b"1")
     link.symlink_to(target)
@@ -48,7 +48,7 @@ def test_a_link_stays_one(tmp_path):
     assert link.is_symlink() and target.read_bytes() == b"2"
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_what_is_not_a_regular_file_is_refused(tmp_path):
     with pytest.raises(HostError):
         files.read(str(tmp_path))
     os.mkfifo(str(tmp_path / "pipe"))

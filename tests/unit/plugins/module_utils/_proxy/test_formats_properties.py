@@ -154,6 +154,6 @@ def test_units():
     assert formats.unit_drop_in("/a%b.env").endswith("[Service]\nEnvironmentFile=/a%%b.env\n")
 
 
-def test_logins_know_no_escape():
+def test_logins_have_no_escapes():
     lines = formats.login_environment([("A", "x#y\"z'")])
     assert lines == ['A="x%23y%22z%27"']

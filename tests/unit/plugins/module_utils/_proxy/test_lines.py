@@ -50,7 +50,7 @@ def test_keys_are_put_back_and_removed():
         ("", ""),
     ],
 )
-def test_an_empty_section_goes(text, expected):
+def test_an_empty_section_is_removed(text, expected):
     assert lines.without_empty_section(text, "main") == expected
 
 
@@ -61,7 +61,7 @@ def test_a_file_without_its_section_header_is_refused():
 
 
 @pytest.mark.parametrize("text", ["", "a=1\n", "# c\n\nb='x'\n"])
-def test_a_block_comes_and_goes(text):
+def test_a_block_is_written_and_removed(text):
     found = lines.with_block(text, ["x=1"])
     assert found.startswith(text) and "\nx=1\n" in "\n" + found
     assert lines.with_block(found, ["x=1"]) == found
@@ -69,7 +69,7 @@ def test_a_block_comes_and_goes(text):
     assert lines.without_block(found) == text
 
 
-def test_half_a_block_is_refused():
+def test_a_block_without_one_of_its_marks_is_refused():
     found = lines.with_block("a=1\n", ["x=1"]).split("\n")
     with pytest.raises(FormatError) as problem:
         lines.without_block("\n".join(found[:-2]))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The base of a file, and what has to change: there, back, and with what somebody else has changed in between."""
+"""The base of a file, and what has to change: to write settings, and to remove them after others changed the file."""
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._proxy import edits, plan, record
@@ -56,7 +56,7 @@ def make(files, recorded, now):
 
 
 @pytest.mark.parametrize("kind, original", CASES)
-def test_there_and_back(kind, original):
+def test_settings_are_written_and_removed_byte_for_byte(kind, original):
     before = state(original, 0o640)
     first = make([requested(kind, secret=True)], {}, before)
     assert len(first.changes) == 1 and first.changes[0].before == before
@@ -74,7 +74,7 @@ def test_there_and_back(kind, original):
 
 
 @pytest.mark.parametrize("kind, original", CASES)
-def test_a_new_value_still_leads_back(kind, original):
+def test_a_changed_value_is_removed_as_well(kind, original):
     first = make([requested(kind)], {}, state(original))
     content = {"own": "new\n", "block": ["y"], "yaml": {"no_proxy": "y"}, "tasks": [("no_proxy", "y")], "json": "1"}
     other = requested(kind)._replace(edit=EDITS[kind]._replace(content=content.get(kind, {})))
@@ -87,7 +87,7 @@ def test_a_new_value_still_leads_back(kind, original):
 
 
 @pytest.mark.parametrize("kind, original", [case for case in CASES if FOREIGN[case[0]]])
-def test_what_others_changed_since_stays(kind, original):
+def test_changes_by_others_are_kept(kind, original):
     ends = "\r\n" if "\r\n" in (original or "") else "\n"
     foreign = FOREIGN[kind].replace("\n", ends)
     first = make([requested(kind)], {}, state(original))
@@ -103,7 +103,7 @@ def test_what_others_changed_since_stays(kind, original):
         assert away == expected + foreign
 
 
-def test_json_that_others_changed_since():
+def test_changes_by_others_in_json_are_kept():
     first = make([requested("json")], {}, state('{"a": 1}'))
     away = make([], first.recorded, state('{"b": 2, "proxies": {"a": "x"}, "a": 1}'))
     assert away.changes[0].after.data == b'{"b": 2, "a": 1}'
@@ -111,7 +111,7 @@ def test_json_that_others_changed_since():
     assert make([], made.recorded, state('{"proxies": 1}\n')).changes[0].after is None
 
 
-def test_a_file_that_others_removed_stays_away():
+def test_a_file_that_others_removed_is_not_restored():
     first = make([requested("own")], {}, state("theirs\n"))
     assert make([], first.recorded, None).changes == ()
     assert make([requested("own")], first.recorded, None).changes[0].after.data == b"ours\n"
@@ -147,7 +147,7 @@ def test_all_broken_files_are_named_at_once():
     assert [problem.split(":")[0] for problem in found.problems.values()] == ["/a, line 2", "/b, line 1"]
 
 
-def test_bytes_that_are_no_utf8_stay():
+def test_bytes_that_are_not_utf8_are_kept():
     before = FileState(b"A=\xff\n", 0o644, 0, 0)
     first = make([requested("block")], {}, before)
     assert first.changes[0].after.data.startswith(b"A=\xff\n")

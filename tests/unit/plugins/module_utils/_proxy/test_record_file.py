@@ -11,7 +11,7 @@ from ansible_collections.determined.network.plugins.module_utils._proxy.errors i
 RECORD = record.of({}, ["/d"])
 
 
-def test_the_record_is_roots_alone(tmp_path, monkeypatch):
+def test_only_root_can_read_the_record(tmp_path, monkeypatch):
     path = tmp_path / "lib/proxy.json"
     monkeypatch.setattr(record_file, "PATH", str(path))
     monkeypatch.setattr(files.os, "fchown", lambda *arguments: None)

@@ -146,13 +146,13 @@ UNIT_FILES = {UNIT % ("docker", "env"), UNIT % ("docker", "conf")}
         ("drop_in", {"services": frozenset()}, set(), "no unit docker.service"),
     ],
 )
-def test_how_dockerd_learns_of_it(method, more, expected, words):
+def test_how_dockerd_gets_the_proxy(method, more, expected, words):
     found, problems = docker_files(targets.requested(settings(docker_method=method), host("agents", **more)))
     assert found == expected
     assert bool(problems) is bool(words) and all(words in problem for problem in problems)
 
 
-def test_dockerd_never_learns_of_agents():
+def test_dockerd_never_gets_the_agents():
     for method in ("drop_in", "daemon_json"):
         found, _skipped, _problems = targets.requested(settings(docker_method=method), host("agents"))
         texts = {file.path: str(file.edit.content) for file in found}

@@ -121,7 +121,7 @@ def test_what_is_refused(text, line):
     assert problem.value.reason and str(problem.value).startswith(f"line {line}: ")
 
 
-def test_where_things_stand():
+def test_the_lines_of_each_key():
     text = "# c\na: 1 # one\n\n# about b\nb:\n- x\n\n# about c\nc: [1,\n 2]\nd: |\n  t\n\n\ne:\n"
     found = [(entry.key, entry.first, entry.last, entry.tail) for entry in yaml.read(text)]
     assert found == [

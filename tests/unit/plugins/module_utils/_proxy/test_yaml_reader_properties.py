@@ -133,7 +133,7 @@ def test_what_pyyaml_writes_is_read(document, flow):
 
 @checked
 @given(st.one_of(documents.map(lambda found: pyyaml.dump(found, width=10**6, sort_keys=False)), damaged()), st.data())
-def test_keys_are_set_and_all_else_stays(text, data):
+def test_keys_are_set_and_all_else_is_kept(text, data):
     """What PyYAML reads afterwards is what it read before, with our keys; every other line is where it was."""
     wanted = data.draw(st.dictionaries(st.sampled_from(KEYS), words, min_size=1))
     try:
