@@ -4,6 +4,7 @@
 """One member of a JSON file: set, replaced, removed, and every other byte left."""
 
 import json
+import sys
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._proxy import json_edit
@@ -59,6 +60,8 @@ def test_a_member_is_removed(text, expected):
         ('{"a": 1} x', 1),
         ('{"a": 1,\n "b": {"c": 1,\n "c": 2}}', 3),
         ('{"a":\n NaN}', 2),
+        ('{"a":\n NaN, "b": "NaN is not JSON"}', 2),
+        ('{"NaN":\n {"NaN is not JSON": 1,\n "NaN is not JSON": 2}}', 3),
         ("[" * 100000, 1),
     ],
 )
@@ -71,3 +74,12 @@ def test_what_is_refused(text, line):
 def test_a_member_as_it_is_written():
     assert json_edit.member_text('{"a": [ 1 ], "b": 2}', "a") == "[ 1 ]"
     assert json_edit.member_text('{"a": 1}', "b") is None
+
+
+def test_a_number_with_more_digits_than_python_converts():
+    text = '{"a": %s}' % ("1" * 5000)
+    if hasattr(sys, "get_int_max_str_digits"):  # Python 3.11, and newer releases of older versions
+        with pytest.raises(FormatError):
+            json_edit.members(text)
+    else:
+        assert [member.name for member in json_edit.members(text)] == ["a"]
