@@ -11,7 +11,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env "PATH=$$PATH")
 
 demo: ## Rehearse inventories/demo on network namespaces and show the result
 	@scripts/setup demo
-	@.venv/bin/ansible-playbook playbooks/rehearse.yml -i inventories/demo -e verify_report_dir=$(CURDIR)/build/demo
+	@.venv/bin/ansible-playbook playbooks/rehearse.yml -i inventories/demo -e determined_verify_report_dir=$(CURDIR)/build/demo
 
 test: lint unit host-pythons sanity integration molecule ## Everything that CI runs
 

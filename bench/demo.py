@@ -22,7 +22,9 @@ def seconds(*command: str) -> float:
 
 with tempfile.TemporaryDirectory() as folder:
     playbook = str(TOOLS / "ansible-playbook")
-    demo = seconds(playbook, "playbooks/rehearse.yml", "-i", "inventories/demo", "-e", f"verify_report_dir={folder}")
+    demo = seconds(
+        playbook, "playbooks/rehearse.yml", "-i", "inventories/demo", "-e", f"determined_verify_report_dir={folder}"
+    )
     interpreter = ("-e", f"ansible_python_interpreter={sys.executable}")
     hosts = ",".join(f"host{number}" for number in range(6)) + ","
     ping = seconds(

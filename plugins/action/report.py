@@ -106,6 +106,7 @@ def _write(path: Path, text: str) -> None:
 
 def _cannot(problem: OSError) -> str:
     return (
-        f"The report cannot be written: {problem}. Let verify_report_dir name a directory of the controller that "
+        f"The report cannot be written: {problem}. Let determined_verify_report_dir name a directory of the controller "
+        "that "
         "this user may write to."
     )

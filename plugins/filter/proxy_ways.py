@@ -26,7 +26,7 @@ EXAMPLES = r"""
 - name: Reach a registry as workloads do
   determined.network.internet:
     targets: [{host: registry.example.com, port: 443, purpose: registry}]
-    proxies: "{{ {'https': proxy_https} | determined.network.proxy_ways }}"
+    proxies: "{{ {'https': determined_proxy_https} | determined.network.proxy_ways }}"
 """
 
 RETURN = r"""

@@ -28,14 +28,14 @@ options:
     elements: str
     default: []
     vars:
-      - name: proxy_no_proxy_extra
+      - name: determined_proxy_no_proxy_extra
   override:
     description:
       - Replaces the computed entries and O(extra) by these entries. If it is not set, the entries are computed.
     type: list
     elements: str
     vars:
-      - name: proxy_no_proxy
+      - name: determined_proxy_no_proxy
 seealso:
   - plugin: determined.network.cluster
     plugin_type: lookup
@@ -84,8 +84,8 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster.proble
 
 # Option, variable, and the default that the role proxy has for the variable.
 _VARIABLES: tuple[tuple[str, str, list[str] | None], ...] = (
-    ("extra", "proxy_no_proxy_extra", []),
-    ("override", "proxy_no_proxy", None),
+    ("extra", "determined_proxy_no_proxy_extra", []),
+    ("override", "determined_proxy_no_proxy", None),
 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: variable_names
 author: The determined.network maintainers (@determined-network)
-version_added: 0.2.0
+version_added: 0.3.0
 short_description: Refuse variables with outdated or misspelt names
 description:
   - Looks at the names of all variables of the cluster's hosts and of the play. If one of them is an old name of a

@@ -196,7 +196,7 @@ def _refuse_if_in_use(state: states.State, owner: Optional[states.Process]) -> N
     if other is not None and other != owner and states.runs(other):
         raise ValueError(
             "The rehearsal %s belongs to process %d, which still runs (see 'ps -fp %d'): wait for its end, "
-            "or give this one another name (for the playbook: -e rehearse_name=...)."
+            "or give this one another name (for the playbook: -e determined_rehearse_name=...)."
             % (state["name"], other["pid"], other["pid"])
         )
 

@@ -23,7 +23,7 @@ def proxy_ways(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     urls = {protocol: texts.get(protocol) or None for protocol in ("http", "https")}
     username, password = texts.get("username"), texts.get("password")
     if not any(urls.values()):
-        username = password = None  # they may be for proxy_ftp alone
+        username = password = None  # they may be for determined_proxy_ftp alone
     described, problems = description.describe(urls, username, password, (), ())
     if described is None:
         raise ValueError("; ".join(problems))

@@ -221,11 +221,11 @@ shutdown_lifetime 1 seconds
         """Write the inventory with the proxy's description."""
         proxy = f"http://{self.addresses['gate'][0]}:{SQUID_PORT}"
         described = {
-            "proxy_http": proxy,
-            "proxy_https": proxy,
-            "proxy_username": user,
-            "proxy_password": USERS[user],
-            "proxy_ca_certificate": str(self.folder / "ca.pem"),
+            "determined_proxy_http": proxy,
+            "determined_proxy_https": proxy,
+            "determined_proxy_username": user,
+            "determined_proxy_password": USERS[user],
+            "determined_proxy_ca_certificate": str(self.folder / "ca.pem"),
             "determined_services": [{"host": REGISTRY, "ports": "5000", "purpose": "registry"}],
         }
         path = self.inventory(**{**described, **variables})

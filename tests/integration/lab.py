@@ -93,7 +93,7 @@ class Lab:
         self, playbook: str, *arguments: str, inventory: Path | None = None, **variables: object
     ) -> subprocess.CompletedProcess[str]:
         """Play a playbook of the collection against the namespaces."""
-        extra = json.dumps({"verify_report_dir": str(self.folder), **variables})
+        extra = json.dumps({"determined_verify_report_dir": str(self.folder), **variables})
         hosts = str(inventory or self.inventory)
         command = ["ansible-playbook", f"determined.network.{playbook}", "-i", hosts, "-e", extra]
         return self._run([*command, *arguments])

@@ -260,7 +260,7 @@ class SystemdLab:
         inventory = self.folder / "inventory.yml"
         if not inventory.exists():
             self.inventory()
-        extra = json.dumps({"verify_report_dir": str(self.folder / "report"), **variables})
+        extra = json.dumps({"determined_verify_report_dir": str(self.folder / "report"), **variables})
         command = [str(TOOLS / "ansible-playbook"), str(book), "-i", str(inventory), "-e", extra, *arguments]
         options = {"text": True, "capture_output": True, "stdin": subprocess.DEVNULL}
         place = {"cwd": self.folder, "env": self.environment()}

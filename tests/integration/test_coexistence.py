@@ -289,7 +289,13 @@ def test_a_pattern_that_matches_the_way_out_is_refused(node):
         asked = wanted("restrict", AGENTS)
         result = node.module("firewall", policy=asked, container_interfaces=["cni+", "eth+"], **arguments)
         assert result["failed"], result
-        for word in ("eth1", "default route", "'eth+'", "firewall_container_interfaces", "nothing was changed"):
+        for word in (
+            "eth1",
+            "default route",
+            "'eth+'",
+            "determined_firewall_container_interfaces",
+            "nothing was changed",
+        ):
             assert word in result["msg"], result["msg"]
     assert node.rules() == before and node.left_in_run() == []
     assert node.apply(wanted("permit", AGENTS), container_interfaces=["eth+"])["changed"], "permit drops nothing"
@@ -311,7 +317,7 @@ def without_counters(text: str) -> str:
 def test_fail2ban_and_ufw_go_on_beside_us():
     hosts = {"master": "determined_master", "agent1": "determined_agents", "stranger": "determined_outsiders"}
     with SystemdLab(hosts) as lab:
-        lab.inventory(determined_mode="restrict", firewall_backend="iptables", determined_services=[])
+        lab.inventory(determined_mode="restrict", determined_firewall_backend="iptables", determined_services=[])
         jail = "[sshd]\nenabled = true\nbackend = systemd\nbanaction = iptables-multiport\n"
         lab.write("agent1", "/etc/fail2ban/jail.local", jail)
         lab.shell("agent1", "systemctl start fail2ban; ufw allow 22/tcp; ufw allow 9090/tcp; ufw --force enable")

@@ -26,7 +26,7 @@ CLUSTER = {
     "determined_mode": "restrict",
     "determined_agent_ports": "documented",
     "determined_services": [],
-    "firewall_backend": "iptables",
+    "determined_firewall_backend": "iptables",
 }
 INSIDE = "2001:db8:d0c::/64"  # IPv6 addresses of agent1's containers
 # Docker publishes ports of IPv6 by rules of its own, or by docker-proxy alone; ports of IPv4 with it or without.

@@ -338,8 +338,12 @@ INTERNET_ROWS = ("registry_access", "resource_access", "agents_to_services")
 
 def verify(world, **variables):
     """Play the role with the Internet -> the process; the report lies in the lab."""
-    settings = {"verify_internet": True, "verify_internet_timeout": 2, "proxy_ca_certificate": world.authority.pem}
-    return world.lab.play("verify", verify_seed=1, **{**settings, **variables})
+    settings = {
+        "determined_verify_internet": True,
+        "determined_verify_internet_timeout": 2,
+        "determined_proxy_ca_certificate": world.authority.pem,
+    }
+    return world.lab.play("verify", determined_verify_seed=1, **{**settings, **variables})
 
 
 def test_a_right_cluster_that_reaches_what_it_needs(world):
@@ -373,10 +377,10 @@ def test_the_report_names_step_and_culprit_and_no_secret(world, no_way_out):
     done = verify(
         world,
         determined_services=services,
-        proxy_http=url,
-        proxy_https=url,
-        proxy_username=USER,
-        proxy_password=PASSWORD,
+        determined_proxy_http=url,
+        determined_proxy_https=url,
+        determined_proxy_username=USER,
+        determined_proxy_password=PASSWORD,
     )
     assert done.returncode != 0
     mine = {cell["destination"] + cell["ports"]: cell for cell in cells(world, "registry_access", "resource_access")
@@ -404,15 +408,23 @@ def test_the_report_names_step_and_culprit_and_no_secret(world, no_way_out):
 
 def test_no_secret_is_shown_however_much_is_asked_for(world, no_way_out):
     url = f"http://{PROXY}:{internet.SQUID}"
-    settings = {"verify_internet": True, "verify_internet_timeout": 2, "determined_services": SERVICES[:1]}
-    settings |= {"proxy_https": url, "proxy_username": USER, "proxy_password": "wrong-" + PASSWORD}
+    settings = {
+        "determined_verify_internet": True,
+        "determined_verify_internet_timeout": 2,
+        "determined_services": SERVICES[:1],
+    }
+    settings |= {
+        "determined_proxy_https": url,
+        "determined_proxy_username": USER,
+        "determined_proxy_password": "wrong-" + PASSWORD,
+    }
     # The variables go into the inventory, as they do where they are kept safe.
     extra = world.folder / "secrets.json"
-    extra.write_text(json.dumps({**settings, "proxy_ca_certificate": world.authority.pem}))
+    extra.write_text(json.dumps({**settings, "determined_proxy_ca_certificate": world.authority.pem}))
     done = world.lab.play("verify", "-vvvv", "-e", f"@{extra}")
     (first, *_rest) = cells(world, "registry_access")
     assert (first["observed"], first["blame"]) == ("proxy_credentials", "proxy")
-    assert "correct proxy_username and proxy_password" in done.stdout
+    assert "correct determined_proxy_username and determined_proxy_password" in done.stdout
     encoded = base64.b64encode(f"{USER}:wrong-{PASSWORD}".encode()).decode()
     assert encoded not in done.stdout + done.stderr and "wrong-" not in done.stdout + done.stderr
 
@@ -420,8 +432,15 @@ def test_no_secret_is_shown_however_much_is_asked_for(world, no_way_out):
 @pytest.mark.parametrize(
     "variables, text",
     [
-        ({"proxy_https": "proxy.example.com:3128"}, "proxy_https: the URL has no scheme"),
-        ({"proxy_https": "http://a:b@p.example.com:1", "proxy_username": "a", "proxy_password": "c"}, "they differ"),
+        ({"determined_proxy_https": "proxy.example.com:3128"}, "determined_proxy_https: the URL has no scheme"),
+        (
+            {
+                "determined_proxy_https": "http://a:b@p.example.com:1",
+                "determined_proxy_username": "a",
+                "determined_proxy_password": "c",
+            },
+            "they differ",
+        ),
     ],
 )
 def test_bad_variables_fail_before_anything_is_asked(world, variables, text):
@@ -498,10 +517,11 @@ def test_a_cloud_behind_nat_is_fine(world, cloud):
 
 
 def test_a_rehearsal_says_that_it_has_no_internet(world):
-    done = world.lab.play("verify", verify_seed=1)
+    done = world.lab.play("verify", determined_verify_seed=1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
-        "Not verified, because a rehearsal has no Internet or verify_internet is false: registry_access" in done.stdout
+        "Not verified, because a rehearsal has no Internet or determined_verify_internet is false: registry_access"
+        in done.stdout
     )
     assert cells(world, *INTERNET_ROWS, "proxy_bypass") == []
 
@@ -512,16 +532,25 @@ def test_what_the_role_proxy_writes_passes(world, no_way_out):
         lab.shell(agent, f"mkdir -p /etc/determined; echo master_host: 192.0.2.10 > /etc/determined/agent.yaml; "
                          f"grep -q {PROXY} /etc/hosts || echo {GATE} {PROXY} >> /etc/hosts")  # fmt: skip
     url = f"http://{PROXY}:{internet.SQUID}"
-    settings = {"verify_internet": True, "verify_internet_timeout": 5, "determined_services": SERVICES[:1]}
-    settings |= {"proxy_http": url, "proxy_https": url, "proxy_username": USER, "proxy_password": PASSWORD}
-    settings |= {"proxy_targets": ["environment", "profile", "agent_config"]}
-    settings |= {"proxy_ca_certificate": world.authority.pem}
+    settings = {
+        "determined_verify_internet": True,
+        "determined_verify_internet_timeout": 5,
+        "determined_services": SERVICES[:1],
+    }
+    settings |= {
+        "determined_proxy_http": url,
+        "determined_proxy_https": url,
+        "determined_proxy_username": USER,
+        "determined_proxy_password": PASSWORD,
+    }
+    settings |= {"determined_proxy_targets": ["environment", "profile", "agent_config"]}
+    settings |= {"determined_proxy_ca_certificate": world.authority.pem}
     hosts = lab.inventory_without_rehearsal()  # a rehearsal writes no proxy
     try:
         done = lab.play("site", "--tags", "proxy,verify", inventory=hosts, **settings)
         written = lab.shell("agent1", "cat /etc/determined/agent.yaml /etc/environment")
     finally:
-        undone = lab.play("site", "--tags", "proxy", inventory=hosts, proxy_state="absent")
+        undone = lab.play("site", "--tags", "proxy", inventory=hosts, determined_proxy_state="absent")
         for agent in ("agent1", "agent2"):
             lab.shell(
                 agent, f"rm -r /etc/determined; cp /etc/hosts /run/hosts; grep -v {PROXY} /run/hosts > /etc/hosts || :"

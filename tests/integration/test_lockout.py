@@ -137,7 +137,12 @@ def test_an_interface_of_containers_that_carries_the_connection_is_refused(lab):
     found = results(begin(lab, [arguments(GOOD, container_interfaces=["br-+", "eth+"], allow_lockout=True)]))
     for outcomes in found.values():
         assert outcomes[0]["msg"].startswith("Refused, nothing was changed"), outcomes
-        for word in ("eth0", f"SSH connection from {lab.controller[0]}", "'eth+'", "firewall_container_interfaces"):
+        for word in (
+            "eth0",
+            f"SSH connection from {lab.controller[0]}",
+            "'eth+'",
+            "determined_firewall_container_interfaces",
+        ):
             assert word in outcomes[0]["msg"], outcomes[0]["msg"]
     assert all_rules(lab) == before
 

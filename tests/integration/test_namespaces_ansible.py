@@ -127,7 +127,7 @@ def test_a_rehearsal_that_another_run_holds_is_not_taken_from_it(root, name):
         )
         assert done.returncode == 2
         assert f"belongs to process {os.getpid()}, which still runs" in done.stdout
-        assert "rehearse_name" in done.stdout
+        assert "determined_rehearse_name" in done.stdout
         assert lab.shell("a", "hostname") == "a\n"
     finally:
         lab.stop()

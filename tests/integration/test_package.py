@@ -85,7 +85,7 @@ def test_it_installs_into_an_empty_path_and_rehearses_from_there(tarball, tmp_pa
         "-i",
         str(inventory),
         "-e",
-        '{"rehearse_sweep": "sample", "rehearse_name": "package"}',
+        '{"determined_rehearse_sweep": "sample", "determined_rehearse_name": "package"}',
         **place,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -60,31 +60,36 @@ def test_all_bad_input_is_refused_before_the_first_change(world):
     before = world.snapshot()
     try:
         world.describe(
-            proxy_http="192.0.2.1:3128",
-            proxy_https="socks5://192.0.2.1:1080",
-            proxy_ftp="ftp://192.0.2.1",
-            proxy_no_proxy_extra=["exämple.com"],
-            proxy_ca_certificate=str(world.folder / "far.key"),
+            determined_proxy_http="192.0.2.1:3128",
+            determined_proxy_https="socks5://192.0.2.1:1080",
+            determined_proxy_ftp="ftp://192.0.2.1",
+            determined_proxy_no_proxy_extra=["exämple.com"],
+            determined_proxy_ca_certificate=str(world.folder / "far.key"),
         )
         done = world.configure()
         assert done.returncode != 0
         said = " ".join(done.stdout.split())
         for words in (
             "6 problems; nothing was changed",
-            "proxy_http: the URL has no scheme",
-            "proxy_https: the scheme 'socks5' is unknown",
-            "proxy_ftp: the scheme 'ftp' is unknown",
-            "proxy_no_proxy: 'exämple.com' is no name",
-            "proxy_ca_certificate: block 1 is a private key",
+            "determined_proxy_http: the URL has no scheme",
+            "determined_proxy_https: the scheme 'socks5' is unknown",
+            "determined_proxy_ftp: the scheme 'ftp' is unknown",
+            "determined_proxy_no_proxy: 'exämple.com' is no name",
+            "determined_proxy_ca_certificate: block 1 is a private key",
             "/etc/determined/agent.yaml, line 3: a bracket above is not closed",
             "/etc/docker/daemon.json, line 2: Expecting ':' delimiter",
         ):
             assert words in said, words
-        world.describe(proxy_http="http://somebody:else@192.0.2.1:3128", proxy_ca_certificate="/nowhere.pem")
+        world.describe(
+            determined_proxy_http="http://somebody:else@192.0.2.1:3128", determined_proxy_ca_certificate="/nowhere.pem"
+        )
         done = world.configure("--limit", "master")
         said = " ".join(done.stdout.split())
         assert done.returncode != 0
-        assert "its URL carries credentials, and they differ from proxy_username and proxy_password" in said
+        assert (
+            "its URL carries credentials, and they differ from determined_proxy_username and determined_proxy_password"
+            in said
+        )
         assert "'/nowhere.pem': no certificate in PEM form" in said
         assert USERS["cluster"] not in done.stdout and "else@" not in done.stdout
         # One host's broken file stops the others as well.
@@ -98,7 +103,7 @@ def test_all_bad_input_is_refused_before_the_first_change(world):
 
 
 def test_check_mode_tells_exactly_what_the_first_change_does(world):
-    world.describe({"agent2": {"proxy_docker_method": "daemon_json"}})
+    world.describe({"agent2": {"determined_proxy_docker_method": "daemon_json"}})
     pids = {agent: (world.pid(agent, "docker"), world.pid(agent, "determined-agent")) for agent in AGENTS}
     check = world.configure("--check", "--diff")
     succeed(check)
@@ -135,7 +140,7 @@ def test_check_mode_tells_exactly_what_the_first_change_does(world):
 def test_a_second_run_changes_nothing_and_restarts_nothing(world):
     before = world.snapshot()
     pids = [world.pid(agent, "determined-agent") for agent in AGENTS]
-    done = world.configure(proxy_restart_docker=True)
+    done = world.configure(determined_proxy_restart_docker=True)
     assert re.findall(r"changed=(\d+)", succeed(done)) == ["0", "0", "0"]
     assert "RUNNING HANDLER" not in done.stdout
     assert changes(before, world.snapshot()) == {host: [] for host in CLUSTER}
@@ -271,9 +276,9 @@ def test_a_new_agent_restarts_nothing(world):
     before = {host: world.shell(host, script) for host in units}
     pids = {(host, unit): world.pid(host, unit) for host, names in units.items() for unit in names}
     neighbour = str(ipaddress.ip_address(world.addresses["far"][0]) + 1)
-    new = {"agent2": {"proxy_docker_method": "daemon_json"}, "agent9": {"determined_address": neighbour}}
+    new = {"agent2": {"determined_proxy_docker_method": "daemon_json"}, "agent9": {"determined_address": neighbour}}
     world.describe(new)
-    done = world.configure(proxy_restart_docker=True)
+    done = world.configure(determined_proxy_restart_docker=True)
     assert "RUNNING HANDLER" not in succeed(done)
     for (host, unit), pid in pids.items():
         assert world.pid(host, unit) == pid and world.shell(host, script) == before[host]
@@ -286,7 +291,7 @@ def test_a_new_agent_restarts_nothing(world):
     assert _no_proxy.bypasses("go", reached, neighbour) and not _no_proxy.bypasses("go", reached, "203.0.113.9")
     new["agent9"]["determined_address"] = [neighbour, "203.0.113.9"]
     world.describe(new)
-    done = world.configure(proxy_restart_docker=True)
+    done = world.configure(determined_proxy_restart_docker=True)
     assert RESTARTED.findall(succeed(done).split("RUNNING HANDLER")[1].split("TASK")[0]) == ["master"]
     assert world.variables_of("master", "determined-master")["no_proxy"] == f"{reached},203.0.113.9"
 
@@ -295,7 +300,11 @@ def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host
     """With bytes beyond ASCII, by clients that send UTF-8."""
     pids = {agent: world.pid(agent, "docker") for agent in AGENTS}
     world.describe(
-        {"agent1": {"proxy_restart_docker": True}, "agent2": {"proxy_docker_method": "daemon_json"}}, user="second"
+        {
+            "agent1": {"determined_proxy_restart_docker": True},
+            "agent2": {"determined_proxy_docker_method": "daemon_json"},
+        },
+        user="second",
     )
     # As talkative as Ansible gets.
     done = world.configure("-vvvv", "--diff")
@@ -335,7 +344,9 @@ def test_a_failing_change_puts_everything_back(world):
     before = world.snapshot()
     try:
         certificates = (world.folder / "ca.pem").read_text() + (world.folder / "far.pem").read_text()
-        world.describe({"agent2": {"proxy_docker_method": "daemon_json"}}, proxy_ca_certificate=certificates)
+        world.describe(
+            {"agent2": {"determined_proxy_docker_method": "daemon_json"}}, determined_proxy_ca_certificate=certificates
+        )
         done = world.configure("--limit", "agent1")
         assert done.returncode != 0
         assert "update-ca-certificates failed" in done.stdout and "Every file is as it was" in " ".join(

@@ -29,7 +29,7 @@ all:
     ansible_remote_tmp: /nowhere
     ansible_shell_executable: /nowhere/sh
     ansible_ssh_common_args: -o ProxyCommand=false
-    verify_sweep: sample
+    determined_verify_sweep: sample
   children:
     determined_master: {hosts: {boss: {determined_address: [192.0.2.1, "2001:db8::1"]}}}
     determined_agents: {hosts: {agent1: {ansible_host: 198.51.100.7}, agent2: {ansible_host: 203.0.113.9}}}
@@ -65,7 +65,7 @@ SITE = """
     - ansible.builtin.debug:
         msg: >-
           SEEN {{ inventory_hostname }} {{ own.stdout }} {{ delegated.stdout }}
-          {{ control_node.stdout }} {{ verify_sweep }}
+          {{ control_node.stdout }} {{ determined_verify_sweep }}
     - ansible.builtin.fail: {msg: as asked}
       when: fail | default(false)
 """
@@ -79,7 +79,9 @@ def site(person):
 
 
 def rehearse(person, site, name, *arguments):
-    return person.playbook(site, "-i", str(site.parent / "inventory.yml"), "-e", f"rehearse_name={name}", *arguments)
+    return person.playbook(
+        site, "-i", str(site.parent / "inventory.yml"), "-e", f"determined_rehearse_name={name}", *arguments
+    )
 
 
 def seen(done):
@@ -98,7 +100,7 @@ ALL = ["2001:db8:9::1", "agent1", "agent2", "boss"]
     "arguments, hosts, sweep",
     [
         ([], ALL, "full"),
-        (["-e", "rehearse_sweep=sample"], ALL, "sample"),
+        (["-e", "determined_rehearse_sweep=sample"], ALL, "sample"),
         (["--limit", "agent1,boss"], ["agent1", "boss"], "full"),
         (["--limit", "agent1", "--tags", "configure"], ["agent1"], "full"),
         (["--check"], ALL, "full"),
@@ -154,7 +156,11 @@ def test_an_interrupted_play_leaves_nothing(person, site, name, number):
     ]
     process = subprocess.Popen(
         # A shell's background, where tests may run, ignores SIGINT.
-        ["env", "--default-signal=INT", *person.command(*command, "-e", f"rehearse_name={name} sleep={seconds}")],
+        [
+            "env",
+            "--default-signal=INT",
+            *person.command(*command, "-e", f"determined_rehearse_name={name} sleep={seconds}"),
+        ],
         env=person.environment(),
         cwd=person.home,
         stdout=subprocess.DEVNULL,
@@ -190,7 +196,7 @@ def wait_until_nothing_is_left(person, name):
 
 def test_an_inventory_without_a_cluster_is_told_and_builds_nothing(root, site, name):
     inventory = root.write("empty.yml", "all: {hosts: {lonely: {}}}\n")
-    done = root.playbook(site, "-i", str(inventory), "-e", f"rehearse_name={name}")
+    done = root.playbook(site, "-i", str(inventory), "-e", f"determined_rehearse_name={name}")
     assert done.returncode == 2
     assert "determined_master" in done.stdout + done.stderr
     assert root.state_files(name) == []
@@ -199,11 +205,14 @@ def test_an_inventory_without_a_cluster_is_told_and_builds_nothing(root, site, n
 @pytest.mark.parametrize(
     "setting, told",
     [
-        ("rehearse_sweep=everything", "value of verify_sweep must be one of: full, sample, got: everything"),
-        ("rehearse_timeout=soon", "verify_timeout"),
-        ("verify_sample_size=some", "verify_sample_size"),
-        ("verify_report_dir=/proc/nowhere", "The report cannot be written"),
-        ("rehearse_name=../other", "a rehearsal's name is at most"),
+        (
+            "determined_rehearse_sweep=everything",
+            "value of determined_verify_sweep must be one of: full, sample, got: everything",
+        ),
+        ("determined_rehearse_timeout=soon", "determined_verify_timeout"),
+        ("determined_verify_sample_size=some", "determined_verify_sample_size"),
+        ("determined_verify_report_dir=/proc/nowhere", "The report cannot be written"),
+        ("determined_rehearse_name=../other", "a rehearsal's name is at most"),
     ],
 )
 def test_bad_settings_are_told_before_anything_is_built(root, site, name, setting, told):

@@ -267,16 +267,16 @@ def test_a_surveys_answers(tower):
         "determined_client_networks": "203.0.113.128/25\n203.0.113.64/32",
         "determined_services": "",
         "determined_extra_requirements": "",
-        "firewall_backend": "auto",
-        "firewall_confirm_timeout": "30",
-        "firewall_allow_lockout": "false",
-        "verify_sweep": "sample",
-        "verify_sample_size": "8",
-        "verify_max_peers": "0",
-        "verify_seed": "7",
-        "verify_timeout": "3.5",
-        "verify_lifetime": "300",
-        "verify_report_dir": "",
+        "determined_firewall_backend": "auto",
+        "determined_firewall_confirm_timeout": "30",
+        "determined_firewall_allow_lockout": "false",
+        "determined_verify_sweep": "sample",
+        "determined_verify_sample_size": "8",
+        "determined_verify_max_peers": "0",
+        "determined_verify_seed": "7",
+        "determined_verify_timeout": "3.5",
+        "determined_verify_lifetime": "300",
+        "determined_verify_report_dir": "",
     }
     typed = {
         **answers,
@@ -284,8 +284,8 @@ def test_a_surveys_answers(tower):
         "determined_master_port": None,
         "determined_client_networks": ["203.0.113.128/25", "203.0.113.64/32"],
         "determined_extra_requirements": [],
-        "firewall_confirm_timeout": 30,
-        "firewall_allow_lockout": False,
+        "determined_firewall_confirm_timeout": 30,
+        "determined_firewall_allow_lockout": False,
     }
     del typed["determined_services"]
     before = tower.firewalls(*CONFIGURED)
@@ -302,10 +302,12 @@ def test_a_surveys_answers(tower):
     assert tower.firewalls(*CONFIGURED) == before
 
 
-@pytest.mark.parametrize("variable", ["determined_mode", "determined_management", "verify_seed", "verify_sweep"])
+@pytest.mark.parametrize(
+    "variable", ["determined_mode", "determined_management", "determined_verify_seed", "determined_verify_sweep"]
+)
 def test_an_empty_answer_that_could_open_something_is_refused(tower, variable):
     before = tower.firewalls(*CONFIGURED)
-    job = tower.job("verify.yml" if variable.startswith("verify") else "site.yml", **{variable: ""})
+    job = tower.job("verify.yml" if variable.startswith("determined_verify") else "site.yml", **{variable: ""})
     assert job.status == "failed"
     assert variable in job.output
     assert not job.tasks & {"Configure the firewall", "Listen"}
@@ -314,7 +316,7 @@ def test_an_empty_answer_that_could_open_something_is_refused(tower, variable):
 
 def test_a_report_that_cannot_be_written_fails_before_the_first_socket(tower):
     place = tower.folder / "elsewhere"
-    job = tower.job("verify.yml", verify_report_dir=str(place))
+    job = tower.job("verify.yml", determined_verify_report_dir=str(place))
     assert job.status == "failed"
     assert "The report cannot be written" in job.output and "Read-only file system" in job.output
     assert "Nothing was verified" in job.output

@@ -75,7 +75,7 @@ def cuts():
 
 
 def test_a_right_network_is_proven(lab):
-    done = lab.play("verify", verify_seed=1)
+    done = lab.play("verify", determined_verify_seed=1)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = lab.report()["summary"]
     assert summary["correct"] == summary["checks"] > 80
@@ -109,7 +109,7 @@ def test_every_row_turns_red_when_exactly_its_path_is_cut(lab, hop, action):
     for host, rule in planted:
         lab.shell(host, rule.format("-I"))
     try:
-        done = lab.play("verify", verify_seed=1, verify_timeout=1.5)
+        done = lab.play("verify", determined_verify_seed=1, determined_verify_timeout=1.5)
     finally:
         for host, rule in planted:
             lab.shell(host, rule.format("-D"))
@@ -127,7 +127,9 @@ def test_ten_holes_in_the_ephemeral_range_are_found_exactly(lab):
     for tool, source in plants:
         lab.shell("agent2", rule.format(tool, "-I", source))
     try:
-        done = lab.play("verify", "--limit", "agent1,agent2", verify_sweep="full", verify_timeout=1)
+        done = lab.play(
+            "verify", "--limit", "agent1,agent2", determined_verify_sweep="full", determined_verify_timeout=1
+        )
     finally:
         for tool, source in plants:
             lab.shell("agent2", rule.format(tool, "-D", source))
@@ -144,7 +146,9 @@ def test_imitated_resets_in_the_ephemeral_range_are_found_exactly(lab):
     )
     lab.shell("agent2", rule.format("-I"))
     try:
-        done = lab.play("verify", "--limit", "agent1,agent2", verify_sweep="full", verify_timeout=1.2)
+        done = lab.play(
+            "verify", "--limit", "agent1,agent2", determined_verify_sweep="full", determined_verify_timeout=1.2
+        )
     finally:
         lab.shell("agent2", rule.format("-D"))
     assert done.returncode != 0
@@ -162,7 +166,9 @@ def test_one_port_too_many_turns_a_negative_check_red(lab):
     )
     lab.shell("agent1", rules.format("-I"))
     try:
-        done = lab.play("verify", "--limit", "agent1,stranger", verify_sweep="full", verify_timeout=1)
+        done = lab.play(
+            "verify", "--limit", "agent1,stranger", determined_verify_sweep="full", determined_verify_timeout=1
+        )
     finally:
         lab.shell("agent1", rules.format("-D"))
     assert done.returncode != 0
@@ -172,7 +178,7 @@ def test_one_port_too_many_turns_a_negative_check_red(lab):
 def test_one_source_too_many_turns_a_negative_check_red(lab):
     lab.shell("master", "ipset add determined_clients_v6 2001:db8:6::66")
     try:
-        done = lab.play("verify", verify_seed=1)
+        done = lab.play("verify", determined_verify_seed=1)
     finally:
         lab.shell("master", "ipset del determined_clients_v6 2001:db8:6::66")
     assert done.returncode != 0
@@ -184,7 +190,7 @@ def test_a_real_service_is_checked_as_it_is(lab):
     port = settings.check({})[0].master_port
     server = lab.start("master", f"exec python3 -m http.server --bind 192.0.2.10 {port}")
     try:
-        done = lab.play("verify", verify_seed=1)
+        done = lab.play("verify", determined_verify_seed=1)
     finally:
         server.terminate()
         server.wait()
@@ -197,7 +203,7 @@ def test_a_real_service_is_checked_as_it_is(lab):
 def test_a_host_that_fails_is_an_error_and_never_a_pass(lab):
     # A module cannot run there: its interpreter is missing.
     missing = "{{ '/nonexistent' if inventory_hostname == 'agent2' else ansible_playbook_python }}"
-    done = lab.play("verify", verify_seed=1, ansible_python_interpreter=missing)
+    done = lab.play("verify", determined_verify_seed=1, ansible_python_interpreter=missing)
     assert done.returncode != 0
     assert "Not everything could be checked" in done.stdout
     verdicts = {cell["verdict"] for cell in lab.report()["checks"] if "agent2" in (cell["source"], cell["destination"])}
@@ -220,7 +226,13 @@ def wait_until(condition, seconds):
 
 
 def test_listeners_end_by_themselves_when_the_play_is_killed(lab):
-    arguments = json.dumps({"verify_lifetime": 20, "verify_report_dir": str(lab.folder), "verify_sweep": "full"})
+    arguments = json.dumps(
+        {
+            "determined_verify_lifetime": 20,
+            "determined_verify_report_dir": str(lab.folder),
+            "determined_verify_sweep": "full",
+        }
+    )
     play = lab.begin("ansible-playbook", "determined.network.verify", "-i", str(lab.inventory), "-e", arguments)
     try:
         wait_until(lambda: len(listening(lab)) >= 3, 60)
@@ -231,12 +243,12 @@ def test_listeners_end_by_themselves_when_the_play_is_killed(lab):
 
 
 def test_a_limited_run_says_what_it_left_out(lab):
-    done = lab.play("verify", "--limit", "master,laptop", verify_seed=1)
+    done = lab.play("verify", "--limit", "master,laptop", determined_verify_seed=1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NOT verified, since this run left them out: agent1, agent2, stranger" in done.stdout
     assert {cell["source"] for cell in lab.report()["checks"] if cell["verdict"] != "advice"} == {"laptop"}
 
 
 def test_nothing_listens_after_a_verification(lab):
-    lab.play("verify", verify_seed=1)
+    lab.play("verify", determined_verify_seed=1)
     assert listening(lab) == []

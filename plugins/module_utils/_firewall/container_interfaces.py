@@ -121,7 +121,8 @@ def refusal(patterns: Sequence[str], found: Sequence[Tuple[str, str]]) -> Option
         return None
     return (
         "Refused, nothing was changed: %s. Mode restrict lets pass all that comes in through the bridges of this "
-        "host's containers, so such an interface would leave the host open. Set firewall_container_interfaces (the "
+        "host's containers, so such an interface would leave the host open. Set "
+        "determined_firewall_container_interfaces (the "
         "module's container_interfaces) to patterns that match the bridges of containers only (see: ip -br link)"
         % "; ".join(reasons)
     )

@@ -50,7 +50,7 @@ def make_context(ca: str) -> ssl.SSLContext:
         if ca:
             context.load_verify_locations(cadata=ca)
     except (ssl.SSLError, ValueError, OSError) as problem:
-        raise ValueError("proxy_ca_certificate has no certificates that can be read: %s" % problem) from None
+        raise ValueError("determined_proxy_ca_certificate has no certificates that can be read: %s" % problem) from None
     return context
 
 

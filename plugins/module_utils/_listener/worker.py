@@ -8,7 +8,7 @@ import errno
 import select
 import socket
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._listener import plan
@@ -29,7 +29,7 @@ def bind_all(listeners: Sequence[plan.Listener]) -> Tuple[List[socket.socket], D
     for address, protocol, ports in listeners:
         listening: List[int] = []
         held: List[int] = []
-        failed: Dict[Optional[int], List[int]] = {}
+        failed: Dict[int, List[int]] = {}
         for port in _ports.numbers(ports):
             try:
                 sockets.append(_bind(address, protocol, port))
@@ -38,7 +38,7 @@ def bind_all(listeners: Sequence[plan.Listener]) -> Tuple[List[socket.socket], D
                 if problem.errno == errno.EADDRINUSE:
                     held.append(port)
                     continue
-                failed.setdefault(problem.errno, []).append(port)
+                failed.setdefault(problem.errno or 0, []).append(port)
                 if problem.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     break  # it is the address, not the port
         for name, numbers in (("listening", listening), ("held", held)):
@@ -68,7 +68,7 @@ def _bind(address: str, protocol: str, port: int) -> socket.socket:
     return sock
 
 
-def _problem(address: str, protocol: str, number: Optional[int], numbers: Sequence[int]) -> str:
+def _problem(address: str, protocol: str, number: int, numbers: Sequence[int]) -> str:
     """Ports that could not be bound, and the errno -> a sentence."""
     if number == errno.EADDRNOTAVAIL:
         return (

@@ -35,7 +35,7 @@ def ca(name: str, settings: Settings, host: Host) -> List[RequestedFile]:
     if not store:
         raise Refused(
             "this host has no store for certificates that is known (Debian's ca-certificates, Red Hat's and SUSE's "
-            "ca-trust). Install the package ca-certificates, or remove ca from proxy_targets"
+            "ca-trust). Install the package ca-certificates, or remove ca from determined_proxy_targets"
         )
     services = tuple(service for service in SERVICES if service in host.services)
     # Each file holds one certificate, since update-ca-certificates skips files with several.

@@ -126,7 +126,7 @@ def describe(
             try:
                 proxies[protocol] = parse(url)
             except ValueError as problem:
-                problems.append("proxy_%s: %s" % (protocol, problem))
+                problems.append("determined_proxy_%s: %s" % (protocol, problem))
     username, password = username or "", password or ""
     problems += _credential_problems(username, password)
     for protocol, proxy in proxies.items():
@@ -134,11 +134,15 @@ def describe(
             proxies[protocol] = proxy._replace(username=username, password=password)
         elif username and (proxy.username, proxy.password) != (username, password):
             problems.append(
-                "proxy_%s: its URL carries credentials, and they differ from proxy_username and proxy_password. "
+                "determined_proxy_%s: its URL carries credentials, and they differ from determined_proxy_username and "
+                "determined_proxy_password. "
                 "Write them once" % protocol
             )
     if (username or password) and not any(urls.get(protocol) for protocol in PROTOCOLS):
-        problems.append("proxy_username: there is no proxy to use it for. Set proxy_http or proxy_https")
+        problems.append(
+            "determined_proxy_username: there is no proxy to use it for. Set determined_proxy_http or "
+            "determined_proxy_https"
+        )
     problems += no_proxy_problems(no_proxy)
     if problems:
         return None, problems
@@ -160,7 +164,7 @@ def parse(url: str) -> Proxy:
         raise ValueError(
             "the URL's credentials hold a character that must be percent-encoded (: / ? # [ ] @ %, a space, a "
             "double quote, or a character beyond ASCII). Encode it, or write the credentials without any encoding in "
-            "proxy_username and proxy_password"
+            "determined_proxy_username and determined_proxy_password"
         )
     if "/" in authority.rstrip("/") or "?" in authority or "#" in authority or authority.endswith("//"):
         raise ValueError(
@@ -201,10 +205,12 @@ def _host_and_port(text: str, default: int) -> Tuple[str, int]:
 def _credential_problems(username: str, password: str) -> List[str]:
     problems = []
     if password and not username:
-        problems.append("proxy_password: there is a password, but no user name. Set proxy_username")
+        problems.append(
+            "determined_proxy_password: there is a password, but no user name. Set determined_proxy_username"
+        )
     if ":" in username:
-        problems.append("proxy_username: a user name cannot hold a colon (RFC 7617, section 2)")
-    for name, text in (("proxy_username", username), ("proxy_password", password)):
+        problems.append("determined_proxy_username: a user name cannot hold a colon (RFC 7617, section 2)")
+    for name, text in (("determined_proxy_username", username), ("determined_proxy_password", password)):
         if _CONTROL.search(text):
             problems.append("%s: the value holds a control character, such as the end of a line. Remove it" % name)
         elif re.search("[\ud800-\udfff]", text):
@@ -217,17 +223,21 @@ def no_proxy_problems(entries: Sequence[str]) -> List[str]:
     problems = []
     for entry in entries:
         if entry == "*":
-            problems.append("proxy_no_proxy: * alone means that nothing uses the proxy. Remove the proxy instead")
+            problems.append(
+                "determined_proxy_no_proxy: * alone means that nothing uses the proxy. Remove the proxy instead"
+            )
         elif not _NO_PROXY_ENTRY.match(entry):
             problems.append(
-                "proxy_no_proxy: %r is no name, domain, address or network (international names in their xn-- form)"
-                % entry
+                "determined_proxy_no_proxy: %r is no name, domain, address or network (international names in their "
+                "xn-- form)" % entry
             )
     size = len(",".join(entries))
     if size > LONGEST_NO_PROXY:
         problems.append(
-            "proxy_no_proxy: the list has %d bytes, and a process's environment takes %d for one variable. Set "
-            "proxy_no_proxy to a short one that covers the hosts by their domain or network" % (size, LONGEST_NO_PROXY)
+            "determined_proxy_no_proxy: the list has %d bytes, and a process's environment takes %d for one variable. "
+            "Set "
+            "determined_proxy_no_proxy to a short one that covers the hosts by their domain or network"
+            % (size, LONGEST_NO_PROXY)
         )
     return problems
 

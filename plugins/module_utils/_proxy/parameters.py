@@ -54,7 +54,7 @@ def read(params: Parameters) -> Arguments:
     try:
         certificates = _certificates(params["ca_certificate"])
     except ValueError as problem:
-        problems.append("proxy_ca_certificate: %s" % problem)
+        problems.append("determined_proxy_ca_certificate: %s" % problem)
     if described is None or problems:
         return Arguments(None, problems)
     settings = Settings(

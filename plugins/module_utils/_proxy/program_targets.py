@@ -87,7 +87,8 @@ def _skip_unless_readable(settings: Settings, program: str) -> None:
     skip_unless(
         settings.share_credentials or not settings.description.has_credentials,
         "every user must be able to read the file of %s, and it would hold credentials. %s takes the proxy from the "
-        "environment; set proxy_share_credentials to true to write the file all the same" % (program, program),
+        "environment; set determined_proxy_share_credentials to true to write the file all the same"
+        % (program, program),
     )
 
 

@@ -112,12 +112,14 @@ def _docker_method(settings: Settings, host: Host) -> str:
         return "daemon_json" if host.docker_has_proxies or not has_unit else "drop_in"
     if method == "drop_in" and host.docker_has_proxies:
         raise Refused(
-            "%s sets proxies, which take precedence over the environment of a unit. Set proxy_docker_method to auto or "
+            "%s sets proxies, which take precedence over the environment of a unit. Set determined_proxy_docker_method "
+            "to auto or "
             "daemon_json" % DAEMON_JSON
         )
     if method == "drop_in" and not has_unit:
         raise Refused(
-            "there is no unit docker.service, so it can have no drop-in. Set proxy_docker_method to auto or daemon_json"
+            "there is no unit docker.service, so it can have no drop-in. Set determined_proxy_docker_method to auto or "
+            "daemon_json"
         )
     return method
 
@@ -127,7 +129,7 @@ def _daemon_json(name: str, settings: Settings, host: Host) -> List[RequestedFil
         release = "%d.%d" % host.docker if host.docker else "of unknown release"
         raise Refused(
             "Docker reads proxies from %s since release 23, and the Docker of this host is %s, so dockerd would not "
-            "start. Set proxy_docker_method to drop_in, or upgrade Docker" % (DAEMON_JSON, release)
+            "start. Set determined_proxy_docker_method to drop_in, or upgrade Docker" % (DAEMON_JSON, release)
         )
     description = settings.description
     members = {"%s-proxy" % protocol: proxy.url for protocol, proxy in description.proxies.items() if protocol != "ftp"}
@@ -145,7 +147,7 @@ def task_variables(description: Description) -> List[Tuple[str, str]]:
 def task_environment(name: str, settings: Settings, host: Host) -> List[RequestedFile]:
     """The variables of task containers in master.yaml."""
     if settings.task_environment == "print":
-        raise Skipped("proxy_task_environment is print, so the lines are only shown")
+        raise Skipped("determined_proxy_task_environment is print, so the lines are only shown")
     skip_unless(MASTER_YAML in host.paths, "there is no %s" % MASTER_YAML)
     edit = edits.Edit(edits.TASK_VARIABLES, "", VARIABLES, task_variables(settings.description))
     has_credentials = settings.description.has_credentials

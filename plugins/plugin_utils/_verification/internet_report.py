@@ -49,17 +49,19 @@ _BLAMES = {
     internet_targets.TARGET: "the service is to blame",
     internet_targets.PROXY_OR_TARGET: "the proxy or the service behind it is to blame",
 }
-_CERTIFICATE = "let proxy_ca_certificate hold the authority that signed it, or correct the certificate"
+_CERTIFICATE = "let determined_proxy_ca_certificate hold the authority that signed it, or correct the certificate"
 _REMEDIES = {
     internet_targets.NAME_NOT_FOUND: "correct the host in determined_services, or repair the name service",
     internet_targets.NAME_SERVER_SILENT: "correct /etc/resolv.conf, or repair the name servers in it",
     _socket_states.FILTERED: (
-        "find the firewall that drops it, or set proxy_https and proxy_http if hosts need a proxy"
+        "find the firewall that drops it, or set determined_proxy_https and determined_proxy_http if hosts need a proxy"
     ),
     _socket_states.REJECTED: "find the firewall that rejects it",
     _socket_states.REFUSED: "check that the service runs, and on this port",
-    _socket_states.NO_ROUTE: "give it a route, or set proxy_https and proxy_http if hosts need a proxy",
-    internet_targets.PROXY_CREDENTIALS: "correct proxy_username and proxy_password",
+    _socket_states.NO_ROUTE: (
+        "give it a route, or set determined_proxy_https and determined_proxy_http if hosts need a proxy"
+    ),
+    internet_targets.PROXY_CREDENTIALS: "correct determined_proxy_username and determined_proxy_password",
     internet_targets.PROXY_FORBIDS: "permit it on the proxy",
     internet_targets.CERTIFICATE_UNTRUSTED: _CERTIFICATE,
     internet_targets.CERTIFICATE_EXPIRED: "renew the certificate",
@@ -125,7 +127,10 @@ def _bad(seen: Mapping[str, Any], source: str) -> str:
         what += " with the target"
     remedy = _REMEDIES.get(seen["state"], "")
     if seen["via"] and step in (internet_targets.NAME, internet_targets.CONNECT):
-        remedy = "check that proxy_https and proxy_http name a proxy that runs, and that this host may reach it"
+        remedy = (
+            "check that determined_proxy_https and determined_proxy_http name a proxy that runs, and that this host "
+            "may reach it"
+        )
     blame = _BLAMES.get(seen["blame"], "").format(source=source)
     return ", ".join(part for part in (f"{_way(seen)}, {what}: {seen['reason']}", blame, remedy) if part)
 

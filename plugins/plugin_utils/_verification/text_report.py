@@ -42,7 +42,9 @@ def render(report: Mapping[str, Any], path: str) -> list[str]:
     lines += _requirement_lines(cells, sampled=report["run"]["sweep"] != "full")
     if report["run"].get("not_verified"):
         names = ", ".join(report["run"]["not_verified"])
-        lines.append(f"  Not verified, because a rehearsal has no Internet or verify_internet is false: {names}")
+        lines.append(
+            f"  Not verified, because a rehearsal has no Internet or determined_verify_internet is false: {names}"
+        )
     if bad:
         lines += ["", *_matrix(cells)]
         lines += ["", *_bad_lines(bad, path)]

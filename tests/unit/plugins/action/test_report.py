@@ -52,7 +52,7 @@ def test_what_cannot_be_written_is_told_before_and_after(tmp_path, make):
     path = make(tmp_path / "place")
     before = report._writable(path)
     assert before["failed"] and before["msg"].startswith("The report cannot be written: ")
-    assert "verify_report_dir" in before["msg"] and before["msg"].endswith("Nothing was verified.")
+    assert "determined_verify_report_dir" in before["msg"] and before["msg"].endswith("Nothing was verified.")
     with pytest.raises(OSError):
         report._write(path, "text")
     assert not list(tmp_path.rglob(".report*"))

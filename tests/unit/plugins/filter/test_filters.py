@@ -67,7 +67,9 @@ def test_proxy_ways():
     assert call("proxy_ways", {"https": "http://proxy.example.com:3128", "http": None}) == [
         {"serves": "https", "scheme": "http", "host": "proxy.example.com", "port": 3128}
     ]
-    with pytest.raises(AnsibleFilterError, match="The proxy cannot be used: proxy_https: the URL has no scheme"):
+    with pytest.raises(
+        AnsibleFilterError, match="The proxy cannot be used: determined_proxy_https: the URL has no scheme"
+    ):
         call("proxy_ways", {"https": "proxy.example.com:3128"})
 
 

@@ -46,17 +46,20 @@ def test_names_and_addresses_of_master_and_agents():
 
 
 def test_variables_of_the_role_count():
-    found = look_up(variables={"proxy_no_proxy_extra": ["example.org"]})
+    found = look_up(variables={"determined_proxy_no_proxy_extra": ["example.org"]})
     assert {"example.org", ".example.org"} <= set(found["stable"])
-    assert look_up(variables={"proxy_no_proxy": ["only.this"]}) == {"no_proxy": ["only.this"], "stable": ["only.this"]}
+    assert look_up(variables={"determined_proxy_no_proxy": ["only.this"]}) == {
+        "no_proxy": ["only.this"],
+        "stable": ["only.this"],
+    }
     assert look_up(override=["a"])["no_proxy"] == ["a"]
 
 
-@pytest.mark.parametrize("variable", ["proxy_no_proxy_extra", "proxy_no_proxy"])
+@pytest.mark.parametrize("variable", ["determined_proxy_no_proxy_extra", "determined_proxy_no_proxy"])
 def test_one_list_for_all_hosts_on_whichever_it_is_set(variable):
     """Also where the role's default is what the asking host sees."""
     for name in ("head", "gpu1"):
-        asked = {"proxy_no_proxy_extra": []} if name == "head" else {variable: ["example.org"]}
+        asked = {"determined_proxy_no_proxy_extra": []} if name == "head" else {variable: ["example.org"]}
         found = look_up(variables=asked, per_host={name: {variable: ["example.org"]}})
         assert found == look_up(variables={variable: ["example.org"]})
     different = {"head": {variable: ["a"]}, "gpu1": {variable: ["b"]}}
@@ -66,9 +69,9 @@ def test_one_list_for_all_hosts_on_whichever_it_is_set(variable):
 
 
 def test_empty_answers_of_a_survey_mean_the_default():
-    assert look_up(variables={"proxy_no_proxy": "", "proxy_no_proxy_extra": ""}) == look_up()
-    assert look_up(variables={"proxy_no_proxy": "a, b"})["no_proxy"] == ["a", "b"]
-    assert look_up(variables={"proxy_no_proxy": []})["no_proxy"] == []
+    assert look_up(variables={"determined_proxy_no_proxy": "", "determined_proxy_no_proxy_extra": ""}) == look_up()
+    assert look_up(variables={"determined_proxy_no_proxy": "a, b"})["no_proxy"] == ["a", "b"]
+    assert look_up(variables={"determined_proxy_no_proxy": []})["no_proxy"] == []
 
 
 def test_terms_are_refused():

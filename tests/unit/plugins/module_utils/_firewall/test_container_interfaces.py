@@ -128,7 +128,7 @@ def test_refusal_names_interface_pattern_and_remedy():
         "interface br-ex carries this host's default route",
         "interface br-office carries the SSH connection from 192.0.2.100",
         "'br-+'",
-        "firewall_container_interfaces",
+        "determined_firewall_container_interfaces",
         "ip -br link",
     ):
         assert word in text

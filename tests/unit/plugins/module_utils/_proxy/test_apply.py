@@ -163,12 +163,12 @@ def test_all_problems_are_named_at_once(machine):
         )
     starts = [problem.split(":")[0] for problem in found.value.problems]
     assert starts == [
-        "proxy_http",
-        "proxy_https",
-        "proxy_password",
-        "proxy_no_proxy",
+        "determined_proxy_http",
+        "determined_proxy_https",
+        "determined_proxy_password",
+        "determined_proxy_no_proxy",
         "registries",
-        "proxy_ca_certificate",
+        "determined_proxy_ca_certificate",
         "/etc/docker/daemon.json, line 2",
         "/etc/determined/agent.yaml, line 2",
     ]

@@ -87,9 +87,9 @@ def test_a_canonical_url():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ({"http": "http://a:b@proxy", "username": "a", "password": "c"}, "differ from proxy_username"),
-        ({"http": "http://a:b@proxy", "username": "c", "password": "b"}, "differ from proxy_username"),
-        ({"http": "http://a@proxy", "username": "a", "password": "b"}, "differ from proxy_username"),
+        ({"http": "http://a:b@proxy", "username": "a", "password": "c"}, "differ from determined_proxy_username"),
+        ({"http": "http://a:b@proxy", "username": "c", "password": "b"}, "differ from determined_proxy_username"),
+        ({"http": "http://a@proxy", "username": "a", "password": "b"}, "differ from determined_proxy_username"),
         ({"http": "http://proxy", "password": "b"}, "no user name"),
         ({"http": "http://proxy", "username": "a:b", "password": "b"}, "colon"),
         ({"http": "http://proxy", "username": "a", "password": "b\nc"}, "control character"),

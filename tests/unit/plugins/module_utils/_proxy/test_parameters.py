@@ -57,8 +57,8 @@ def test_placeholders_are_right_whatever_the_arguments_are():
 
 def test_a_path_that_was_not_found_is_named():
     for text, expected in (
-        ("/no/such/file", "proxy_ca_certificate: '/no/such/file': no"),
-        ("a\nb", "proxy_ca_certificate: no"),
+        ("/no/such/file", "determined_proxy_ca_certificate: '/no/such/file': no"),
+        ("a\nb", "determined_proxy_ca_certificate: no"),
     ):
         (problem,) = parameters.read(dict(ARGUMENTS, ca_certificate=text)).problems
         assert problem.startswith(expected)

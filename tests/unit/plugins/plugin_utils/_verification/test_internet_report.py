@@ -146,12 +146,13 @@ SENTENCES = [
     (
         seen("proxy_credentials", via="p:1", step="proxy", blame="proxy", reason="it refuses the credentials (407)"),
         "through the proxy p:1, at the proxy: it refuses the credentials (407), the proxy is to blame, "
-        "correct proxy_username and proxy_password",
+        "correct determined_proxy_username and determined_proxy_password",
     ),
     (
         seen("refused", via="p:1", step="connect", blame="proxy", reason="nothing listens there"),
         "through the proxy p:1, connecting to the proxy: nothing listens there, the proxy is to blame, "
-        "check that proxy_https and proxy_http name a proxy that runs, and that this host may reach it",
+        "check that determined_proxy_https and determined_proxy_http name a proxy that runs, and that this host may "
+        "reach it",
     ),
     (
         seen("certificate_expired", via="p:1", step="tls", blame="proxy", reason="certificate has expired"),
@@ -388,5 +389,5 @@ def test_every_problem_is_told_and_no_secret():
     variables = {"http": "proxy:3128", "https": "socks5://u:topsecret@p:1", "username": "u:v", "password": "topsecret"}
     with pytest.raises(ValueError) as told:
         _proxy_ways.proxy_ways(variables)
-    assert "proxy_http" in str(told.value) and "proxy_https" in str(told.value)
+    assert "determined_proxy_http" in str(told.value) and "determined_proxy_https" in str(told.value)
     assert "topsecret" not in str(told.value)
