@@ -117,11 +117,11 @@ def file_text(boot: Boot) -> str:
 def unit_text(name: str, boot: Boot) -> str:
     """The text of the unit ``name``, one of UNITS."""
     first = name == UNITS[0]
-    otherwise = (_FAILS_CLOSED if boot.emergency else _FAILS_OPEN).format(remedy=REMEDY)
+    otherwise = (_FAILS_CLOSED if boot.fallback else _FAILS_OPEN).format(remedy=REMEDY)
     script = _SCRIPT.format(
         say=_SAY,
         holds=boot.holds.rstrip("\n"),
-        emergency=boot.emergency.rstrip("\n") or "false",
+        emergency=boot.fallback.rstrip("\n") or "false",
         file=FILE,
         mark=MARK,
         remedy=REMEDY,

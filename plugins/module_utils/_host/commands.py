@@ -7,7 +7,7 @@ These are plain values. Pure code yields them and :mod:`runner` answers them, so
 process.
 """
 
-from typing import Callable, Match, NamedTuple, Pattern, Sequence, Tuple, Union
+from typing import Any, Callable, Generator, Match, NamedTuple, Pattern, Sequence, Tuple, TypeVar, Union
 
 
 class HostError(Exception):
@@ -80,3 +80,11 @@ class FindTool(NamedTuple):
     """A program to look for in PATH and the sbin directories. The answer is its path or None."""
 
     name: str
+
+
+Question = Union[Command, ReadFile, ListDirectory, FindTool]
+
+_Result = TypeVar("_Result")
+# A generator that yields questions, is sent their answers (of the type that each question's class names), and
+# returns a result.
+Conversation = Generator[Question, Any, _Result]

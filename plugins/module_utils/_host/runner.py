@@ -6,20 +6,24 @@
 import os
 import subprocess
 import time
-from typing import Any, Generator, Optional, Sequence
+from typing import Any, Optional, Sequence, TypeVar
 
 from ansible_collections.determined.network.plugins.module_utils._host.commands import (
     Command,
+    Conversation,
     FindTool,
     HostError,
     ListDirectory,
     Output,
+    Question,
 )
 
 # The PATH that sudo and cron set does not contain all of them.
 _SYSTEM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
 _RETRY_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
+
+_Result = TypeVar("_Result")
 
 
 class Runner:
@@ -76,7 +80,7 @@ class Runner:
             stdout, stderr = process.communicate()
         return Output(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
 
-    def answer(self, question: Any) -> Any:
+    def answer(self, question: Question) -> Any:
         """Command, ReadFile, ListDirectory or FindTool -> the answer that its class describes. Raises HostError."""
         if isinstance(question, Command):
             return self.run(question)
@@ -92,11 +96,12 @@ class Runner:
         except OSError as problem:
             raise HostError("%s cannot be read: %s" % (question.path, problem)) from problem
 
-    def drive(self, conversation: Generator[Any, Any, Any]) -> Any:
+    def drive(self, conversation: Conversation[_Result]) -> _Result:
         """A backend's generator -> what it returns, after all its questions were answered."""
         try:
             question = next(conversation)
             while True:
                 question = conversation.send(self.answer(question))
         except StopIteration as end:
-            return end.value
+            result: _Result = end.value
+            return result

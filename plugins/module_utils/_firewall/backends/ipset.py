@@ -3,47 +3,59 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Peers as ipsets: names, what ``ipset save`` prints, what ``ipset restore`` reads.
 
-Source: ipset(8), its type ``hash:net``. A set holds one family; a packet's look-up costs
-the same for ten peers and for ten thousand.
+Source: ipset(8), type ``hash:net``. A set holds one family. The look-up for a packet costs the same for ten peers and
+for ten thousand.
 """
 
 import ipaddress
 import re
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.state import Set
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 
 KIND = "hash:net"
-SMALLEST_MAXELEM = 65536  # ipset's own default; only a larger cluster needs more
+SMALLEST_MAXELEM = 65536  # the default of ipset; only a larger cluster needs more
 _ANYBODY = ("0.0.0.0/0", "::/0")
 _SUFFIX = {"ipv4": "4", "ipv6": "6"}
-# _v4 and _v6 are in use, _t4 and _t6 are being filled. At most 30 of the 31 characters.
+# _v4 and _v6 are in use, and _t4 and _t6 are being filled. A name has at most 30 of the 31 characters.
 OURS = re.compile(r"determined_[a-z][a-z0-9_]{0,15}_[vt][46]\Z")
-# What the kernel chose by itself says nothing about what a set permits.
+# Options that the kernel chose by itself do not matter for what a set permits.
 _CHOSEN_BY_KERNEL = ("hashsize", "bucketsize", "initval")
 
 
-def is_anybody(addresses):
+class Set(NamedTuple):
+    """An ipset: its type ("hash:net"), options ("family inet maxelem 65536"), sorted members."""
+
+    kind: str
+    options: str
+    members: Tuple[str, ...]
+
+
+Sets = Dict[str, Set]  # by name
+
+
+def is_anybody(addresses: Iterable[str]) -> bool:
     """Whether addresses of one family include the whole family, which hash:net cannot hold."""
     return any(address in _ANYBODY for address in addresses)
 
 
-def set_name(peers, family):
-    """A peers name and a family -> the name of their set."""
+def set_name(peers: str, family: str) -> str:
+    """The name of a group of peers, and a family -> the name of their set."""
     return "determined_%s_v%s" % (peers, _SUFFIX[family])
 
 
-def is_temporary(name):
-    """Whether a set's name is one under which content is only being filled."""
+def is_temporary(name: str) -> bool:
+    """Whether a name is one under which a set is filled before it is swapped."""
     return bool(OURS.match(name)) and name[-2] == "t"
 
 
-def temporary_name(name):
-    """A set's name -> the name under which its next content is filled."""
+def temporary_name(name: str) -> str:
+    """The name of a set -> the name under which its next content is filled."""
     return name[:-2] + "t" + name[-1]
 
 
-def make_set(addresses, family):
+def make_set(addresses: Sequence[str], family: str) -> Set:
     """Addresses and networks of one family -> the Set that holds them."""
     maxelem = SMALLEST_MAXELEM
     while maxelem < len(addresses):
@@ -52,12 +64,12 @@ def make_set(addresses, family):
     return Set(KIND, options, _sorted_members(addresses))
 
 
-def sets_of(policy, families):
-    """HostPolicy and families -> name -> Set, of the peers that a rule needs and no others."""
+def sets_of(policy: HostPolicy, families: Iterable[str]) -> Sets:
+    """A policy and families -> the sets of the peers that a rule needs."""
     rules = policy.inbound + policy.outbound
     if policy.mode == "restrict":
         rules += policy.management
-    found = {}
+    found: Sets = {}
     for peers in sorted({rule.peers for rule in rules}):
         for family in families:
             addresses = policy.peers[peers][family]
@@ -66,9 +78,10 @@ def sets_of(policy, families):
     return found
 
 
-def parse_save(text):
-    """The text of ``ipset save`` -> name -> Set, of our sets; ValueError on anything else."""
-    created, members = {}, {}
+def parse_save(text: str) -> Sets:
+    """The text of ``ipset save`` -> our sets; raises ValueError for any other text."""
+    created: Dict[str, Tuple[str, str]] = {}
+    members: Dict[str, List[str]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words:
@@ -92,8 +105,8 @@ def parse_save(text):
     }
 
 
-def _sorted_members(members):
-    """Members in any order -> canonical, sorted by address, foreign kinds of entries last."""
+def _sorted_members(members: Iterable[str]) -> Tuple[str, ...]:
+    """Members in any order -> canonical members, sorted by address; other kinds of entries come last."""
     addresses, others = [], []
     for member in members:
         try:
@@ -103,18 +116,20 @@ def _sorted_members(members):
     return tuple(
         [
             str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
-            for network in sorted(addresses, key=lambda network: (network.version, network))
+            for network in sorted(
+                addresses, key=lambda network: (network.version, int(network.network_address), network.prefixlen)
+            )
         ]
         + sorted(others)
     )
 
 
-def restore_text(current, desired):
-    """Two dicts of name -> Set -> what ``ipset restore`` shall read before the rules change.
+def restore_text(current: Sets, desired: Sets) -> str:
+    """The current and the desired sets -> the input of ``ipset restore`` before the rules change.
 
-    A set that exists is filled under another name and swapped: a packet meets the old
-    members or the new ones, and rules keep pointing at it. Sets that are no longer wanted
-    stay: rules may still use them. Returns "" when there is nothing to do.
+    An existing set is filled under another name and swapped: a packet meets the old members or the new ones, and rules
+    still name the same set. Sets that are no longer needed stay, because rules may still use them. Returns "" when
+    nothing has to be done.
     """
     lines = []
     for name in sorted(desired):
@@ -126,30 +141,30 @@ def restore_text(current, desired):
             continue
         if (old.kind, _family(old)) != (new.kind, _family(new)):
             raise HostError(
-                "the ipset %s exists already as %s %s, which cannot become %s %s. It is not what this "
-                "collection makes: find out what uses it, then remove it with: ipset destroy %s"
+                "the ipset %s exists already as %s %s, which cannot become %s %s. This collection did not "
+                "create it: find out what uses it, then remove it with: ipset destroy %s"
                 % (name, old.kind, old.options, new.kind, new.options, name)
             )
         temporary = temporary_name(name)
         if temporary in current:
-            lines.append("destroy %s" % temporary)  # a killed run left it half full
+            lines.append("destroy %s" % temporary)  # a run that was killed did not finish it
         lines += _fill(temporary, new)
         lines += ["swap %s %s" % (temporary, name), "destroy %s" % temporary]
     return "\n".join(lines + [""]) if lines else ""
 
 
-def unwanted(current, desired):
-    """Two dicts of name -> Set -> sorted names to destroy once no rule uses them."""
+def outdated(current: Sets, desired: Sets) -> List[str]:
+    """The current and the desired sets -> sorted names of the sets to destroy once no rule uses them."""
     replaced = {temporary_name(name) for name in desired if name in current and current[name] != desired[name]}
     return sorted(set(current) - set(desired) - replaced)
 
 
-def _fill(name, value):
+def _fill(name: str, value: Set) -> List[str]:
     return ["create %s %s %s" % (name, value.kind, value.options)] + [
         "add %s %s" % (name, member) for member in value.members
     ]
 
 
-def _family(value):
+def _family(value: Set) -> str:
     words = value.options.split()
     return words[words.index("family") + 1] if "family" in words else ""

@@ -1,54 +1,62 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses and networks as members of a set that knows no overlaps (nft, firewalld)."""
+"""Addresses and networks as members of a set whose members must not overlap (nft, firewalld)."""
 
 import ipaddress
+from typing import Iterable, List, Tuple, Union
+
+_Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
-def disjoint(addresses):
-    """Addresses and networks of one family (texts) -> sorted tuple that means the same, each at most once.
+def disjoint(addresses: Iterable[str]) -> Tuple[str, ...]:
+    """Addresses and networks of one family (texts) -> a sorted tuple of the same addresses, without overlaps.
 
-    What lies inside another network is left out: firewalld and nft refuse members that overlap. Neighbours
-    are not joined, so that a diff shows what somebody wrote.
+    A network inside another one is left out, because firewalld and nft refuse members that overlap. Adjacent
+    networks are not joined, so that a diff shows what the user wrote.
     """
-    kept = []
-    # A network sorts before everything that lies inside it.
-    for network in sorted(ipaddress.ip_network(address) for address in addresses):
+    kept: List[_Network] = []
+    # A network sorts before every network inside it.
+    for network in sorted((ipaddress.ip_network(address) for address in addresses), key=_network_order):
         if not kept or not _holds(kept[-1], network):
             kept.append(network)
     return tuple(_text(network) for network in kept)
 
 
-def overlap(left, right):
-    """Whether a member of one iterable lies inside, or holds, a member of the other."""
-    return len(disjoint(list(left) + list(right))) < len(set(left) | set(right))
+def overlap(left: Iterable[str], right: Iterable[str]) -> bool:
+    """Whether a member of one iterable is inside a member of the other, or contains one."""
+    together = set(left) | set(right)
+    return len(disjoint(together)) < len(together)
 
 
-def canonical(member):
-    """A member as a tool prints it -> in our one form; what is no address stays as it is."""
+def canonical(member: str) -> str:
+    """A member as a tool prints it -> the member in our one form; a text that is not an address is not changed."""
     try:
         return _text(ipaddress.ip_network(member))
     except ValueError:
         return member
 
 
-def ordered(members):
-    """Members in any order -> sorted tuple in our one form, what is no address last."""
+def ordered(members: Iterable[str]) -> Tuple[str, ...]:
+    """Members in any order -> a sorted tuple in our one form; texts that are not addresses come last."""
     return tuple(sorted((canonical(member) for member in members), key=_order))
 
 
-def _order(member):
+def _network_order(network: _Network) -> Tuple[int, int, int]:
+    return (network.version, int(network.network_address), network.prefixlen)
+
+
+def _order(member: str) -> Tuple[int, int, int, str]:
     try:
         network = ipaddress.ip_network(member)
     except ValueError:
         return (9, 0, 0, member)
-    return (network.version, int(network.network_address), network.prefixlen, member)
+    return _network_order(network) + (member,)
 
 
-def _holds(outer, inner):
+def _holds(outer: _Network, inner: _Network) -> bool:
     return outer.prefixlen <= inner.prefixlen and inner.network_address in outer
 
 
-def _text(network):
+def _text(network: _Network) -> str:
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)

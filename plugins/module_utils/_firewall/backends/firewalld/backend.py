@@ -102,7 +102,7 @@ class Firewalld(Backend):
         return Boot(
             load=_loading(nft, desired.table),
             holds=_holding(nft, desired.table),
-            emergency=_loading(nft, last),
+            fallback=_loading(nft, last),
             files=files,
         )
 

@@ -1,11 +1,12 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the failures of iptables and ipset mean, in sentences with a remedy."""
+"""The meaning of failures of iptables and ipset, in sentences with a remedy."""
 
 import re
+from typing import Match
 
-from ansible_collections.determined.network.plugins.module_utils._host.commands import explanation
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, Output, explanation
 
 _KERNEL_PACKAGES = (
     "install the kernel's modules (Debian and Ubuntu: linux-image or linux-modules-extra of the running "
@@ -21,8 +22,8 @@ _MATCH_MODULES = {
 }
 
 
-def missing_tool(name):
-    """A program that is not there -> what to install."""
+def missing_tool(name: str) -> str:
+    """A missing program -> a sentence that says what to install."""
     if name == "ipset":
         package = "Debian, Ubuntu and Enterprise Linux: package ipset"
     else:
@@ -30,17 +31,17 @@ def missing_tool(name):
     return "%s is not installed (%s)" % (name, package)
 
 
-def _kernel(dummy_found):
+def _kernel(dummy_found: Match[str]) -> str:
     return "the kernel lacks a part of its packet filter: %s" % _KERNEL_PACKAGES
 
 
-def _kernel_match(found):
+def _kernel_match(found: Match[str]) -> str:
     match = found.group(1)
     modules = _MATCH_MODULES.get(match, "xt_%s" % match)
     return "the match %r is missing (kernel modules %s): %s" % (match, modules, _KERNEL_PACKAGES)
 
 
-def _missing_match(found):
+def _missing_match(found: Match[str]) -> str:
     match = found.group(1)
     return (
         "this iptables has no match %r: its extension libxt_%s.so is not installed "
@@ -48,15 +49,15 @@ def _missing_match(found):
     )
 
 
-def _no_set(found):
+def _no_set(found: Match[str]) -> str:
     return (
-        "the ipset %s vanished while it was being used: another program removes ipsets, find and stop it"
+        "the ipset %s was removed while it was in use: another program removes ipsets, find and stop it"
         % found.group(1)
     )
 
 
 _LOCKED = (
-    "another program holds the xtables lock and did not let go in time. Find it with: "
+    "another program holds the xtables lock and did not release it in time. Find it with: "
     "fuser -v /run/xtables.lock; then run this again, or raise lock_timeout"
 )
 _DENIED = (
@@ -73,7 +74,7 @@ _NATIVE = (
 )
 _FULL = "a set is full or memory ran out: see dmesg, and ipset list -t"
 
-# See explanation: the first that matches decides.
+# See explanation: the first pattern that matches decides.
 _MEANINGS = (
     (re.compile(r"xtables lock"), _LOCKED),
     (re.compile(r"Couldn't load match .([a-z0-9_]+)"), _missing_match),
@@ -96,6 +97,6 @@ _MEANINGS = (
 )
 
 
-def explain(command, output):
+def explain(command: Command, output: Output) -> str:
     """A Command that failed and its Output -> what went wrong, where, and what to do."""
     return explanation(command, output, _MEANINGS)

@@ -1,14 +1,19 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ``firewall_info`` tells of a host that holds our chains, out of what was read with counters."""
+"""The facts of ``firewall_info`` about a host with iptables, from a Reading with counters."""
 
+from typing import Any, Dict, List
+
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Facts, Reading
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state, text
 
 
-def facts(reading):
+def facts(reading: Reading) -> Facts:
     """A Reading of the backend iptables -> the facts of :meth:`Backend.inspect`."""
-    rules, before, weights = [], [], {}
+    rules: List[Dict[str, Any]] = []
+    before: List[Dict[str, Any]] = []
+    weights: Dict[str, int] = {}
     for (variant, family), saved in sorted(reading.details.saved.items()):
         weights[variant] = weights.get(variant, 0) + text.foreign_weight(saved)
         for base in state.BASES:

@@ -3,34 +3,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host policy -> the rules of our chains, for one family.
 
-What the chains do, packet by packet:
-
-- ``DETERMINED-INPUT`` and ``DETERMINED-OUTPUT`` accept what the policy requires, the
-  replies to it from and to the same peers, and what such traffic needs beneath: neighbour
-  discovery (RFC 4861: a host without it reaches nobody on its link) and the ICMP messages
-  of path MTU discovery (RFC 1191, RFC 8201).
-- In mode ``restrict`` a tail follows in ``DETERMINED-INPUT``: what the cluster does not ask
-  for but a host needs goes back (RETURN) to the host's own rules, which keep their say; the
-  rest is dropped. Nothing is ever dropped in ``DETERMINED-OUTPUT``.
-- Only in mode ``restrict``, ``DETERMINED-PREROUTING`` says the same of all that is addressed
-  to this host, in table mangle: before any container engine translates a published port into
-  a container's address, so what they publish obeys the policy too.
-- Only in mode ``restrict``, ``DETERMINED-FORWARD`` drops what others send straight to a
-  container's own address, with this host as their router.
+- ``DETERMINED-INPUT`` and ``DETERMINED-OUTPUT`` accept the traffic that the policy requires, the replies to it from and
+  to the same peers, and the ICMP messages that such traffic needs: neighbour discovery (RFC 4861: without it a host
+  reaches no other host on its link) and path MTU discovery (RFC 1191, RFC 8201).
+- In mode ``restrict``, more rules follow in ``DETERMINED-INPUT``. Traffic that a host needs is returned (RETURN) to the
+  host's own rules, which then decide. All other traffic is dropped. ``DETERMINED-OUTPUT`` never drops anything.
+- Only in mode ``restrict``, ``DETERMINED-PREROUTING`` in table mangle does the same for all packets to this host, before
+  a container engine translates a published port into a container's address. So published ports obey the policy, too.
+- Only in mode ``restrict``, ``DETERMINED-FORWARD`` drops packets that other hosts send directly to a container's own
+  address, with this host as their router.
 """
+
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     text as iptables_text,
 )
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy, Rule
+from ansible_collections.determined.network.plugins.module_utils._ports import PortSet
+
+Options = Dict[str, str]  # of one rule: option -> value, see iptables.text
 
 MULTIPORT_SLOTS = 15  # iptables-extensions(8), multiport: a range takes two of them
 COMMENT_LENGTH = 255  # iptables-extensions(8), comment: 256 with the final NUL
 
-# The protocol's name, and its messages that flows need beneath them, with the connection
-# state they have: MTU messages belong to a connection, neighbour discovery to none.
-_BENEATH = {
+# The ICMP messages that required traffic needs. MTU messages belong to a connection, neighbour discovery to none.
+_SUPPORTING = {
     "ipv4": (
         {
             "-p": "icmp",
@@ -59,13 +59,15 @@ _ICMP = {"ipv4": "icmp", "ipv6": "ipv6-icmp"}
 _DHCP = {"ipv4": ("67", "68"), "ipv6": ("547", "546")}
 
 
-def chains(policy, family, container_interfaces):
-    """HostPolicy, family and patterns of interfaces -> table's name -> the ``chains`` of its Table."""
+def chains(
+    policy: HostPolicy, family: str, container_interfaces: Sequence[str]
+) -> Dict[str, Tuple[Tuple[str, Tuple[str, ...]], ...]]:
+    """A policy, a family and patterns of interfaces -> table's name -> the ``chains`` of its Table."""
     inbound = _flows(policy, policy.inbound, family)
     outbound = _flows(policy, policy.outbound, family)
-    beneath = list(_BENEATH[family]) if inbound or outbound else []
-    into = beneath + _accept(inbound, "src", "dport") + _accept(outbound, "src", "sport", replies=True)
-    out = beneath + _accept(outbound, "dst", "dport") + _accept(inbound, "dst", "sport", replies=True)
+    supporting: List[Options] = list(_SUPPORTING[family]) if inbound or outbound else []
+    into = supporting + _accept(inbound, "src", "dport") + _accept(outbound, "src", "sport", replies=True)
+    out = supporting + _accept(outbound, "dst", "dport") + _accept(inbound, "dst", "sport", replies=True)
     found = {"filter": {state.INPUT_CHAIN: into, state.OUTPUT_CHAIN: out}}
     if policy.mode == "restrict":
         needed = _needed(policy, family, container_interfaces)
@@ -82,8 +84,11 @@ def chains(policy, family, container_interfaces):
     }
 
 
-def _flows(policy, rules, family):
-    """The rules that permit something in a family -> list of (rule, set name or None for anybody)."""
+_Flows = List[Tuple[Rule, Optional[str]]]
+
+
+def _flows(policy: HostPolicy, rules: Sequence[Rule], family: str) -> _Flows:
+    """The rules that permit something in a family, each with the name of its set (None: every address)."""
     found = []
     for rule in rules:
         addresses = policy.peers[rule.peers][family]
@@ -93,8 +98,8 @@ def _flows(policy, rules, family):
     return found
 
 
-def _accept(flows, direction, side, replies=False):
-    rules = []
+def _accept(flows: _Flows, direction: str, side: str, replies: bool = False) -> List[Options]:
+    rules: List[Options] = []
     for flow, peers in flows:
         for ports in _port_options(flow.ports, side):
             rule = {"-p": flow.protocol, "-j": "ACCEPT", "--comment": comment(flow.requirements, replies)}
@@ -111,17 +116,17 @@ _REST = {"--comment": "nothing else new comes in", "-j": "DROP"}
 _KNOWN = {"--ctstate": "RELATED,ESTABLISHED", "-j": "RETURN"}
 
 
-def _from_containers(container_interfaces):
+def _from_containers(container_interfaces: Sequence[str]) -> List[Options]:
     return [{"-i": pattern, "--comment": "containers of this host", "-j": "RETURN"} for pattern in container_interfaces]
 
 
-def _needed(policy, family, container_interfaces):
+def _needed(policy: HostPolicy, family: str, container_interfaces: Sequence[str]) -> List[Options]:
     server, client = _DHCP[family]
-    rules = [{"-i": "lo", "-j": "RETURN"}, _KNOWN]
+    rules: List[Options] = [{"-i": "lo", "-j": "RETURN"}, _KNOWN]
     rules += _from_containers(container_interfaces)
     rules += [
-        # The middle of a connection that is older than the kernel's connection tracking: it
-        # opens nothing (RFC 9293 3.5: that takes a SYN), and cutting it would hang its users.
+        # A packet from the middle of a connection that is older than connection tracking. Dropping it would hang
+        # the users of the connection.
         {
             "-p": "tcp",
             "--ctstate": "NEW",
@@ -143,9 +148,9 @@ def _needed(policy, family, container_interfaces):
     return rules
 
 
-def _direct(container_interfaces):
-    """What others send to a container passes only if this host's own rules translated its address
-    (iptables-extensions(8), conntrack: DNAT): then DETERMINED-PREROUTING has judged it."""
+def _direct(container_interfaces: Sequence[str]) -> List[Options]:
+    """Packets from other hosts to a container pass only if this host's own rules translated their address
+    (iptables-extensions(8), conntrack: DNAT). Then DETERMINED-PREROUTING has permitted them."""
     rules = [_KNOWN] + _from_containers(container_interfaces)
     rules.append({"--ctstate": "DNAT", "--comment": "published ports", "-j": "RETURN"})
     return rules + [
@@ -154,9 +159,9 @@ def _direct(container_interfaces):
     ]
 
 
-def _port_options(ports, side):
-    """A port set -> the options of as few rules as can hold it."""
-    groups = [[]]
+def _port_options(ports: PortSet, side: str) -> List[Options]:
+    """A port set -> the port options of as few rules as possible."""
+    groups: List[List[str]] = [[]]
     used = 0
     for first, last in ports:
         slots = 1 if first == last else 2
@@ -168,8 +173,8 @@ def _port_options(ports, side):
     return [{"--%s%s" % (side, "s" if len(group) > 1 else ""): ",".join(group)} for group in groups]
 
 
-def comment(requirements, replies=False):
-    """Requirement ids -> a comment that fits; what does not fit is counted, not cut in two."""
+def comment(requirements: Sequence[str], replies: bool = False) -> str:
+    """Requirement ids -> a comment that is short enough; ids that do not fit are counted."""
     text = "replies: " if replies else ""
     text += ",".join(requirements)
     if len(text) <= COMMENT_LENGTH:

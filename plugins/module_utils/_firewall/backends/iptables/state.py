@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The state of our objects in iptables and ipset, as values.
 
-Rules are texts as ``iptables-save`` prints them after ``-A CHAIN``. A foreign rule is kept
-only to know what stands before our jump; it takes no part in comparisons.
+Rules are texts as ``iptables-save`` prints them after ``-A CHAIN``. Foreign rules are kept only to know what is before
+our jump; comparisons ignore them.
 """
 
-from typing import NamedTuple
+from typing import Any, Dict, NamedTuple, Tuple
+
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ipset import Set
 
 INPUT_CHAIN = "DETERMINED-INPUT"
 OUTPUT_CHAIN = "DETERMINED-OUTPUT"
@@ -16,7 +18,7 @@ FORWARD_CHAIN = "DETERMINED-FORWARD"
 
 
 class Base(NamedTuple):
-    """A built-in chain ``chain`` of a table, and the chain of ours that its first rule, ``jump``, leads to."""
+    """A built-in chain of a table, our chain ``ours``, and the rule ``jump`` that leads from one to the other."""
 
     table: str
     chain: str
@@ -37,7 +39,7 @@ VARIANTS = ("nft", "legacy")
 
 
 class Jump(NamedTuple):
-    """A rule that leads into a chain of ours: where it stands (from 1) and its text."""
+    """A rule that leads into a chain of ours: its chain, its position (from 1) and its text."""
 
     chain: str
     position: int
@@ -47,34 +49,25 @@ class Jump(NamedTuple):
 class Table(NamedTuple):
     """Our part of one table of one family.
 
-    ``chains``: tuple of (name, tuple of rules), sorted by name. ``jumps``: tuple of Jump in
-    the order of the table.
+    ``chains``: pairs of a name and its rules, sorted by name. ``jumps``: in the order of the table.
     """
 
-    chains: tuple = ()
-    jumps: tuple = ()
-
-
-class Set(NamedTuple):
-    """An ipset: its type ("hash:net"), options ("family inet maxelem 65536"), sorted members."""
-
-    kind: str
-    options: str
-    members: tuple
+    chains: Tuple[Tuple[str, Tuple[str, ...]], ...] = ()
+    jumps: Tuple[Jump, ...] = ()
 
 
 class State(NamedTuple):
-    """``tables``: (variant, family, table's name) -> Table, only those that hold anything of ours.
+    """``tables``: (variant, family, table's name) -> Table, only tables that hold something of ours.
     ``sets``: name -> Set."""
 
-    tables: dict
-    sets: dict
+    tables: Dict[Tuple[str, str, str], Table]
+    sets: Dict[str, Set]
 
 
 NOTHING = State({}, {})
 
 
-def dump(state):
+def dump(state: State) -> Dict[str, Any]:
     """State -> plain data for JSON."""
     return {
         "tables": [
@@ -85,8 +78,8 @@ def dump(state):
     }
 
 
-def load(data):
-    """What :func:`dump` gave, also after a way through JSON -> an equal State."""
+def load(data: Dict[str, Any]) -> State:
+    """The data of :func:`dump`, also after JSON -> an equal State."""
     tables = {
         (variant, family, name): Table(
             tuple((chain, tuple(rules)) for chain, rules in chains),

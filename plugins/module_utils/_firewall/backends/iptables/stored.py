@@ -1,12 +1,13 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A state of the backend ``iptables`` -> how a boot brings it back.
+"""A state of the backend ``iptables`` -> the script with which a boot restores it.
 
-Plain POSIX sh around ``ipset restore`` and ``iptables-restore``: a host boots without Python.
+The script is POSIX sh with ``ipset restore`` and ``iptables-restore``, so a host boots without Python.
 """
 
 import re
+from typing import Iterator, Optional, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Boot
@@ -16,14 +17,18 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     text as iptables_text,
 )
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    tools as iptables_tools,
+)
+
+_Pair = Tuple[str, str]  # variant and family
 
 IPV6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
-LOCK_SECONDS = 30  # a boot may wait longer for the xtables lock than a run that somebody watches
+LOCK_SECONDS = 30  # a boot may wait longer for the xtables lock than a play
 _MATCH_SET = re.compile(r"-m set --match-set (\S+) src\b")
 
-# Reads rules that are written for an empty table. Where a jump of ours is there already (the unit was
-# restarted, or the check runs after another service), the same transaction takes it out first:
-# at no moment is there none, or are there two.
+# Reads rules that are written for an empty table. If a jump of ours exists already (the unit was restarted, or the
+# check runs after another service), the same transaction first removes it. So there is always exactly one jump.
 _RESTORE = """\
 restore() { # SAVE RESTORE
 while IFS= read -r line; do
@@ -38,8 +43,8 @@ done | "$2" --noflush --wait=LOCK_SECONDS
 }""".replace("LOCK_SECONDS", "%d" % LOCK_SECONDS)
 
 
-def boot(desired, emergency, tools):
-    """Two States (``emergency`` None: the policy drops nothing) and the backend's Tools -> Boot."""
+def boot(desired: iptables_state.State, fallback: Optional[iptables_state.State], tools: iptables_tools.Tools) -> Boot:
+    """The desired state, the state of the fallback rules (None: the policy drops nothing) and the Tools -> Boot."""
     pairs = sorted({key[:2] for key in desired.tables})
     load = [_RESTORE]
     sets = "".join("%s\n" % line for line in _sets(desired.sets))
@@ -48,32 +53,32 @@ def boot(desired, emergency, tools):
     closed = [_RESTORE, "code=0"]
     for pair in pairs:
         load.append(_restore(tools, pair, _text(desired, pair)))
-        if emergency is not None:
-            # What one family refuses shall not leave the other one open.
-            closed.append(_restore(tools, pair, _without_sets(_text(emergency, pair), emergency.sets), "code=1"))
+        if fallback is not None:
+            # A failure in one family must not leave the other one open.
+            closed.append(_restore(tools, pair, _without_sets(_text(fallback, pair), fallback.sets), "code=1"))
     return Boot(
         load="\n".join(load + ["return 0"]),
         holds="\n".join(_holds(tools, pair, desired) for pair in pairs) + "\nreturn 0",
-        emergency="" if emergency is None else "\n".join(closed + ["return $code"]),
+        fallback="" if fallback is None else "\n".join(closed + ["return $code"]),
         flushed_by=("firewalld",),
     )
 
 
-def _sets(sets):
-    """Lines for ``ipset -exist restore``: each set is filled beside and swapped, as a change does it."""
+def _sets(sets: ipset.Sets) -> Iterator[str]:
+    """Lines for ``ipset -exist restore``: each set is filled under another name and swapped, as in a change."""
     for name, value in sorted(sets.items()):
-        beside = ipset.temporary_name(name)
-        for created in (name, beside):
+        temporary = ipset.temporary_name(name)
+        for created in (name, temporary):
             yield "create %s %s %s" % (created, value.kind, value.options)
-        yield "flush %s" % beside
+        yield "flush %s" % temporary
         for member in value.members:
-            yield "add %s %s" % (beside, member)
-        yield "swap %s %s" % (beside, name)
-        yield "destroy %s" % beside
+            yield "add %s %s" % (temporary, member)
+        yield "swap %s %s" % (temporary, name)
+        yield "destroy %s" % temporary
 
 
-def _text(state, pair):
-    """A State and (variant, family) -> what iptables-restore reads on a host that has nothing of ours."""
+def _text(state: iptables_state.State, pair: _Pair) -> str:
+    """A state and its (variant, family) -> the input of iptables-restore on a host that has nothing of ours."""
     empty = iptables_state.Table()
     return iptables_text.restore_text(
         [
@@ -83,8 +88,8 @@ def _text(state, pair):
     )
 
 
-def _without_sets(text, sets):
-    """The same rules with the addresses themselves: an emergency must not hang on a set."""
+def _without_sets(text: str, sets: ipset.Sets) -> str:
+    """The same rules with literal addresses: the fallback rules must not depend on a set."""
     lines = []
     for line in text.splitlines():
         match = _MATCH_SET.search(line)
@@ -95,17 +100,17 @@ def _without_sets(text, sets):
     return "\n".join(lines + [""])
 
 
-def _restore(tools, pair, text, otherwise="return 1"):
+def _restore(tools: iptables_tools.Tools, pair: _Pair, text: str, otherwise: str = "return 1") -> str:
     rest = _unless_absent(pair, otherwise)
     return "restore %s %s <<'END'%s\n%sEND" % (tools.save[pair], tools.restore[pair], rest, text)
 
 
-def _unless_absent(pair, otherwise="return 1"):
-    """A kernel that has no IPv6 (any more) needs no rules for it."""
+def _unless_absent(pair: _Pair, otherwise: str = "return 1") -> str:
+    """A kernel without IPv6 needs no rules for it."""
     return " || %s%s" % ("[ ! -e %s ] || " % IPV6 if pair[1] == "ipv6" else "", otherwise)
 
 
-def _holds(tools, pair, desired):
+def _holds(tools: iptables_tools.Tools, pair: _Pair, desired: iptables_state.State) -> str:
     lines = []
     for name in iptables_state.TABLES:
         table = desired.tables.get(pair + (name,), iptables_state.Table())

@@ -1,16 +1,15 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text of iptables: what ``iptables-save`` prints, what ``iptables-restore`` reads.
+"""The text of iptables: the output of ``iptables-save`` and the input of ``iptables-restore``.
 
-Source: iptables-save(8), iptables-restore(8), iptables-extensions(8). Releases print the
-same rule with other quotes, names or order; :func:`canonical` brings the rules that we
-write into one form, so that only a real difference counts as one.
+Source: iptables-save(8), iptables-restore(8), iptables-extensions(8). Releases print the same rule with other quotes,
+names or order. :func:`canonical` gives the rules that we write one form, so that only real differences count.
 """
 
 import re
 import shlex
-from typing import NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     state as iptables_state,
@@ -21,73 +20,91 @@ class SavedTable(NamedTuple):
     """One table. ``chains``: name -> policy ("-" for user chains). ``rules``: name -> list of rule
     texts. ``counters``: beside ``rules``, (packets, bytes) or None."""
 
-    chains: dict
-    rules: dict
-    counters: dict
+    chains: Dict[str, str]
+    rules: Dict[str, List[str]]
+    counters: Dict[str, List[Optional[Tuple[int, int]]]]
 
 
 class Saved(NamedTuple):
-    """What ``iptables-save [-c]`` printed.
+    """The output of ``iptables-save [-c]``.
 
-    ``tables``: name -> SavedTable, of all that may hold ours, empty where it printed none.
-    ``elsewhere``: how much the other tables hold (rules, user chains, policies that are not
-    ACCEPT). ``unreadable``: names of tables that hold native nftables rules, which
-    iptables-nft does not print.
+    ``tables``: name -> SavedTable, for all tables that may hold ours; empty if it printed none. ``elsewhere``: the
+    number of rules, user chains and policies other than ACCEPT in other tables. ``unreadable``: names of tables with
+    native nftables rules, which iptables-nft does not print.
     """
 
-    tables: dict
+    tables: Dict[str, SavedTable]
     elsewhere: int
-    unreadable: tuple
+    unreadable: Tuple[str, ...]
 
 
 _LINE = re.compile(r"(?:\[(\d+):(\d+)\] )?-A (\S+)(?: (.*))?\Z")
-# What tells that a table holds what the tool cannot print (iptables-nft only).
+# The line for a table that the tool cannot print (iptables-nft only).
 _INCOMPATIBLE = re.compile(r"# Table `(\S+)' is incompatible")
 
 
-def parse_save(text):
-    """The text of ``iptables-save`` -> Saved; ValueError when it is no such text."""
-    tables = {name: SavedTable({}, {}, {}) for name in iptables_state.TABLES}
-    elsewhere, unreadable = 0, []
-    table = None
-    for number, line in enumerate(text.splitlines(), 1):
+class _Parser:
+    """Reads the output of ``iptables-save`` line by line."""
+
+    def __init__(self) -> None:
+        self.tables = {name: SavedTable({}, {}, {}) for name in iptables_state.TABLES}
+        self.elsewhere = 0
+        self.unreadable: List[str] = []
+        self.table: Optional[str] = None  # the one whose lines are being read
+
+    def read(self, number: int, line: str) -> None:
         incompatible = _INCOMPATIBLE.match(line)
         if incompatible:
-            unreadable.append(incompatible.group(1))
+            self.unreadable.append(incompatible.group(1))
         if not line or line.startswith("#"):
-            continue
+            return
         if line.startswith("*"):
-            table = line[1:]
+            self.table = line[1:]
         elif line == "COMMIT":
-            table = None
-        elif table is None:
+            self.table = None
+        elif self.table is None:
             raise ValueError("line %d is outside of any table: %r" % (number, line))
         elif line.startswith(":"):
-            name, policy = line[1:].split()[:2]
-            if table in tables:
-                tables[table].chains[name] = policy
-                tables[table].rules.setdefault(name, [])
-                tables[table].counters.setdefault(name, [])
-            else:
-                elsewhere += policy != "ACCEPT"
+            self._read_chain(line)
         else:
-            rule = _LINE.match(line)
-            if not rule:
-                raise ValueError("line %d is not a rule: %r" % (number, line))
-            if table in tables:
-                packets, octets, name, body = rule.groups()
-                tables[table].rules.setdefault(name, []).append(body or "")
-                count = None if packets is None else (int(packets), int(octets))
-                tables[table].counters.setdefault(name, []).append(count)
-            else:
-                elsewhere += 1
-    if table is not None:
-        raise ValueError("the text ends within table %s" % table)
-    return Saved(tables, elsewhere, tuple(unreadable))
+            self._read_rule(number, line)
+
+    def _read_chain(self, line: str) -> None:
+        name, policy = line[1:].split()[:2]
+        table = self.tables.get(self.table or "")
+        if table is None:
+            self.elsewhere += policy != "ACCEPT"
+            return
+        table.chains[name] = policy
+        table.rules.setdefault(name, [])
+        table.counters.setdefault(name, [])
+
+    def _read_rule(self, number: int, line: str) -> None:
+        rule = _LINE.match(line)
+        if not rule:
+            raise ValueError("line %d is not a rule: %r" % (number, line))
+        table = self.tables.get(self.table or "")
+        if table is None:
+            self.elsewhere += 1
+            return
+        packets, octets, name, body = rule.groups()
+        table.rules.setdefault(name, []).append(body or "")
+        count = None if packets is None else (int(packets), int(octets))
+        table.counters.setdefault(name, []).append(count)
 
 
-def leads_to(rule):
-    """A rule's text -> the chain of ours that it leads to, or None."""
+def parse_save(text: str) -> Saved:
+    """The output of ``iptables-save`` -> Saved; raises ValueError for any other text."""
+    parser = _Parser()
+    for number, line in enumerate(text.splitlines(), 1):
+        parser.read(number, line)
+    if parser.table is not None:
+        raise ValueError("the text ends within table %s" % parser.table)
+    return Saved(parser.tables, parser.elsewhere, tuple(parser.unreadable))
+
+
+def leads_to(rule: str) -> Optional[str]:
+    """A rule's text -> the chain of ours that it jumps to, or None."""
     if "DETERMINED-" not in rule:
         return None
     try:
@@ -100,8 +117,8 @@ def leads_to(rule):
     return None
 
 
-def our_table(saved):
-    """SavedTable -> the Table of what is ours in it."""
+def our_table(saved: SavedTable) -> iptables_state.Table:
+    """The part of a table that is ours."""
     chains = tuple(
         (name, tuple(canonical(rule) for rule in saved.rules[name]))
         for name in sorted(saved.chains)
@@ -117,8 +134,8 @@ def our_table(saved):
     return iptables_state.Table(chains, tuple(sorted(jumps)))
 
 
-def foreign_rules(saved):
-    """SavedTable -> chain -> list of the rules that are not ours."""
+def foreign_rules(saved: SavedTable) -> Dict[str, List[str]]:
+    """A table -> chain -> its foreign rules."""
     return {
         name: [rule for rule in rules if not leads_to(rule)]
         for name, rules in saved.rules.items()
@@ -126,8 +143,8 @@ def foreign_rules(saved):
     }
 
 
-def foreign_weight(saved):
-    """Saved -> how much of it is not ours: rules, user chains, policies other than ACCEPT."""
+def foreign_weight(saved: Saved) -> int:
+    """The number of foreign rules, user chains, and policies other than ACCEPT."""
     weight = saved.elsewhere
     for table in saved.tables.values():
         weight += sum(len(found) for found in foreign_rules(table).values())
@@ -135,8 +152,8 @@ def foreign_weight(saved):
     return weight
 
 
-# Every option that our rules use, in the order in which iptables-save prints them, with the
-# match that it belongs to and how many words follow it.
+# Every option that our rules use, in the order in which iptables-save prints them, with its match and the number of
+# words that follow it.
 _OPTIONS = (
     ("-i", None, 1),
     ("-o", None, 1),
@@ -158,35 +175,35 @@ _PROTOCOLS = {"icmpv6": "ipv6-icmp", "58": "ipv6-icmp", "1": "icmp", "6": "tcp",
 _CONNECTION_STATES = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
 
 
-def canonical(rule):
+def canonical(rule: str) -> str:
     """A rule's text -> the same rule in our one form.
 
-    A rule with anything in it that we never write comes back unchanged: it differs from all
-    of ours, and can still be put back.
+    A rule with an option that we never write is returned unchanged. It differs from all of ours, and can still be
+    restored.
     """
     try:
         tokens = shlex.split(rule)
     except ValueError:
         return rule
-    options = {}
+    options: Dict[str, List[str]] = {}
     index = 0
     while index < len(tokens):
         option = tokens[index]
         words = tokens[index + 1 : index + 1 + _WORDS.get(option, 1)]
         index += 1 + len(words)
         if option == "-m" and words:
-            continue  # every option of ours says by itself which match it needs
+            continue  # each option of ours belongs to exactly one match
         if option not in _WORDS or option in options or len(words) != _WORDS[option]:
             return rule
         options[option] = words
     return format_rule({option: " ".join(words) for option, words in options.items()})
 
 
-def format_rule(options):
-    """Option -> value, all of them in ``_OPTIONS`` -> the rule's text in our one form."""
+def format_rule(options: Dict[str, str]) -> str:
+    """Options of ``_OPTIONS`` with their values -> the rule's text in our one form."""
     parts = []
     named = set()
-    protocol = _PROTOCOLS.get(options.get("-p"), options.get("-p"))
+    protocol = _PROTOCOLS.get(options.get("-p", ""), options.get("-p", ""))
     for option, match, _words in _OPTIONS:
         value = options.get(option)
         if value is None:
@@ -206,7 +223,7 @@ def format_rule(options):
     return " ".join(parts)
 
 
-def _state_order(state):
+def _state_order(state: str) -> Tuple[int, str]:
     order = _CONNECTION_STATES.index(state) if state in _CONNECTION_STATES else len(_CONNECTION_STATES)
     return (order, state)
 
@@ -214,28 +231,30 @@ def _state_order(state):
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
-def quote(text):
-    """A comment -> as iptables-save prints it and iptables-restore reads it."""
+def quote(text: str) -> str:
+    """A comment as iptables-save prints it and iptables-restore reads it."""
     if _PLAIN.match(text):
         return text
     return '"%s"' % text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 class Change(NamedTuple):
-    """A table's name, our Table in it now, the desired one, and ``lengths``: chain -> number of foreign
-    rules in it now, so that a jump is not put beyond the end of a chain that has become shorter."""
+    """A table's name, our current and our desired Table, and ``lengths``: chain -> its current number of foreign rules.
+
+    With ``lengths``, a jump is not inserted beyond the end of a chain that has become shorter.
+    """
 
     table: str
-    current: object
-    desired: object
-    lengths: dict
+    current: iptables_state.Table
+    desired: iptables_state.Table
+    lengths: Dict[str, int]
 
 
-def restore_text(changes):
-    """Changes of one family -> what ``iptables-restore --noflush`` shall read; "" when nothing is to do.
+def restore_text(changes: Sequence[Change]) -> str:
+    """Changes of one family -> the input of ``iptables-restore --noflush``; "" when nothing has to be done.
 
-    Naming a chain of ours rebuilds that chain and no other; the built-in chains are never
-    named, so their policies stay.
+    Naming a chain of ours rebuilds that chain and no other. The built-in chains are never named, so their policies
+    stay.
     """
     return "".join(
         "\n".join(["*%s" % change.table] + lines + ["COMMIT", ""])
@@ -244,18 +263,18 @@ def restore_text(changes):
     )
 
 
-def _lines(change):
-    was, wanted = dict(change.current.chains), dict(change.desired.chains)
-    gone = [name for name in was if name not in wanted]
-    rebuilt = [name for name in wanted if was.get(name) != wanted[name]]
-    lines = [":%s - [0:0]" % name for name in sorted(gone + rebuilt)]
+def _lines(change: Change) -> List[str]:
+    current, desired = dict(change.current.chains), dict(change.desired.chains)
+    removed = [name for name in current if name not in desired]
+    rebuilt = [name for name in desired if current.get(name) != desired[name]]
+    lines = [":%s - [0:0]" % name for name in sorted(removed + rebuilt)]
     for name in sorted(rebuilt):
-        lines += ["-A %s %s" % (name, rule) for rule in wanted[name]]
+        lines += ["-A %s %s" % (name, rule) for rule in desired[name]]
     if change.current.jumps != change.desired.jumps:
         lines += ["-D %s %s" % (jump.chain, jump.rule) for jump in change.current.jumps]
-        placed = {}
+        placed: Dict[str, int] = {}
         for jump in change.desired.jumps:
             last = change.lengths.get(jump.chain, 0) + placed.get(jump.chain, 0) + 1
             lines.append("-I %s %d %s" % (jump.chain, min(jump.position, last), jump.rule))
             placed[jump.chain] = placed.get(jump.chain, 0) + 1
-    return lines + ["-X %s" % name for name in sorted(gone)]
+    return lines + ["-X %s" % name for name in sorted(removed)]

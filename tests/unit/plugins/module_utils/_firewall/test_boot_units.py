@@ -123,7 +123,7 @@ def test_a_broken_file_closes_a_host_once(disk, problem):
 
 
 def test_an_open_host_is_the_loudest_message(disk):
-    made = disk.boot()._replace(emergency="false")
+    made = disk.boot()._replace(fallback="false")
     disk.file.unlink()
     code, said = disk.run(FIRST, made)
     assert code == 1 and said.splitlines()[-1].startswith("<0>") and "THIS HOST IS OPEN" in said

@@ -2,7 +2,7 @@
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.state import Set
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ipset import Set
 
 SAVED = """create determined_a_v4 hash:net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x1
 add determined_a_v4 198.51.100.0/24
@@ -55,6 +55,6 @@ def test_unwanted_sets_go_but_not_the_one_that_the_swap_destroys():
     new = {"determined_a_v4": Set("hash:net", "family inet maxelem 65536", ("192.0.2.2",))}
     left = dict(old, determined_a_t4=old["determined_a_v4"], determined_b_t4=old["determined_a_v4"])
     assert ipset.restore_text(left, new).splitlines()[0] == "destroy determined_a_t4"
-    assert ipset.unwanted(left, new) == ["determined_b_t4"]
-    assert ipset.unwanted(left, old) == ["determined_a_t4", "determined_b_t4"]
+    assert ipset.outdated(left, new) == ["determined_b_t4"]
+    assert ipset.outdated(left, old) == ["determined_a_t4", "determined_b_t4"]
     assert ipset.restore_text(old, old) == ""

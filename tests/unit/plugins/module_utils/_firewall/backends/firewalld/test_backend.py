@@ -654,10 +654,10 @@ def test_stored():
     reading = read(host)
     assert BACKEND.stored(None, BACKEND.render(None, reading), reading) is None
     permit = BACKEND.stored(policy(), BACKEND.render(policy(), reading), reading)
-    assert permit.load == "" and permit.emergency == "" and len(permit.files) == 6
+    assert permit.load == "" and permit.fallback == "" and len(permit.files) == 6
     restrict = BACKEND.stored(policy("restrict"), BACKEND.render(policy("restrict"), reading), reading)
     assert restrict.load.startswith("/bin/nft -f - <<'END OF TABLE'\ntable inet determined\n")
-    assert "203.0.113.0/24" in restrict.emergency and "@" not in restrict.emergency
+    assert "203.0.113.0/24" in restrict.fallback and "@" not in restrict.fallback
     assert restrict.files == permit.files
     assert [line.split()[5] for line in restrict.holds.splitlines()] == ["forward", "inbound", "input", "prerouting"]
     host.files[SETS + "/determined-gone-v4.xml"] = "<ipset/>"
