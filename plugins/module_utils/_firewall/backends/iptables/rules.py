@@ -8,8 +8,9 @@
   reaches no other host on its link) and path MTU discovery (RFC 1191, RFC 8201).
 - In mode ``restrict``, more rules follow in ``DETERMINED-INPUT``. Traffic that a host needs is returned (RETURN) to the
   host's own rules, which then decide. All other traffic is dropped. ``DETERMINED-OUTPUT`` never drops anything.
-- Only in mode ``restrict``, ``DETERMINED-PREROUTING`` in table mangle does the same for all packets to this host, before
-  a container engine translates a published port into a container's address. So published ports obey the policy, too.
+- Only in mode ``restrict``, ``DETERMINED-PREROUTING`` in table mangle does the same for all packets to this host,
+  before a container engine translates a published port into a container's address. So published ports obey the policy,
+  too.
 - Only in mode ``restrict``, ``DETERMINED-FORWARD`` drops packets that other hosts send directly to a container's own
   address, with this host as their router.
 """
