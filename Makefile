@@ -7,13 +7,21 @@ SCENARIOS := default firewalld reuse
 # Tests that build network namespaces need root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E env "PATH=$$PATH")
 
-.PHONY: demo test setup-test lint unit host-pythons sanity integration molecule test-hosts bench build clean
+# Tests of hosts mostly wait for them: twice as many at once as there are processors.
+WORKERS := $(shell echo $$((2 * $$(nproc))))
+
+.PHONY: demo check test setup-test lint unit rehearsal host-pythons sanity integration molecule test-hosts bench build clean
 
 demo: ## Rehearse inventories/demo on network namespaces and show the result
 	@scripts/setup demo
 	@.venv/bin/ansible-playbook playbooks/rehearse.yml -i inventories/demo -e determined_verify_report_dir=$(CURDIR)/build/demo
 
-test: lint unit host-pythons sanity integration molecule ## Everything that CI runs
+check: setup-test ## What to run before every commit: linters, unit tests and a short rehearsal
+	@scripts/stages lint unit rehearsal
+
+# Stages that wait for hosts run beside stages that compute. See scripts/stages.
+test: setup-test ## Everything that CI runs
+	@scripts/with-docker scripts/stages "test-hosts integration" "test-hosts molecule" "unit +lint +sanity +host-pythons"
 
 setup-test:
 	@scripts/setup test
@@ -24,7 +32,11 @@ lint: setup-test
 	scripts/in-collection ansible-lint --profile production --offline
 
 unit: setup-test
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit --numprocesses 2 --dist worksteal
+
+rehearsal: setup-test
+	.venv/bin/ansible-playbook playbooks/rehearse.yml -i inventories/demo -e determined_rehearse_name=check \
+	    -e determined_rehearse_sweep=sample -e determined_verify_report_dir=$(CURDIR)/build/rehearsal
 
 host-pythons: setup-test ## What runs on managed hosts, on every Python they may have
 	scripts/host-pythons
@@ -33,20 +45,21 @@ host-pythons: setup-test ## What runs on managed hosts, on every Python they may
 sanity: setup-test
 	scripts/in-collection ansible-test sanity --venv --requirements --python "$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
-# Two files at a time: while one waits for hosts to boot, the other works.
+# Which tests run in one process, and which begin first: tests/integration/_schedule.py.
 integration: test-hosts
-	$(AS_ROOT) $(PYTEST) tests/integration --numprocesses 2 --dist loadfile
+	scripts/with-docker $(AS_ROOT) $(PYTEST) tests/integration --numprocesses $(WORKERS) --dist loadgroup \
+	    --no-loadscope-reorder
 
 # Real hosts: systemd, SSH, firewalld, Docker. Two scenarios at a time. See docs/testing.md.
 molecule: test-hosts
 	mkdir -p build
-	printf '%s\n' $(SCENARIOS) | xargs -P 2 -I SCENARIO $(AS_ROOT) sh -c 'echo "SCENARIO: began"; \
+	printf '%s\n' $(SCENARIOS) | scripts/with-docker xargs -P 2 -I SCENARIO $(AS_ROOT) sh -c 'echo "SCENARIO: began"; \
 	    if scripts/molecule test SCENARIO >build/molecule-SCENARIO.log 2>&1; then echo "SCENARIO: passed"; \
 	    else cat build/molecule-SCENARIO.log; echo "SCENARIO: FAILED"; exit 1; fi'
 
 # The images of the test hosts are built when something in their recipe changed.
 test-hosts: setup-test
-	$(AS_ROOT) scripts/test-hosts $(RELEASES)
+	scripts/with-docker $(AS_ROOT) scripts/test-hosts $(RELEASES)
 
 bench: setup-test
 	$(AS_ROOT) .venv/bin/python -m bench

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from ._firewall_host import policy, rule
 from .systemd_lab import SystemdLab, docker
@@ -102,13 +103,15 @@ class BootLab(SystemdLab):
         return Knocker(self.begin(source, "python3", "-c", _KNOCK, *self.targets))
 
     def gets_in(self, source: str) -> list[str]:
-        """The targets that a host reaches now."""
-        found = []
-        for target in self.targets:
+        """The targets that a host reaches now; it tries all of them at once."""
+
+        def reaches(target: str) -> bool:
             address, port = target.rsplit(",", 1)
-            if self.connects(source, address, int(port), 1):
-                found.append(target)
-        return found
+            return self.connects(source, address, int(port), 1)
+
+        with ThreadPoolExecutor(len(self.targets)) as pool:
+            found = pool.map(reaches, self.targets)
+            return [target for target, works in zip(self.targets, found, strict=True) if works]
 
     def boot(self) -> None:
         """Restart the host and wait until it has booted, whatever failed on the way."""

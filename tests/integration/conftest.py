@@ -13,6 +13,13 @@ from pathlib import Path
 import pytest
 
 from . import _rehearsing as rehearsing
+from . import _schedule
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the work (``--dist loadgroup``), say who gets what, and when."""
+    if config.getoption("dist", "no") == "loadgroup":
+        _schedule.schedule(items)
 
 
 @pytest.fixture(scope="session")

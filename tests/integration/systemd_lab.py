@@ -34,6 +34,14 @@ _CONTAINER = _SETTINGS["test_host_container"]
 _NETWORKS = [f"{net}.{start}" for net in _SETTINGS["test_host_networks_v4"] for start in range(0, 256, 32)]
 _FIRST_HOST = 10
 
+_NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid")
+# What `docker exec` would give a command.
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "container": "docker",
+}
+
 Result = subprocess.CompletedProcess[str]
 
 
@@ -67,6 +75,14 @@ def init_command() -> list[str]:
     return _CONTAINER["command_cgroup_v1" if version == "1" else "command"]
 
 
+def _start_time(pid: str) -> str:
+    """When a process started, in the kernel's ticks; empty if there is none (any more)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
 class SystemdLab:
     """Booted hosts, for as long as the ``with`` block lasts."""
 
@@ -75,6 +91,7 @@ class SystemdLab:
         self.hosts, self.name = dict(hosts), f"dn-{uuid.uuid4().hex[:8]}"
         self.releases = {name: (releases or {}).get(name, release) for name in hosts}
         self.addresses: dict[str, list[str]] = {}
+        self._first_processes: dict[str, tuple[str, str]] = {}
         self.controller: list[str] = []  # this machine's addresses as the hosts see them
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self.key = self.folder / "key"
@@ -159,9 +176,26 @@ class SystemdLab:
 
     # On a host, past its network
 
+    def enter(self, host: str, *command: str) -> list[str]:
+        """The command line that runs ``command`` as root on a host that runs, in all namespaces of its PID 1.
+
+        ``docker exec`` does the same by four processes and in twenty times the time, and these tests run thousands.
+        """
+        known = self._first_processes.get(host)
+        if known is None or known[1] != _start_time(known[0]):
+            pid = docker("inspect", "--format={{.State.Pid}}", self.container(host)).stdout.strip()
+            assert pid != "0", f"{host} does not run"
+            self._first_processes[host] = known = (pid, _start_time(pid))
+        variables = {**_ENVIRONMENT, "HOSTNAME": host}
+        environment = ["env", "--ignore-environment", *(f"{name}={value}" for name, value in variables.items())]
+        return ["nsenter", f"--target={known[0]}", *_NAMESPACES, "--", *environment, *command]
+
     def run(self, host: str, *command: str, text: str | None = None, timeout: float = 120) -> Result:
         """Run a command as root, past SSH and firewalls -> its result, whatever it is."""
-        return docker("exec", "--interactive", self.container(host), *command, check=False, text=text, timeout=timeout)
+        source = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}
+        return subprocess.run(
+            self.enter(host, *command), **source, text=True, capture_output=True, timeout=timeout, check=False
+        )
 
     def shell(self, host: str, script: str, timeout: float = 120) -> str:
         """Run a shell script as root -> its output; the test fails if it fails."""
@@ -171,9 +205,8 @@ class SystemdLab:
 
     def begin(self, host: str, *command: str) -> subprocess.Popen[str]:
         """Start a command as root that goes on beside the test, which ends it."""
-        line = ["docker", "exec", "--interactive", self.container(host), *command]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.Popen(line, text=True, **pipes)
+        return subprocess.Popen(self.enter(host, *command), text=True, **pipes)
 
     def write(self, host: str, path: str, text: str) -> None:
         """Write a file as root."""
@@ -189,7 +222,7 @@ class SystemdLab:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, f"{message}, after {seconds} s"
-            time.sleep(0.2)
+            time.sleep(0.05)
 
     # Through the network
 

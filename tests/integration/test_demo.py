@@ -39,7 +39,7 @@ def test_the_demo_is_green(controller, tmp_path):
             "-i",
             "inventories/demo",
             "-e",
-            f"determined_rehearse_name=demo-test determined_verify_report_dir={tmp_path}",
+            f"determined_rehearse_name=demo-{controller.parent.name} determined_verify_report_dir={tmp_path}",
         ],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", "PATH": f"{controller}:{os.environ['PATH']}"},

@@ -10,6 +10,9 @@ import pytest
 from ._boot import FILE, HOST, OWN_PORT, PERMITTED, STRANGER, UNITS, BootLab
 
 REBOOTS = 10
+# Seconds until the host undoes a change that nobody confirms: long enough that the test reboots it before that, and no
+# longer, because the controller tries to confirm until then.
+UNCONFIRMED = 25
 
 
 @pytest.fixture(scope="module", params=["iptables", "firewalld"])
@@ -214,7 +217,7 @@ def test_rules_of_ours_that_another_service_had_saved_do_not_come_back(restricte
 
 def begin_unconfirmed(lab: BootLab, wanted: dict) -> threading.Thread:
     """Begin a change that its controller cannot confirm, and wait until its commands have run."""
-    options = {"policy": wanted, "allow_lockout": True, "confirm_timeout": 60}
+    options = {"policy": wanted, "allow_lockout": True, "confirm_timeout": UNCONFIRMED}
     thread = threading.Thread(target=lambda: lab.apply(**options), daemon=True)
     thread.start()
     lab.wait_until(
