@@ -52,11 +52,13 @@ def request(name: str, hosts: dict, owner: int | None = None) -> str:
 
 
 def furnish(desk: Path) -> None:
-    """Copy the collection and the controller's Python packages to ``desk``, readable by all."""
+    """Copy the collection and the controller's Python packages to ``desk``, readable by all.
+
+    Compiled files are copied as well, because nobody writes any there: without them each play compiles all of Ansible.
+    """
     collection = desk / "collections/ansible_collections/determined/network"
-    ignored = shutil.ignore_patterns("__pycache__")
     for part in ("plugins", "playbooks", "roles", "meta"):
-        shutil.copytree(ROOT / part, collection / part, ignore=ignored)
+        shutil.copytree(ROOT / part, collection / part)
     shutil.copy(ROOT / "galaxy.yml", collection)
     for name in DISTRIBUTIONS:
         distribution = importlib.metadata.distribution(name)
@@ -64,7 +66,7 @@ def furnish(desk: Path) -> None:
         for top in sorted(tops - {"__pycache__"}):
             source = Path(str(distribution.locate_file(top)))
             if source.is_dir():
-                shutil.copytree(source, desk / "packages" / top, ignore=ignored, dirs_exist_ok=True)
+                shutil.copytree(source, desk / "packages" / top, dirs_exist_ok=True)
             elif source.suffix == ".py":
                 shutil.copy(source, desk / "packages")
     for path in [desk, *desk.rglob("*")]:

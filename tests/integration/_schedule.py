@@ -38,8 +38,11 @@ def group_of(item: pytest.Item, number: int) -> str:
     return name
 
 
-def schedule(items: list[pytest.Item]) -> None:
-    """Mark each test with its group for pytest-xdist, and bring the groups into the order in which they begin."""
+def schedule(items: list[pytest.Item], longest_first: bool) -> None:
+    """Mark each test with its group for pytest-xdist, and bring the tests of a group together.
+
+    Without ``longest_first`` the groups stay in the order of their first tests.
+    """
     order: dict[str, int] = {}
     groups: dict[str, str] = {}
     numbers: dict[str, int] = {}
@@ -51,6 +54,6 @@ def schedule(items: list[pytest.Item]) -> None:
 
     def position(item: pytest.Item) -> tuple[int, int]:
         group = groups[item.nodeid]
-        return -SECONDS.get(group, UNKNOWN), order[group]
+        return -SECONDS.get(group, UNKNOWN) if longest_first else 0, order[group]
 
     items.sort(key=position)

@@ -17,9 +17,10 @@ from . import _schedule
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the work (``--dist loadgroup``), say who gets what, and when."""
-    if config.getoption("dist", "no") == "loadgroup":
-        _schedule.schedule(items)
+    """Run the tests that share hosts one after the other; where several processes share the work, say who gets what."""
+    ours = [item for item in items if item.path.parent == Path(__file__).parent]
+    _schedule.schedule(ours, longest_first=config.getoption("dist", "no") != "no")
+    items[:] = [*(item for item in items if item.path.parent != Path(__file__).parent), *ours]
 
 
 @pytest.fixture(scope="session")

@@ -193,6 +193,7 @@ HALVES = {
     "lab, half",
     [("iptables", half) for half in HALVES] + [("firewalld", half) for half in ("whole", "after a boot", "staged")],
     indirect=["lab"],
+    scope="module",
 )
 def test_removal_leaves_nothing(restricted, half):
     lab = restricted

@@ -84,6 +84,7 @@ BREAKS = {
     "lab, broken",
     [("iptables", broken) for broken in BREAKS] + [("firewalld", "missing"), ("firewalld", "refused by its tool")],
     indirect=["lab"],
+    scope="module",
 )
 def test_a_broken_file_closes_the_host_and_keeps_management_open(restricted, broken):
     lab = restricted
