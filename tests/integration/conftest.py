@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,11 +17,26 @@ from . import _rehearsing as rehearsing
 from . import _schedule
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the tests that share hosts one after the other; where several processes share the work, say who gets what."""
-    ours = [item for item in items if item.path.parent == Path(__file__).parent]
-    _schedule.schedule(ours, longest_first=config.getoption("dist", "no") != "no")
-    items[:] = [*(item for item in items if item.path.parent != Path(__file__).parent), *ours]
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that share hosts one after the other."""
+    _schedule.together(items)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _schedule.longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where several processes share the work, give a whole group to one of them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _schedule.group_of(nodeid)
+
+    # The groups are in their order already.
+    config.option.loadscopereorder = False
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

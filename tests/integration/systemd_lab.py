@@ -33,6 +33,7 @@ USER = _SETTINGS["test_host_user"]
 _CONTAINER = _SETTINGS["test_host_container"]
 _NETWORKS = [f"{net}.{start}" for net in _SETTINGS["test_host_networks_v4"] for start in range(0, 256, 32)]
 _FIRST_HOST = 10
+_WAIT_FOR_NETWORK = 600  # seconds; other labs give theirs back
 
 _NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid")
 # What `docker exec` would give a command.
@@ -125,20 +126,22 @@ class SystemdLab:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _make_network(self) -> None:
-        """Take the first free one of the documentation networks, beginning anywhere."""
+        """Take the first free one of the documentation networks, beginning anywhere; wait for one if none is free."""
         wide = f"{_SETTINGS['test_host_network_v6']}:{random.randrange(1, 0xFFFF):x}"
-        problem = ""
-        for start in random.sample(_NETWORKS, len(_NETWORKS)):
-            prefix, last = start.rsplit(".", 1)
-            options = ["--internal", "--ipv6", f"--subnet={start}/27", f"--gateway={prefix}.{int(last) + 1}"]
-            options += [f"--subnet={wide}::/64", f"--gateway={wide}::1", f"--label={LABEL}={self.name}"]
-            done = docker("network", "create", *options, self.name, check=False)
-            if done.returncode == 0:
-                break
-            problem = done.stderr
-        else:
-            raise AssertionError(f"no free network: {problem}")
-        self.networks = [f"{start}/27", f"{wide}::/64"]
+        end = time.monotonic() + _WAIT_FOR_NETWORK
+        taken = ""
+        while not taken:
+            for start in random.sample(_NETWORKS, len(_NETWORKS)):
+                prefix, last = start.rsplit(".", 1)
+                options = ["--internal", "--ipv6", f"--subnet={start}/27", f"--gateway={prefix}.{int(last) + 1}"]
+                options += [f"--subnet={wide}::/64", f"--gateway={wide}::1", f"--label={LABEL}={self.name}"]
+                done = docker("network", "create", *options, self.name, check=False)
+                if done.returncode == 0:
+                    taken = start
+                    break
+            assert taken or time.monotonic() < end, f"no free network: {done.stderr}"
+            time.sleep(0 if taken else 2)
+        self.networks = [f"{taken}/27", f"{wide}::/64"]
         self.controller = [f"{prefix}.{int(last) + 1}", f"{wide}::1"]
         for number, name in enumerate(self.hosts, _FIRST_HOST):
             self.addresses[name] = [f"{prefix}.{int(last) + number}", f"{wide}::{number:x}"]
