@@ -75,6 +75,15 @@ class BootLab(SystemdLab):
         self.start_docker(HOST)
         self.publish(HOST, PUBLISHED_PORT)
 
+    def foreign(self) -> set[str]:
+        """Files below /etc, units and mounts that are not ours."""
+        script = (
+            r"find /etc ! -path '*determined*' \( -type f -o -type l \) -printf '%p %m %s %l\n'; "
+            "systemctl list-unit-files --no-legend --plain --no-pager | grep -v determined; "
+            "grep -o ' /etc[^ ]* ' /proc/self/mountinfo || true"
+        )
+        return set(self.shell(HOST, script).splitlines())
+
     @property
     def targets(self) -> list[str]:
         return [f"{address},{port}" for address in self.addresses[HOST] for port in PORTS]

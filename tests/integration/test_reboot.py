@@ -22,6 +22,16 @@ def lab(request):
         yield made
 
 
+@pytest.fixture(autouse=True)
+def left_as_it_was(request):
+    """All tests share a host: none of them leaves something foreign changed."""
+    lab = request.getfixturevalue("lab") if "lab" in request.fixturenames else None
+    before = lab.foreign() if lab else set()
+    yield
+    changed = sorted(before ^ lab.foreign()) if lab else []
+    assert not changed, f"the test leaves these changed: {changed}"
+
+
 @pytest.fixture
 def restricted(lab):
     """The lab, its host in mode restrict, confirmed and stored."""
