@@ -23,7 +23,39 @@ WORLDS = {
 }
 
 # Group -> seconds, measured with ``pytest --durations=0``. They need not be exact; an unknown group begins early.
-SECONDS: dict[str, int] = {}
+SECONDS = {
+    "test_reboot.py[iptables]": 320,
+    "test_proxy.py": 300,
+    "test_tower.py": 270,
+    "test_verify.py": 270,
+    "test_reboot.py[firewalld]": 260,
+    "test_firewalld.py[bookworm-iptables]": 250,
+    "test_lockout.py": 240,
+    "test_firewalld.py[bookworm-nftables]": 220,
+    "test_firewalld.py[trixie-nftables]": 220,
+    "test_docker.py[bookworm, nft]": 180,
+    "test_docker.py[trixie, legacy]": 180,
+    "test_coexistence.py": 150,
+    "test_firewall_faults.py": 150,
+    "test_rehearse.py": 150,
+    "test_persistence.py[iptables]": 130,
+    "test_internet.py": 120,
+    "test_probe.py": 120,
+    "test_namespaces.py": 90,
+    "test_persistence.py[firewalld]": 60,
+    "test_demo.py[oldest]": 60,
+    "test_demo.py[newest]": 60,
+    "test_firewall_ssh.py": 60,
+    "test_listener.py": 60,
+    "test_namespaces_ansible.py": 60,
+    "test_firewall.py": 40,
+    "test_firewall_packets.py": 40,
+    "test_package.py": 30,
+    "test_scripts.py": 20,
+    "test_firewall_prerequisites.py": 20,
+    "test_namespaces_refused.py": 20,
+    "test_persistence.py": 5,
+}
 UNKNOWN = 120
 
 

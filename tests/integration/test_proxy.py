@@ -296,7 +296,7 @@ def test_a_new_agent_restarts_nothing(world):
     assert world.variables_of("master", "determined-master")["no_proxy"] == f"{reached},203.0.113.9"
 
 
-def test_another_password_restarts_docker_only_where_that_is_wanted_and_one_host_at_a_time(world):
+def test_another_password_restarts_docker_where_wanted_one_host_at_a_time(world):
     """With bytes beyond ASCII, by clients that send UTF-8."""
     pids = {agent: world.pid(agent, "docker") for agent in AGENTS}
     world.describe(
