@@ -173,6 +173,8 @@ def tower(tmp_path_factory):
     # Also where somebody on this machine has installed it elsewhere.
     environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(place))
     subprocess.run(install, cwd=folder, env=environment, check=True, capture_output=True, timeout=120)
+    # As in an image; no job can write there.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(place)], check=True, timeout=120)
     lab = Lab(folder, f"tower-{os.getpid()}", HOSTS, determined_mode="restrict")
     with lab:
         made = Tower(lab, place)
