@@ -79,7 +79,7 @@ class BootLab(SystemdLab):
         """Files below /etc, units and mounts that are not ours."""
         script = (
             r"find /etc ! -path '*determined*' \( -type f -o -type l \) -printf '%p %m %s %l\n'; "
-            "systemctl list-unit-files --no-legend --plain --no-pager | grep -v determined; "
+            "systemctl list-unit-files --no-legend --plain --no-pager | awk '!/determined|transient/ {print $1, $2}'; "
             "grep -o ' /etc[^ ]* ' /proc/self/mountinfo || true"
         )
         return set(self.shell(HOST, script).splitlines())
