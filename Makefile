@@ -26,10 +26,8 @@ test: setup-test ## Everything that CI runs
 setup-test:
 	@scripts/setup test
 
-lint: setup-test
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	scripts/in-collection ansible-lint --profile production --offline
+lint: setup-test ## Format, style, types, who imports whom, the oldest Python, Ansible's own rules
+	scripts/lint
 
 unit: setup-test
 	$(PYTEST) tests/unit --numprocesses 2 --dist worksteal
