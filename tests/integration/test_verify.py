@@ -117,7 +117,7 @@ def test_every_row_turns_red_when_exactly_its_path_is_cut(lab, hop, action):
     assert done.returncode != 0
     assert "The network is not what the cluster requires" in done.stdout
     for (requirement, source, destination, _unused), ports in expected.items():
-        assert f"WRONG {requirement}: {source} -> {destination}" in done.stdout, (requirement, ports)
+        assert f"WRONG {requirement}: {source} to {destination}" in done.stdout, (requirement, ports)
 
 
 def test_ten_holes_in_the_ephemeral_range_are_found_exactly(lab):

@@ -14,13 +14,15 @@ VERDICTS = (CORRECT, WRONG, FLAKY, ERROR, ADVICE)
 
 UNKNOWN = "unknown"  # observed, where no answer can be trusted
 
+EVIDENCE_SEPARATOR = "; "  # between the sentences of a cell's evidence
+
 
 class Cell(NamedTuple):
     """One entry of `checks` in report.json; every field is a text.
 
     ``source`` and ``destination`` are names of hosts or of services outside the cluster, and ``address`` is the
     destination's. ``ports`` and ``wrong_ports`` are compact lists such as "22,1024-65535". ``observed`` is the state
-    of a socket, or a more special word. ``evidence``: sentences, separated by "; ".
+    of a socket, or a more special word. ``evidence`` holds sentences with EVIDENCE_SEPARATOR between them.
     ``via`` (the proxy, "" without one), ``step`` (where an attempt ended) and ``blame`` (who has to act) belong to
     the checks of the Internet; None: the cell is about hosts of the cluster and does not have these fields.
     """

@@ -30,6 +30,11 @@ def some_ports(ports: PortSet) -> str:
     return _ports.format_ports(ports[:MOST_RANGES]) + (f" and {rest} more" if rest else "")
 
 
+def count_of_ports(number: int) -> str:
+    """A number of ports for a sentence: "1 port" or "4 ports"."""
+    return "1 port" if number == 1 else f"{number} ports"
+
+
 class Knowledge(NamedTuple):
     """What is known about the ports of one pair; the port sets are disjoint except ``changed``.
 

@@ -13,6 +13,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._flows import P
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
     CORRECT,
     ERROR,
+    EVIDENCE_SEPARATOR,
     FLAKY,
     UNKNOWN,
     VERDICTS,
@@ -29,6 +30,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
 )
 from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import (
     Knowledge,
+    count_of_ports,
     some_ports,
 )
 
@@ -144,7 +146,7 @@ def _observed(ports: PortSet, knowledge: Knowledge) -> str:
 
 def _why_open(check: Check, within: _Within, knowledge: Knowledge) -> str:
     answered = _ports.count(_ports.intersect(within.reached, knowledge.states["open"]))
-    parts = [f"{check.destination} answered by name on {answered} ports"] if answered else []
+    parts = [f"{check.destination} answered by name on {count_of_ports(answered)}"] if answered else []
     probed = _ports.count(within.reached)
     if probed < _ports.count(check.ports):
         parts.append(f"{probed} of {_ports.count(check.ports)} ports sampled")
@@ -177,7 +179,7 @@ def _reasons(ports: PortSet, knowledge: Knowledge) -> list[str]:
 
 
 def _sentences(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)
+    return EVIDENCE_SEPARATOR.join(part for part in parts if part)
 
 
 def _row(check: Check, observed: str, verdict: str, wrong: PortSet, evidence: str) -> Cell:

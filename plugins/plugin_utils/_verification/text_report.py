@@ -12,12 +12,13 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
     ADVICE,
     CORRECT,
     ERROR,
+    EVIDENCE_SEPARATOR,
     FLAKY,
     WRONG,
 )
 from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import MOST_RANGES
 
-# What a cell of the matrix shows; the worst of a pair wins, so the order matters.
+# What a cell of the matrix shows, the worst state first.
 _SYMBOLS = (
     ("error", "!"),
     ("unknown", "!"),
@@ -28,13 +29,13 @@ _SYMBOLS = (
     ("open", "."),
 )
 _LEGEND = ". open   X filtered   R rejected   r refused   ! no answer   # self   blank: not checked"
-MOST_LINES = 40  # of wrong cells; report.json has them all
+MOST_CELLS = 40  # that are not correct; report.json has them all
 MOST_COLUMNS = 40  # hosts in the matrix
 MOST_NAMES = 5  # of hosts in a sentence
 
 
 def render(report: Mapping[str, Any], path: str) -> list[str]:
-    """A report, and where its file lies -> lines."""
+    """A report, and the path of its file -> the lines of the terminal."""
     cells = report["checks"]
     # Wrong cells first: a host that does not answer must not hide them.
     bad = [cell for verdict in (WRONG, ERROR, FLAKY) for cell in cells if cell["verdict"] == verdict]
@@ -78,7 +79,7 @@ def _requirement_lines(cells: Sequence[Mapping[str, Any]], sampled: bool) -> lis
 
 
 def _advice(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Advice cells of one row -> sentences; what holds for many hosts is said once."""
+    """Advice cells of one row -> sentences. Hosts with the same advice share one sentence."""
     hosts: dict[str, list[str]] = {}
     for cell in cells:
         hosts.setdefault(cell["evidence"], []).append(cell["source"])
@@ -104,43 +105,75 @@ def _requirement_line(name: str, width: int, mine: Sequence[Mapping[str, Any]], 
 
 
 def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sources down, destinations across; each cell the worst that the required rows of the pair saw."""
-    # What lies outside the cluster has a `via`, and no place in a matrix of its hosts.
+    """The lines of a matrix with the worst state that the required rows observed between each two hosts.
+
+    Each line is a source, each column is a destination. There is no matrix without a required row.
+    """
+    # A cell with a `via` is about a service outside the cluster, and the matrix shows hosts of the cluster only.
     required = [cell for cell in cells if cell["expected"] == "open" and cell["source"] and "via" not in cell]
-    sources = list(dict.fromkeys(cell["source"] for cell in required))[:MOST_COLUMNS]
-    destinations = list(dict.fromkeys(cell["destination"] for cell in required))[:MOST_COLUMNS]
-    worst: dict[tuple[str, str], str] = {}
-    rank = {state: number for number, (state, _unused) in enumerate(_SYMBOLS)}
-    for cell in required:
-        key = (cell["source"], cell["destination"])
-        if key not in worst or rank[cell["observed"]] < rank[worst[key]]:
-            worst[key] = cell["observed"]
-    width = max((len(name) for name in sources), default=0)
     if not required:
         return []
-    lines = ["What the required rows observed. Each line is a source, each column is a destination:"]
-    lines.append(" " * (width + 4) + "  ".join(destinations))
+    sources = list(dict.fromkeys(cell["source"] for cell in required))[:MOST_COLUMNS]
+    destinations = list(dict.fromkeys(cell["destination"] for cell in required))[:MOST_COLUMNS]
+    symbols = _worst_symbols(required)
+    width = max(len(name) for name in sources)
+    lines = [
+        "What the required rows observed. Each line is a source, each column is a destination:",
+        " " * (width + 4) + "  ".join(destinations),
+    ]
     for source in sources:
-        row = f"  {source:<{width}}"
-        for destination in destinations:
-            symbol = "#" if source == destination else dict(_SYMBOLS).get(worst.get((source, destination), ""), " ")
-            row += "  " + symbol.center(len(destination))
-        lines.append(row.rstrip())
+        row = "".join("  " + _symbol(symbols, source, name).center(len(name)) for name in destinations)
+        lines.append(f"  {source:<{width}}{row}".rstrip())
     return [*lines, "  " + _LEGEND]
 
 
+def _worst_symbols(cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """(source, destination) -> the symbol of the worst state that some cell of the two hosts observed."""
+    rank = {state: number for number, (state, _unused) in enumerate(_SYMBOLS)}
+    worst: dict[tuple[str, str], str] = {}
+    for cell in cells:
+        key = (cell["source"], cell["destination"])
+        if key not in worst or rank[cell["observed"]] < rank[worst[key]]:
+            worst[key] = cell["observed"]
+    return {key: dict(_SYMBOLS)[state] for key, state in worst.items()}
+
+
+def _symbol(symbols: Mapping[tuple[str, str], str], source: str, destination: str) -> str:
+    return "#" if source == destination else symbols.get((source, destination), " ")
+
+
 def _bad_lines(bad: Sequence[Mapping[str, Any]], path: str) -> list[str]:
+    """One line for each cell, and below it one indented line for each sentence of its evidence."""
     lines = []
-    for cell in bad[:MOST_LINES]:
-        ports = _some(cell["wrong_ports"] or cell["ports"])
-        lines.append(
-            f"  {cell['verdict'].upper()} {cell['requirement']}: {cell['source']} -> {_destination(cell)} "
-            f"{cell['protocol']} {ports}: expected {cell['expected']}, "
-            f"observed {cell['observed']}: {cell['evidence']}"
-        )
-    if len(bad) > MOST_LINES:
-        lines.append(f"  ... and {len(bad) - MOST_LINES} more in {path}")
+    for cell in bad[:MOST_CELLS]:
+        lines.append(f"  {cell['verdict'].upper()} {_what_differs(cell)}")
+        lines += [f"      {sentence}" for sentence in _evidence(cell)]
+    if len(bad) > MOST_CELLS:
+        lines.append(f"  ... and {len(bad) - MOST_CELLS} more in {path}")
     return lines
+
+
+def _what_differs(cell: Mapping[str, Any]) -> str:
+    """The check of a cell, what it expects and what was observed, as one sentence."""
+    ports = _some(cell["wrong_ports"] or cell["ports"])
+    what = f"{cell['protocol']} {ports}".rstrip()
+    return (
+        f"{cell['requirement']}: {cell['source']} to {_destination(cell)}, {what}: "
+        f"expected {cell['expected']}, observed {cell['observed']}."
+    )
+
+
+def _evidence(cell: Mapping[str, Any]) -> list[str]:
+    """The evidence of a cell, as sentences with a capital letter and a full stop."""
+    return [_sentence(text, cell) for text in cell["evidence"].split(EVIDENCE_SEPARATOR) if text]
+
+
+def _sentence(text: str, cell: Mapping[str, Any]) -> str:
+    first = text.split(" ", 1)[0]
+    # The names of hosts, services and settings stay as they are.
+    if first.isalpha() and first not in (cell["source"], cell["destination"]):
+        text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."
 
 
 def _summary_line(summary: Mapping[str, int]) -> str:
@@ -149,7 +182,7 @@ def _summary_line(summary: Mapping[str, int]) -> str:
 
 
 def success_message(report: Mapping[str, Any]) -> str:
-    """What a play says that must not fail."""
+    """The message of a play that does not fail."""
     if not report["summary"][CORRECT] and not report["summary"][FLAKY]:
         return "NOTHING was verified: there is no check between any two hosts of this run."
     if report["summary"][ADVICE]:
@@ -159,17 +192,19 @@ def success_message(report: Mapping[str, Any]) -> str:
 
 
 def failure_messages(report: Mapping[str, Any], path: str) -> list[str]:
-    """Why the play must fail: wrong cells, and cells without an answer; empty if all is well."""
+    """Why the play must fail: a message about wrong cells, and one about cells without an answer."""
+    problems = (
+        (WRONG, "The network is not what the cluster requires", "wrong"),
+        (ERROR, "Not everything could be checked", "without an answer"),
+    )
     messages = []
-    wrong = [cell for cell in report["checks"] if cell["verdict"] == WRONG]
-    unknown = [cell for cell in report["checks"] if cell["verdict"] == ERROR]
-    if wrong:
-        text = f"The network is not what the cluster requires: {_count(wrong)} wrong"
-        messages.append(f"{text}, first: {_short(wrong[0])}")
-    if unknown:
-        text = f"Not everything could be checked: {_count(unknown)} without an answer"
-        messages.append(f"{text}, first: {_short(unknown[0])}")
-    return [f"{message}. All of it: {path}" for message in messages]
+    for verdict, text, what in problems:
+        cells = [cell for cell in report["checks"] if cell["verdict"] == verdict]
+        if cells:
+            first = " ".join([_what_differs(cells[0]), *_evidence(cells[0])])
+            which = "This is it:" if len(cells) == 1 else "This is the first one:"
+            messages.append(f"{text}: {_count(cells)} {what}. {which} {first} The whole report is in this file: {path}")
+    return messages
 
 
 def _count(cells: Sequence[Any]) -> str:
@@ -186,11 +221,3 @@ def _destination(cell: Mapping[str, Any]) -> str:
     if cell["address"] in ("", cell["destination"]):
         return str(cell["destination"])
     return f"{cell['destination']} ({cell['address']})"
-
-
-def _short(cell: Mapping[str, Any]) -> str:
-    ports = _some(cell["wrong_ports"] or cell["ports"])
-    return (
-        f"{cell['requirement']}: {cell['source']} -> {_destination(cell)} "
-        f"{cell['protocol']} {ports}: expected {cell['expected']}, observed {cell['observed']} ({cell['evidence']})"
-    )

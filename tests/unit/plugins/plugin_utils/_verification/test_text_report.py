@@ -90,12 +90,12 @@ def report(*cells):
 
 
 WRONG = (
-    "The network is not what the cluster requires: {}, first: row: source1 -> agent1 (192.0.2.21) tcp 5: "
-    "expected open, observed filtered (because). All of it: /srv/report.json"
+    "The network is not what the cluster requires: {} row: source1 to agent1 (192.0.2.21), tcp 5: "
+    "expected open, observed filtered. Because. The whole report is in this file: /srv/report.json"
 )
 ERROR = (
-    "Not everything could be checked: {}, first: row: source1 -> agent1 (192.0.2.21) tcp 1-9: "
-    "expected open, observed unknown (because). All of it: /srv/report.json"
+    "Not everything could be checked: {} row: source1 to agent1 (192.0.2.21), tcp 1-9: "
+    "expected open, observed unknown. Because. The whole report is in this file: /srv/report.json"
 )
 
 
@@ -104,12 +104,15 @@ ERROR = (
     [
         ([], []),
         ([cell("correct"), cell("flaky"), cell("advice")], []),
-        ([cell("wrong")], [WRONG.format("1 check is wrong")]),
-        ([cell("wrong"), cell("wrong", 2)], [WRONG.format("2 checks are wrong")]),
-        ([cell("error")], [ERROR.format("1 check is without an answer")]),
+        ([cell("wrong")], [WRONG.format("1 check is wrong. This is it:")]),
+        ([cell("wrong"), cell("wrong", 2)], [WRONG.format("2 checks are wrong. This is the first one:")]),
+        ([cell("error")], [ERROR.format("1 check is without an answer. This is it:")]),
         (
             [cell("error"), cell("wrong"), cell("error", 2)],
-            [WRONG.format("1 check is wrong"), ERROR.format("2 checks are without an answer")],
+            [
+                WRONG.format("1 check is wrong. This is it:"),
+                ERROR.format("2 checks are without an answer. This is the first one:"),
+            ],
         ),
     ],
 )
@@ -119,7 +122,7 @@ def test_why_a_play_fails(cells, messages):
 
 def test_very_many_wrong_cells_are_abridged():
     lines = text_report.render(report(*[cell("wrong", number) for number in range(100)]), FILE)
-    assert sum(line.startswith("  WRONG") for line in lines) == text_report.MOST_LINES
+    assert sum(line.startswith("  WRONG") for line in lines) == text_report.MOST_CELLS
     assert "  ... and 60 more in /srv/report.json" in lines
     assert sum(line.startswith("  source") for line in lines) == text_report.MOST_COLUMNS
 
@@ -127,7 +130,25 @@ def test_very_many_wrong_cells_are_abridged():
 def test_a_long_list_of_ports_is_abridged():
     many = ",".join(map(str, range(1, 100, 2)))
     (line,) = [text for text in text_report.render(report(cell("wrong", wrong_ports=many)), FILE) if "WRONG" in text]
-    assert "tcp 1,3,5,7,9,11,13,15,...: expected open" in line
+    assert ", tcp 1,3,5,7,9,11,13,15,...: expected open" in line
+
+
+@pytest.mark.parametrize(
+    "evidence, sentences",
+    [
+        ("", []),
+        ("none of these ports answers", ["None of these ports answers."]),
+        ("it is so; find the rule", ["It is so.", "Find the rule."]),
+        ("source1 has no route; agent1 says: no.", ["source1 has no route.", "agent1 says: no."]),
+        ("8080: prohibited; no_proxy is empty", ["8080: prohibited.", "no_proxy is empty."]),
+    ],
+)
+def test_the_evidence_of_a_cell_is_shown_in_sentences_below_it(evidence, sentences):
+    lines = text_report.render(report(cell("wrong", evidence=evidence)), FILE)
+    (number,) = [number for number, line in enumerate(lines) if line.startswith("  WRONG")]
+    assert lines[number].endswith(": expected open, observed filtered.")
+    assert lines[number + 1 : number + 1 + len(sentences)] == [f"      {sentence}" for sentence in sentences]
+    assert lines[number + 1 + len(sentences)] == ""
 
 
 @pytest.mark.parametrize(
