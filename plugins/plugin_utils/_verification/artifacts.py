@@ -1,10 +1,13 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report as a job leaves it behind for whoever comes next: small, whatever the cluster's size. Pure.
+"""The short form of the report that a job publishes. Its size is bounded, whatever the size of the cluster. Pure.
 
-Tower and AWX keep what ``set_stats`` publishes in their database, show it with the job, and hand it as extra variables
-to the next node of a workflow. The files of a job they throw away.
+Tower and AWX keep what ``set_stats`` publishes in their database, show it with the job, and give it as extra variables
+to the next node of a workflow. They do not keep the files of a job.
+
+The limits below bound the whole: two lists of MOST_ROWS rows with 15 texts each, and some lists of names, are less
+than 256 KiB of JSON.
 """
 
 from __future__ import annotations
@@ -14,15 +17,13 @@ from typing import Any
 
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import ERROR, WRONG
 
-MOST_ROWS = 25  # wrong ones, and as many without an answer
+MOST_ROWS = 25  # of the wrong rows, and of the rows without an answer
 MOST_NAMES = 25  # of hosts or requirements in a list
 MOST_CHARACTERS = 300  # of a text
-# Characters of JSON that the limits above cannot exceed: 50 rows of 15 texts, and some lists.
-MOST_IN_ALL = 256 * 1024
 
 
 def artifacts(report: Mapping[str, Any], path: str, messages: Sequence[str]) -> dict[str, Any]:
-    """A report (see _report.build_report), where its file lies, and why the play fails -> what is published.
+    """A report (see report.build_report), the path of its file, and the messages of a failure -> what is published.
 
     ``{"version": 1, "passed": bool, "messages": [...], "run": {...}, "summary": {...}, "wrong": [row ...],
     "error": [row ...], "not_shown": n, "report": path}``. The rows are those of the report with long texts cut;

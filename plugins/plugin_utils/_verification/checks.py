@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flows -> checks: what must be reachable, and in mode restrict what must not. Pure.
+"""Flows -> checks: the ports that must be open, and in mode restrict the ports that must be blocked. Pure.
 
 Checks come from flows and never from rendered rules: a bug of a renderer must not verify itself.
 """
@@ -17,6 +17,7 @@ from ansible_collections.determined.network.plugins.module_utils._policy import 
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses, requirements
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import CONFIGURED_ROLES, Cluster, Host
 from ansible_collections.determined.network.plugins.plugin_utils._flows import (
+    Flow,
     Flows,
     Peers,
     PortSet,
@@ -26,7 +27,9 @@ from ansible_collections.determined.network.plugins.plugin_utils._flows import (
 
 OPEN, BLOCKED = "open", "blocked"
 
-# The requirement id of negative checks: what mode restrict promises beyond the table.
+MOST_NAMES = 5  # of hosts in a sentence
+
+# The requirement id of negative checks, which expect that mode restrict blocks all other ports.
 RESTRICT = "restrict"
 
 
@@ -39,13 +42,13 @@ class Pair(NamedTuple):
     protocol: str
 
 
-def pair_of(source: str, target: Mapping[str, Any]) -> Pair:
+def pair_of_target(source: str, target: Mapping[str, Any]) -> Pair:
     """The source's name and one target of the module ``probe`` -> the pair that the target belongs to."""
     return Pair(source, target["destination"], target["address"], target["protocol"])
 
 
 class Check(NamedTuple):
-    """What a source must find at some ports of one address."""
+    """The state that a source must observe at some ports of one address."""
 
     requirement: str
     source: str
@@ -58,6 +61,7 @@ class Check(NamedTuple):
 
     @property
     def pair(self) -> Pair:
+        """The two hosts, the address and the protocol that are checked."""
         return Pair(self.source, self.destination, self.address, self.protocol)
 
 
@@ -69,15 +73,19 @@ class Scope(NamedTuple):
     seed: int = 0
 
 
-class Checks(NamedTuple):
-    """All checks; the rows that none of them covers, with the reason; and each pair's control ports.
+# (source, destination, family) -> the management ports that are permitted between the two.
+Controls = dict[tuple[str, str, str], PortSet]
 
-    ``controls``: (source, destination, family) -> management ports that are permitted for this pair.
+
+class Checks(NamedTuple):
+    """All checks; the rows that none of them covers, each with the reason; and the control ports.
+
+    An open control port shows that a blocked port of the same destination is blocked by a rule and not by a failure.
     """
 
     checks: tuple[Check, ...]
     uncovered: tuple[tuple[str, str], ...]
-    controls: dict[tuple[str, str, str], PortSet]
+    controls: Controls
 
 
 def derive_checks(cluster: Cluster, scope: Scope) -> Checks:
@@ -85,38 +93,24 @@ def derive_checks(cluster: Cluster, scope: Scope) -> Checks:
     flows = derive_flows(cluster)
     hosts = {host.name: host for host in cluster.hosts if host.name in scope.hosts}
     members = _Members(hosts)
-    checks: list[Check] = []
-    for flow in flows.required:
-        if flow.requirement.kind != requirements.FLOW:
-            continue
-        targets = [hosts[name] for name in flow.destination.hosts if name in hosts]
-        sources = [host for host in hosts.values() if members.families(flow.source, host)]
-        for source, destination in _pairs(sources, targets, scope):
-            for family in members.families(flow.source, source):
-                checks += [
-                    Check(
-                        flow.requirement.id,
-                        source.name,
-                        destination.name,
-                        address,
-                        family,
-                        flow.protocol,
-                        flow.ports,
-                        OPEN,
-                    )
-                    for address in destination.addresses[family]
-                ]
-    controls: dict[tuple[str, str, str], PortSet] = {}
+    checks = [
+        check
+        for flow in flows.required
+        if flow.requirement.kind == requirements.FLOW
+        for check in _positive_checks(flow, hosts, members, scope)
+    ]
+    controls: Controls = {}
     if cluster.settings.mode == "restrict":
-        checks += _negative_checks(hosts, flows, members, scope, controls)
+        negative_checks, controls = _negative_checks(hosts, flows, members, scope)
+        checks += negative_checks
     return Checks(tuple(checks), tuple(_uncovered(cluster, checks, scope.hosts)), controls)
 
 
 class _Members:
-    """Which hosts belong to which peers, each question answered once.
+    """Which hosts belong to which peers. The answers are cached.
 
-    A host with one address inside and one outside could come from either: it is no member, so that nothing is
-    promised to it, but it may pass for one, so that nothing is expected to be closed to it.
+    A host with one address among the peers and another one that is not may use either. It is no member, because its
+    connections are not always permitted. It is a possible member, because they are not always blocked either.
     """
 
     def __init__(self, hosts: dict[str, Host]) -> None:
@@ -151,8 +145,11 @@ def _families(matcher: addresses.Matcher, host: Host, quantifier: Callable[[Iter
 
 
 def _pairs(sources: Sequence[Host], targets: Sequence[Host], scope: Scope) -> Iterator[tuple[Host, Host]]:
-    """Pairs of different hosts. Beyond ``max_peers``, each source takes the targets that lie at the same
-    random distances ahead of it: every target is then tried by (nearly) equally many sources."""
+    """Pairs of different hosts, at most ``max_peers`` for each source.
+
+    Where there are more targets, random distances are chosen once, and each source takes the targets at these
+    distances from its own position. Nearly equally many sources then try each target.
+    """
     if not scope.max_peers or len(targets) <= scope.max_peers + 1:
         distances: Collection[int] = range(len(targets))
     else:
@@ -164,60 +161,105 @@ def _pairs(sources: Sequence[Host], targets: Sequence[Host], scope: Scope) -> It
                 yield source, destination
 
 
+def _positive_checks(flow: Flow, hosts: dict[str, Host], members: _Members, scope: Scope) -> Iterator[Check]:
+    """One flow -> the checks that expect its ports to be open."""
+    sources = [host for host in hosts.values() if members.families(flow.source, host)]
+    targets = [hosts[name] for name in flow.destination.hosts if name in hosts]
+    for source, destination in _pairs(sources, targets, scope):
+        for family in members.families(flow.source, source):
+            yield from _checks_of_addresses(
+                flow.requirement.id, source, destination, family, flow.protocol, flow.ports, OPEN
+            )
+
+
 def _negative_checks(
-    hosts: dict[str, Host],
-    flows: Flows,
-    members: _Members,
-    scope: Scope,
-    controls: dict[tuple[str, str, str], PortSet],
-) -> Iterator[Check]:
+    hosts: dict[str, Host], flows: Flows, members: _Members, scope: Scope
+) -> tuple[list[Check], Controls]:
+    """The checks that expect every other TCP port of a configured host to be blocked, and their control ports."""
     targets = [host for host in hosts.values() if any(host.has(role) for role in CONFIGURED_ROLES)]
-    permitted: dict[tuple[frozenset[int], tuple[str, ...]], PortSet] = {}
+    permitted = _PermittedPorts(flows, members)
+    checks: list[Check] = []
+    controls: Controls = {}
     for source, destination in _pairs(list(hosts.values()), targets, scope):
         for family in FAMILIES:
             if not source.addresses[family]:
                 continue
-            held = frozenset(
-                number
-                for number, flow in enumerate(flows.required)
-                if family in members.possible_families(flow.source, source)
-            )
-            management = [
-                _ports.union(*[ports for peers, ports in flows.management if family in is_one(peers, source)])
-                for is_one in (members.families, members.possible_families)
-            ]
-            key = (held, destination.roles)
-            if key not in permitted:
-                permitted[key] = _ports.union(
-                    *[
-                        flow.ports
-                        for number, flow in enumerate(flows.required)
-                        if number in held and flow.protocol == "tcp" and flow.destination.name in destination.roles
-                    ]
-                )
-            forbidden = _ports.subtract(_ports.subtract(_ports.ALL_PORTS, permitted[key]), management[1])
-            controls[source.name, destination.name, family] = management[0]
+            controls[source.name, destination.name, family] = permitted.management(source, family)
+            forbidden = _ports.subtract(_ports.ALL_PORTS, permitted.possible(source, destination, family))
             if forbidden:
-                for address in destination.addresses[family]:
-                    yield Check(RESTRICT, source.name, destination.name, address, family, "tcp", forbidden, BLOCKED)
+                checks += _checks_of_addresses(RESTRICT, source, destination, family, "tcp", forbidden, BLOCKED)
+    return checks, controls
+
+
+def _checks_of_addresses(
+    requirement: str, source: Host, destination: Host, family: str, protocol: str, ports: PortSet, expected: str
+) -> Iterator[Check]:
+    """The same check for each address that the destination has in one family."""
+    for address in destination.addresses[family]:
+        yield Check(requirement, source.name, destination.name, address, family, protocol, ports, expected)
+
+
+class _PermittedPorts:
+    """The TCP ports that mode restrict permits from a source to a destination."""
+
+    def __init__(self, flows: Flows, members: _Members) -> None:
+        self._flows = flows
+        self._members = members
+        # Numbers of flows and roles of a destination -> ports; many pairs of hosts have the same key.
+        self._cache: dict[tuple[frozenset[int], tuple[str, ...]], PortSet] = {}
+
+    def management(self, source: Host, family: str) -> PortSet:
+        """The management ports that are permitted whichever address the source uses."""
+        return _ports.union(
+            *[ports for peers, ports in self._flows.management if family in self._members.families(peers, source)]
+        )
+
+    def possible(self, source: Host, destination: Host, family: str) -> PortSet:
+        """All ports that are permitted from some address of the source: those of flows, and for management."""
+        management = [
+            ports for peers, ports in self._flows.management if family in self._members.possible_families(peers, source)
+        ]
+        return _ports.union(self._of_flows(source, destination, family), *management)
+
+    def _of_flows(self, source: Host, destination: Host, family: str) -> PortSet:
+        numbers = frozenset(
+            number
+            for number, flow in enumerate(self._flows.required)
+            if family in self._members.possible_families(flow.source, source)
+        )
+        key = (numbers, destination.roles)
+        if key not in self._cache:
+            self._cache[key] = _ports.union(
+                *[
+                    flow.ports
+                    for number, flow in enumerate(self._flows.required)
+                    if number in numbers and flow.protocol == "tcp" and flow.destination.name in destination.roles
+                ]
+            )
+        return self._cache[key]
 
 
 def _uncovered(cluster: Cluster, checks: Sequence[Check], scope: Collection[str]) -> Iterator[tuple[str, str]]:
+    """(Requirement, reason) for each row that no check covers, and for hosts without a negative check."""
     covered = {check.requirement for check in checks}
     for row in requirements_of(cluster):
         if row.kind == requirements.FLOW and row.id not in covered:
-            yield row.id, f"not checked: no two hosts in this run stand for {row.source} and {row.destination}"
+            yield (
+                row.id,
+                f"not checked: this run has no host in {row.source} that could probe a host in {row.destination}",
+            )
     if cluster.settings.mode == "restrict":
         closed = {check.destination for check in checks if check.requirement == RESTRICT}
-        open_ended = [
+        unproven = [
             host.name
             for host in cluster.hosts
             if host.name in scope and host.name not in closed and any(host.has(role) for role in CONFIGURED_ROLES)
         ]
-        if open_ended:
-            names = ", ".join(open_ended[:5]) + (f" and {len(open_ended) - 5} more" if len(open_ended) > 5 else "")
+        if unproven:
+            more = len(unproven) - MOST_NAMES
+            names = ", ".join(unproven[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
             yield (
                 RESTRICT,
-                f"NOT proven for {names}: this run has no host that they must not let in; "
-                "put one into determined_outsiders",
+                f"NOT verified for {names}: this run has no host whose connections they must drop; "
+                "put one into the group determined_outsiders",
             )

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What sockets saw -> what is proven about each port of a pair. Pure.
 
-A pair is a source, a destination and one of its addresses, with a protocol. A run has rounds: the first asks
-everything, later ones ask again what differed from the expectation. `RoundResult` holds what one host
-reported in one round, `Knowledge` what all rounds together prove.
+A pair is a source, a destination and one of its addresses, with a protocol. A run has rounds: the first round probes
+everything, and later rounds probe again the ports that differed from the expectation. `Knowledge` holds what all
+rounds together prove.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
-from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Pair, pair_of
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import Pair, pair_of_target
 
 NOTHING: PortSet = ()
 
@@ -25,7 +25,7 @@ MOST_RANGES = 8  # in a sentence; the report's port lists have them all
 
 
 def some_ports(ports: PortSet) -> str:
-    """Ports for a sentence: the first few ranges, and how many ports there are besides."""
+    """Ports for a sentence: the first few ranges, and the number of the other ports."""
     rest = _ports.count(ports[MOST_RANGES:])
     return _ports.format_ports(ports[:MOST_RANGES]) + (f" and {rest} more" if rest else "")
 
@@ -38,12 +38,12 @@ def count_of_ports(number: int) -> str:
 class Knowledge(NamedTuple):
     """What is known about the ports of one pair; the port sets are disjoint except ``changed``.
 
-    reached    the packet got to the destination's own stack, which answered as itself
-    blocked    it did not: filtered, or rejected on the way, or a reset that a firewall imitated
-    no_route   the source itself had no way to send it
-    impostor   somebody else than the destination answered
+    reached    the packet reached the destination, whose own network stack answered
+    blocked    the packet did not reach it: it was dropped or rejected, or a firewall imitated a reset
+    no_route   the source had no route to the address
+    impostor   another host than the destination answered
     suspect    a reset or an answer came, but nothing shows yet who sent it
-    failed     the question could not be asked
+    failed     the port could not be probed
     changed    reached in one round, and blocked or answered by an impostor in another
     """
 
@@ -82,7 +82,7 @@ def conclude(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[Pair, Kn
         met: set[Pair] = set()  # a round may have several targets for one pair
         for source, result in results.items():
             for target, observation in _observations(result):
-                pair = pair_of(source, target)
+                pair = pair_of_target(source, target)
                 destination = destinations.get(pair.destination)
                 fresh = _classify(pair, observation, destination, seen.get(pair.destination, 0))
                 known[pair] = _merge(known.get(pair), fresh, same_round=pair in met)
@@ -97,7 +97,7 @@ def _observations(result: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Ma
 
 
 class _Destination:
-    """What one host said about itself in one round."""
+    """What one host reported about itself in one round."""
 
     def __init__(self, name: str, result: Mapping[str, Any]) -> None:
         self.name = name
@@ -115,7 +115,7 @@ class _Destination:
             self.resets = after["tcp_resets_sent"] - before["tcp_resets_sent"] - own
 
     def discount(self, observation: Mapping[str, Any]) -> None:
-        """Take off the resets that were not for refused ports: each would hide one that a firewall imitates."""
+        """Subtract the resets that were not for refused ports. Each would hide a reset that a firewall imitated."""
         if self.resets is not None:
             self.resets -= observation.get("resets_received", 0)
         # A port that was asked twice may have been reset twice.
@@ -125,15 +125,16 @@ class _Destination:
         """Whether so many refused ports were reset by this host's own stack."""
         if self.resets is None or refused > self.resets:
             return False
-        # In a full sweep, connection tracking loses a few SYNs that reuse the ports of an earlier probe. To ask some
-        # hundred thousand ports again for their sake would load the hosts more than it would tell.
+        # In a full sweep, connection tracking loses a few SYNs that reuse the ports of an earlier probe. It is not
+        # worth the load to probe some hundred thousand ports again because of these few.
         return refused <= self.resets - self.doubtful or refused > MANY
 
     def listening(self, pair: Pair) -> PortSet:
+        """Ports at which listeners of the verification were started."""
         return self._listening.get((pair.address, pair.protocol), NOTHING)
 
     def occupied(self, pair: Pair) -> PortSet:
-        """Ports at which something of the host surely listens, on this very address: its stack resets none."""
+        """Ports at which something of the host certainly listens on this address, so that the host resets none."""
         # The local port of an outgoing connection is held as well, but nothing listens there.
         held = _ports.intersect(self._held.get((pair.address, pair.protocol), NOTHING), self._services)
         return _ports.union(held, self.listening(pair) if self.alive else NOTHING)
@@ -155,11 +156,14 @@ def _by_address(items: Any) -> dict[tuple[str, str], PortSet]:
 def _refused_by_destination(
     results: Mapping[str, Mapping[str, Any]], destinations: Mapping[str, _Destination]
 ) -> dict[str, int]:
-    """How many resets all sources together got from where nobody listens: the destination must have sent them."""
+    """Destination -> how many resets all sources together got from its ports without a listener.
+
+    The destination must have sent that many resets itself, or a firewall imitated some.
+    """
     seen: dict[str, int] = defaultdict(int)
     for source, result in results.items():
         for target, observation in _observations(result):
-            pair = pair_of(source, target)
+            pair = pair_of_target(source, target)
             destination = destinations.get(pair.destination)
             if destination and pair.protocol == "tcp":
                 refused = _ports.parse_ports(observation["refused"])
@@ -168,47 +172,65 @@ def _refused_by_destination(
     return seen
 
 
+class _OpenPorts(NamedTuple):
+    """The ports that accepted a connection, by who answered there."""
+
+    genuine: PortSet  # a listener of the destination, which told its name
+    by_service: PortSet  # a service of the destination
+    impostor: PortSet  # where a listener of the destination should be, somebody told another name
+    suspect: PortSet  # nobody told a name, or nothing of the destination is known there
+
+
+def _classify_open(
+    pair: Pair, observation: Mapping[str, Any], destination: _Destination, open_ports: PortSet
+) -> _OpenPorts:
+    listening, services = destination.listening(pair), destination.services(pair)
+    # Line -> ports. An empty line names nobody: the connection was open, but its line came too late or not at all.
+    answers = {line: _ports.parse_ports(ports) for line, ports in (observation.get("answers") or {}).items()}
+    genuine = answers.get(destination.answer, NOTHING)
+    named = _ports.union(*[ports for line, ports in answers.items() if line])
+
+    by_listener = _ports.intersect(open_ports, listening)
+    elsewhere = _ports.subtract(open_ports, listening)
+    return _OpenPorts(
+        genuine=_ports.intersect(by_listener, genuine),
+        by_service=_ports.intersect(elsewhere, services),
+        impostor=_ports.subtract(_ports.intersect(by_listener, named), genuine),
+        suspect=_ports.union(_ports.subtract(elsewhere, services), _ports.subtract(by_listener, named)),
+    )
+
+
 def _classify(
     pair: Pair, observation: Mapping[str, Any], destination: _Destination | None, refused_in_all: int
 ) -> Knowledge:
+    """One observation -> what it proves. ``refused_in_all``: the resets that all sources saw of this destination."""
     states = {state: _ports.parse_ports(observation[state]) for state in _socket_states.STATES}
-    asked = _ports.union(*states.values())
-    echo = (observation.get("echo") or {}).get("answered")
+    observed = Knowledge(
+        echo=(observation.get("echo") or {}).get("answered"),
+        states=states,
+        reasons=_reasons(observation),
+        asked=(_ports.union(*states.values()),),
+    )
     if destination is None or destination.resets is None:
         note = f"{pair.destination} did not tell what it saw, so nothing here is proven"
-        return Knowledge(
-            failed=asked, echo=echo, states=states, reasons=_reasons(observation), notes=(note,), asked=(asked,)
-        )
-    listening, services = destination.listening(pair), destination.services(pair)
-    genuine = _ports.parse_ports((observation.get("answers") or {}).get(destination.answer, ""))
-    # An empty answer names nobody: the connection stood, but its line came too late or not at all.
-    lines = {line: ports for line, ports in (observation.get("answers") or {}).items() if line}
-    named = _ports.union(*[_ports.parse_ports(ports) for ports in lines.values()])
+        return observed._replace(failed=observed.asked[0], notes=(note,))
 
-    by_listener = _ports.intersect(states["open"], listening)
-    impostor = _ports.subtract(_ports.intersect(by_listener, named), genuine)
-    by_service = _ports.intersect(_ports.subtract(states["open"], listening), services)
-    unexplained = _ports.subtract(_ports.subtract(states["open"], listening), services)
-    silent = _ports.subtract(by_listener, named)
-
+    opened = _classify_open(pair, observation, destination, states["open"])
+    # A port where something listens does not reset: a firewall imitated the reset.
     imitated = _ports.intersect(states["refused"], destination.occupied(pair))
     closed = _ports.subtract(states["refused"], imitated)
     attested = pair.protocol == "tcp" and destination.attests(refused_in_all)
-    reached = _ports.union(_ports.intersect(by_listener, genuine), by_service, closed if attested else NOTHING)
-    return Knowledge(
+    reached = _ports.union(opened.genuine, opened.by_service, closed if attested else NOTHING)
+    return observed._replace(
         reached=reached,
         blocked=_ports.union(states["filtered"], states["rejected"], imitated),
         no_route=states["no_route"],
-        impostor=impostor,
-        suspect=_ports.union(unexplained, silent, NOTHING if attested else closed),
+        impostor=opened.impostor,
+        suspect=_ports.union(opened.suspect, NOTHING if attested else closed),
         failed=states["error"],
-        echo=echo,
-        answered=bool(reached) or echo is True,
-        listener_lost=bool(listening) and not destination.alive,
-        states=states,
-        reasons=_reasons(observation),
-        notes=tuple(_notes(destination, by_service, closed, attested, refused_in_all, imitated)),
-        asked=(asked,),
+        answered=bool(reached) or observed.echo is True,
+        listener_lost=bool(destination.listening(pair)) and not destination.alive,
+        notes=tuple(_notes(destination, opened.by_service, closed, attested, refused_in_all, imitated)),
         milliseconds=observation.get("connect_milliseconds"),
     )
 
@@ -248,7 +270,7 @@ def _notes(
 
 
 def _merge(old: Knowledge | None, new: Knowledge, same_round: bool) -> Knowledge:
-    """What a later round saw counts, for the ports that it asked; what it contradicts is `changed`."""
+    """The later round replaces what is known about the ports that it asked. Contradictions go into `changed`."""
     if old is None:
         return new
     asked = new.asked[0]

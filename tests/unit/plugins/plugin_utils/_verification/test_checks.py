@@ -15,6 +15,8 @@ from tests.unit.plugins.plugin_utils.clusters import DEMO, SMALL, build
 FAMILY_OF = {"ipv4": 0, "ipv6": 1}
 FLOWS = [row.id for row in requirements.load_table().requirements if row.kind == "flow"]
 
+NOT_CHECKED = "not checked: this run has no host in {} that could probe a host in {}"
+
 
 def derive(cluster, hosts=None, **scope):
     names = [host.name for host in cluster.hosts] if hosts is None else hosts
@@ -161,23 +163,23 @@ def test_extra_rows_are_checked_both_ways():
     assert {check.protocol for check in checks.checks if check.requirement == "clock"} == {"udp"}
     # UDP opens nothing for TCP.
     assert negative(cluster, "agent1", "master") == "1-21,23-8079,8081-65535"
-    assert checks.uncovered == (("storage", "not checked: no two hosts in this run stand for agents and networks"),)
+    assert checks.uncovered == (("storage", NOT_CHECKED.format("agents", "networks")),)
 
 
 def test_rows_without_hosts_are_told():
     hosts = {"master": DEMO["master"], "agent1": DEMO["agent1"]}
     uncovered = dict(derive(build(hosts)).uncovered)
-    assert uncovered["agents_from_agents"] == "not checked: no two hosts in this run stand for agents and agents"
-    assert uncovered["master_from_clients"] == "not checked: no two hosts in this run stand for clients and master"
+    assert uncovered["agents_from_agents"] == NOT_CHECKED.format("agents", "agents")
+    assert uncovered["master_from_clients"] == NOT_CHECKED.format("clients", "master")
     assert "agents_from_master" not in uncovered
 
 
-def test_what_nobody_can_prove_closed_is_told():
+def test_hosts_without_a_negative_check_are_named():
     hosts = {"master": DEMO["master"], "agent1": DEMO["agent1"], "agent2": DEMO["agent2"]}
     told = [text for name, text in derive(build(hosts, mode="restrict")).uncovered if name == "restrict"]
     assert told == [
-        "NOT proven for agent1, agent2: this run has no host that they must not let in; "
-        "put one into determined_outsiders"
+        "NOT verified for agent1, agent2: this run has no host whose connections they must drop; "
+        "put one into the group determined_outsiders"
     ]
     assert "restrict" not in dict(derive(build(mode="restrict")).uncovered)
     assert "restrict" not in dict(derive(build(hosts)).uncovered)
