@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action of module ``report``: conclude a verification on the controller."""
+"""The action plugin of the module ``report``: it concludes a verification on the controller."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification i
 display = Display()
 
 FOLDER, FILE = "determined-network-report", "report.json"
-# ansible-runner, and with it Tower and AWX, tells a job by this variable where its artifacts go.
+# ansible-runner, and with it Tower and AWX, sets this variable to the directory of a job's artifacts.
 ARTIFACTS_VARIABLE = "AWX_ISOLATED_DATA_DIR"
 VERIFICATION = ("cluster", "run", "rounds")
 
@@ -50,13 +50,13 @@ class ActionModule(ActionBase):
 
 
 def report_path(directory: str, environment: Mapping[str, str]) -> Path:
-    """What the user wrote, perhaps nothing, and the environment variables -> the absolute path of the report."""
+    """The option ``directory`` (it may be empty) and the environment variables -> the absolute path of the report."""
     folder = Path(directory) if directory else Path(environment.get(ARTIFACTS_VARIABLE) or ".") / FOLDER
     return folder.absolute() / FILE
 
 
 def _writable(path: Path) -> dict[str, Any]:
-    """Find out what :func:`_write` will meet, while nothing has been done yet."""
+    """Test whether :func:`_write` will be able to write the report."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{FILE}."):
@@ -71,7 +71,7 @@ def _writable(path: Path) -> dict[str, Any]:
 def _written(
     path: Path, cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Conclude, show, write -> the task's result. A report that cannot be written is shown all the same."""
+    """Derive, show and write the report -> the task's result. A report that cannot be written is still shown."""
     report = steps.report(cluster, run, rounds)
     messages = text_report.failure_messages(report, str(path))
     for line in text_report.render(report, str(path)):
@@ -91,22 +91,21 @@ def _written(
 
 
 def _write(path: Path, text: str) -> None:
-    """Put the whole text there or nothing, so that no reader ever finds half a report. OSError if that fails."""
+    """Write the whole text or nothing, so that no reader ever finds half a report. Raises OSError if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{FILE}.{os.getpid()}")
+    temporary = path.with_name(f".{FILE}.{os.getpid()}")
     try:
-        beside.unlink(missing_ok=True)
-        with open(beside, "x", encoding="utf-8") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "x", encoding="utf-8") as file:
             file.write(text)
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except OSError:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def _cannot(problem: OSError) -> str:
     return (
-        f"The report cannot be written: {problem}. Let determined_verify_report_dir name a directory of the controller "
-        "that "
-        "this user may write to."
+        f"The report cannot be written: {problem}. Set determined_verify_report_dir to a directory of the controller "
+        "that this user may write to."
     )

@@ -8,9 +8,10 @@ DOCUMENTATION = r"""
 name: verification_again
 author: The determined.network maintainers (@determined-network)
 version_added: 0.1.0
-short_description: What a verification must ask again
+short_description: The listeners and targets of a later round of a verification
 description:
-  - Concludes from all rounds so far which ports differ from what is expected, and what to ask about them.
+  - Concludes from all rounds so far which ports differ from what is expected, and derives the next round, which probes
+    them again.
   - The role P(determined.network.verify#role) uses it between its tasks.
 positional: run, rounds
 extends_documentation_fragment:
@@ -18,22 +19,23 @@ extends_documentation_fragment:
 options:
   rounds:
     description:
-      - Host to its results, a list with a dictionary for each round. C(answer) is the line that its listeners
-        say, C(started) and C(read) are results of the module P(determined.network.listener#module),
-        C(targets) and C(probe) those of the module P(determined.network.probe#module).
+      - Maps each host to its results, a list with a dictionary for each round.
+      - C(answer) is the line that the host's listeners send.
+      - C(started) and C(read) are results of the module P(determined.network.listener#module).
+      - C(targets) and C(probe) are the targets and the result of the module P(determined.network.probe#module).
     type: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Decide what to ask again
+- name: Derive the next round
   ansible.builtin.set_fact:
     again: "{{ cluster | determined.network.verification_again(run, rounds) }}"
 """
 
 RETURN = r"""
 _value:
-  description: C(listeners) and C(targets) by host; both are empty when nothing is left to ask.
+  description: C(listeners) and C(targets), each by host. Both are empty when no port must be probed again.
   type: dict
 """
 

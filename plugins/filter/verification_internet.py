@@ -8,9 +8,10 @@ DOCUMENTATION = r"""
 name: verification_internet
 author: The determined.network maintainers (@determined-network)
 version_added: 0.2.0
-short_description: What each host must ask about the Internet in a verification
+short_description: The services outside that each host must reach in a verification
 description:
-  - Derives from a cluster what its agents must reach outside, and whom its hosts must reach without a proxy.
+  - Derives from a cluster the services outside that its agents must reach, and the roles whose hosts must be reached
+    without a proxy.
   - The role P(determined.network.verify#role) uses it between its tasks.
 positional: run
 extends_documentation_fragment:
@@ -18,7 +19,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Decide what every agent must reach outside
+- name: Derive what every agent must reach outside
   ansible.builtin.set_fact:
     outside: "{{ cluster | determined.network.verification_internet(run) }}"
 """
@@ -26,8 +27,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(targets) and C(cluster), as the module P(determined.network.internet#module) takes them, and C(hosts), a
-      dictionary of those that are asked. Each has C(reaches), and C(outside) tells whether it is given the targets.
+    - C(targets) and C(cluster) are options of the module P(determined.network.internet#module).
+    - C(hosts) is a dictionary of the hosts that must run the module. C(reaches) is an option of the module, and
+      C(outside) tells whether the host must probe the targets.
   type: dict
 """
 

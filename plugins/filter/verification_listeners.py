@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: verification_listeners
 author: The determined.network maintainers (@determined-network)
 version_added: 0.1.0
-short_description: What each host must listen on for a verification
+short_description: The listeners that each host needs for a verification
 description:
   - Derives the checks of a cluster and names the listeners that the first round needs.
   - The role P(determined.network.verify#role) uses it between its tasks.
@@ -27,7 +27,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Host to the listeners of the module P(determined.network.listener#module).
+  description: Maps each host to the listeners of the module P(determined.network.listener#module).
   type: dict
 """
 

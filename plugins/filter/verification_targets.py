@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: verification_targets
 author: The determined.network maintainers (@determined-network)
 version_added: 0.1.0
-short_description: What each host must probe in a verification
+short_description: The targets that each host must probe in a verification
 description:
   - Derives the checks of a cluster and names the targets of the first round.
   - The role P(determined.network.verify#role) uses it between its tasks.
@@ -17,20 +17,20 @@ extends_documentation_fragment:
   - determined.network.verification
 options:
   started:
-    description: Host to what the module P(determined.network.listener#module) returned there.
+    description: Maps each host to the result of the module P(determined.network.listener#module) on it.
     type: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Decide who probes what
+- name: Derive the targets of every host
   ansible.builtin.set_fact:
     targets: "{{ cluster | determined.network.verification_targets(run, started) }}"
 """
 
 RETURN = r"""
 _value:
-  description: Host to the targets of the module P(determined.network.probe#module).
+  description: Maps each host to the targets of the module P(determined.network.probe#module).
   type: dict
 """
 

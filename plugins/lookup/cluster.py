@@ -16,16 +16,17 @@ description:
     C(serial) computes the same cluster as a full run. A cluster-wide variable may be set on any hosts of the
     cluster; two different values are refused.
   - A host's addresses are those of the per-host variable C(determined_address), an address or a name or a list of
-    them, else C(ansible_host), else its inventory name. Names are resolved once, on the controller.
+    them. Without it they are those of C(ansible_host), and without that of the host's name in the inventory. Names are
+    resolved once, on the controller.
   - The per-host variable C(determined_gpus) tells how many GPUs an agent has.
   - An empty text, as a survey of Tower or AWX gives for a question without an answer, means the default. Only
-    O(mode), O(agent_ports) and O(management) refuse it, since there a default could open what the inventory closes.
+    O(mode), O(agent_ports) and O(management) refuse it, because their default could permit more than the inventory.
   - If anything is wrong, the lookup fails with one message that lists every problem with host, variable and remedy.
 requirements:
   - netaddr (Python library, on the controller)
 options:
   tls:
-    description: Whether the master serves TLS. It picks the default of O(master_port).
+    description: Whether the master serves TLS. The default of O(master_port) depends on it.
     type: raw
     default: false
     vars:
@@ -37,22 +38,24 @@ options:
       - name: determined_master_port
   client_networks:
     description:
-      - Networks (CIDR) that may reach the master's port, besides the hosts in C(determined_clients).
-      - A list, or a text with commas, blanks or line breaks between them.
+      - Permits these networks (CIDR) to reach the master's port, in addition to the hosts in C(determined_clients).
+      - It is a list, or a text with commas, blanks or line breaks between the networks.
     type: raw
     default: []
     vars:
       - name: determined_client_networks
   mode:
     description:
-      - V(permit) lets the required traffic in and drops nothing.
-      - V(restrict) also drops every other new inbound connection.
+      - Selects what the firewalls do with other inbound connections than the required ones.
+      - V(permit) permits the required connections and drops nothing.
+      - V(restrict) permits the required connections and drops every other new inbound connection.
     type: raw
     default: permit
     vars:
       - name: determined_mode
   agent_ports:
     description:
+      - Selects the ports that agents permit.
       - V(all) permits TCP 1-65535 between agents and from the master, as the document asks.
       - V(documented) permits only the ports and ranges that the requirements table names.
     type: raw
@@ -61,31 +64,34 @@ options:
       - name: determined_agent_ports
   services:
     description:
-      - Services outside the cluster that workloads need. A list of dictionaries with C(host) (a name, an address or
-        a network), C(ports), C(purpose), which is V(registry) or V(resource), and, for the verification, C(scheme)
-        (V(https), V(http) or V(tcp); by default what is usual at each port, and for a registry else V(https)) and
-        C(path) (what to ask for).
-      - By default Docker Hub, as the requirements table has it. An empty list stands for none.
+      - Names the services outside the cluster that workloads need. It is a list of dictionaries.
+      - C(host) is a name, an address or a network. C(ports) holds the ports.
+      - C(purpose) is V(registry) or V(resource).
+      - C(scheme) is the protocol that a verification uses, V(https), V(http) or V(tcp). Without it, the protocol is the
+        usual one of each port. At any other port it is V(https) for a registry.
+      - C(path) is the path that a verification requests.
+      - By default the list has Docker Hub, as the requirements table has it. An empty list means that there is none.
     type: raw
     vars:
       - name: determined_services
   extra_requirements:
     description:
-      - More rows for the requirements table. A list of dictionaries with C(id), C(from), C(to) and C(ports), and if
-        need be C(protocol), C(purpose), C(part_of) and C(networks).
+      - Adds rows to the requirements table. It is a list of dictionaries with C(id), C(from), C(to) and C(ports), and
+        optionally C(protocol), C(purpose), C(part_of) and C(networks).
     type: raw
     default: []
     vars:
       - name: determined_extra_requirements
   management:
     description:
-      - How the hosts are administered. A list of dictionaries with C(ports) and, if need be, C(networks).
-      - By default TCP 22 and every port that is some host's C(ansible_port), from anywhere.
+      - Permits the administrators to reach all hosts. It is a list of dictionaries with C(ports) and optionally
+        C(networks). An entry without C(networks) permits any source address.
+      - By default, TCP 22 and the C(ansible_port) of every host are permitted from any address.
     type: raw
     vars:
       - name: determined_management
 notes:
-  - Cluster-wide variables may stand anywhere in the inventory, in the play, or in extra variables.
+  - Cluster-wide variables may be set anywhere in the inventory, in the play, or in extra variables.
 seealso:
   - plugin: determined.network.host_policies
     plugin_type: filter
@@ -137,7 +143,7 @@ class LookupModule(LookupBase):
                 f"determined.network.cluster has no option {', '.join(unknown)}; "
                 f"its options are {', '.join(settings.VARIABLES)}"
             )
-        # The variables are read below, host by host, so that the result does not depend on who asks.
+        # The variables are read below, host by host, so that the result does not depend on the host of the task.
         self.set_options(direct=kwargs)
         try:
             addresses.require_netaddr()

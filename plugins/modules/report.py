@@ -10,11 +10,12 @@ version_added: 0.1.0
 author:
   - The determined.network maintainers (@determined-network)
 description:
-  - Lays what every host saw over what the cluster requires, writes C(report.json) on the controller, and prints
-    one line for each requirement. Where something is wrong it prints a matrix and a line for each wrong cell too.
-  - Fails if a cell is wrong, and with another message if a cell has no answer.
-  - Returns a short form of the report for C(ansible.builtin.set_stats), by which Tower, AWX and workflows learn of it.
-  - Runs on the controller alone; the role P(determined.network.verify#role) uses it once for all hosts.
+  - Compares what every host observed with what the cluster requires, and writes C(report.json) on the controller.
+  - Prints one line for each requirement. If a check is wrong, flaky or without an answer, it also prints a matrix of
+    the hosts, and each such check with its evidence.
+  - Fails if a check is wrong, and with another message if a check has no answer.
+  - Returns a short form of the report. C(ansible.builtin.set_stats) can publish it for Tower, AWX and workflows.
+  - Runs on the controller only. The role P(determined.network.verify#role) uses it once for all hosts.
 attributes:
   check_mode:
     support: none
@@ -29,8 +30,8 @@ attributes:
 options:
   state:
     description:
-      - V(written) concludes the verification.
-      - V(writable) only makes sure that the report can be written, so that a run can find out before it begins.
+      - V(written) concludes the verification and writes the report.
+      - V(writable) only tests that the report can be written, so that a run can fail before it probes anything.
     type: str
     choices: [written, writable]
     default: written
@@ -38,19 +39,19 @@ options:
   cluster:
     description:
       - The cluster, as the lookup P(determined.network.cluster#lookup) returns it.
-      - Required, like O(run) and O(rounds), with O(state=written).
+      - It is required with O(state=written), and so are O(run) and O(rounds).
     type: dict
   run:
-    description: How the run verified. See P(determined.network.verification_targets#filter).
+    description: The settings of the run. See P(determined.network.verification_targets#filter).
     type: dict
   rounds:
-    description: What every host saw, round by round. See P(determined.network.verification_again#filter).
+    description: The results of every host, round by round. See P(determined.network.verification_again#filter).
     type: dict
   directory:
     description:
-      - Where C(report.json) goes, on the controller.
-      - By default into C(determined-network-report), in the current directory or, in a job of ansible-runner, Tower
-        or AWX, among the job's artifacts (in C(AWX_ISOLATED_DATA_DIR)).
+      - Selects the directory of the controller that C(report.json) is written to.
+      - By default this is C(determined-network-report) in the current directory. In a job of ansible-runner, Tower or
+        AWX it is in the directory of the job's artifacts, C(AWX_ISOLATED_DATA_DIR).
     type: path
     default: ""
 """
@@ -85,20 +86,20 @@ report:
   type: str
   returned: unless O(state=writable) fails
 summary:
-  description: How many checks there were, and how many of each verdict.
+  description: The number of checks, and the number of each verdict.
   type: dict
   returned: with O(state=written), also when the task fails
   sample: {"checks": 120, "correct": 119, "wrong": 1, "flaky": 0, "error": 0, "advice": 0}
 verification:
   description:
-    - The report in short, to be published as statistics. Long texts and lists are cut in it, so that it holds at most
-      262,144 characters of JSON, whatever the size of the cluster.
+    - The short form of the report, to be published as statistics. It has at most 262,144 characters of JSON, whatever
+      the size of the cluster, because long texts and lists are cut.
   type: dict
   returned: with O(state=written), also when the task fails
   version_added: 0.2.0
   contains:
     version:
-      description: Version of the report's shape.
+      description: The version of the report's format.
       type: int
       returned: always
     passed:
@@ -111,7 +112,7 @@ verification:
       elements: str
       returned: always
     run:
-      description: How the run verified. C(left_out) names hosts of the cluster that took no part.
+      description: The settings of the run. C(left_out) names hosts of the cluster that took no part.
       type: dict
       returned: always
     summary:
@@ -129,7 +130,7 @@ verification:
       elements: dict
       returned: always
     not_shown:
-      description: How many more of these two kinds the report has.
+      description: The number of further rows of these two kinds, which only the report has.
       type: int
       returned: always
     report:

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requirements laid over the cluster: who talks to whom, on what, and why. Pure.
+"""The requirements applied to the cluster: sources, destinations, ports, and the reason for each. Pure.
 
-Hosts stand in groups with a name ("agents", "clients", ...), never in pairs: with N hosts nothing here
-costs N x N. A firewall keeps each group as one set, and `_verification/checks.py` takes the pairs it wants.
+A flow connects groups of hosts with a name ("agents", "clients", ...) and not single hosts. So the number of flows
+does not grow with the number of hosts. A firewall keeps each group as one set, and `_verification/checks.py` derives
+the pairs of hosts that it checks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PortSet = tuple[tuple[int, int], ...]
 
 
 class Peers(NamedTuple):
-    """One end of a flow: hosts of the cluster, and networks that no host of the inventory stands for."""
+    """One end of a flow: hosts of the cluster, and addresses and networks that may belong to other hosts."""
 
     name: str  # unique in the cluster; a firewall names its set after it
     hosts: tuple[str, ...]
@@ -39,14 +40,14 @@ class Flow(NamedTuple):
 
 
 class Flows(NamedTuple):
-    """All that must pass, and how the hosts are administered."""
+    """The flows that every firewall must permit, and the peers and ports that administer the hosts."""
 
     required: tuple[Flow, ...]
     management: tuple[tuple[Peers, PortSet], ...]
 
 
 def requirements_of(cluster: Cluster) -> tuple[Requirement, ...]:
-    """The table's rows and then the user's own."""
+    """The rows of the table, and after them the rows that the user added."""
     return requirements.load_table().requirements + cluster.settings.extra_requirements
 
 
@@ -88,7 +89,7 @@ def _ports_of(row: Requirement, cluster: Cluster) -> PortSet:
     if row.ports == "agent_ports":
         if cluster.settings.agent_ports == settings.ALL_PORTS:
             return _ports.ALL_PORTS
-        # "documented": what the table's own rows list for agents. Extra rows open their ports themselves.
+        # "documented": the ports that the table's own rows name for agents. Extra rows permit their ports themselves.
         listed = [
             _ports.parse_ports(part.ports)
             for part in requirements.load_table().requirements
@@ -99,8 +100,10 @@ def _ports_of(row: Requirement, cluster: Cluster) -> PortSet:
 
 
 def _internet_flows(row: Requirement, source: Peers, cluster: Cluster) -> list[Flow]:
-    """A flow for each service. A service known by name may be anywhere: its addresses change by the hour,
-    so a firewall can only go by the port."""
+    """A flow for each service.
+
+    The addresses of a service that is known by its name may change at any time, so a firewall can permit its port only.
+    """
     flows = []
     for number, service in enumerate(cluster.settings.services, 1):
         if row.service_purpose not in ("", service.purpose):

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Flows -> what one host must let in and out. Pure.
 
-Hosts with the same roles have the same policy: peers are named sets that hold a whole role, the host
-itself included (its own address never arrives from outside). So a cluster of any size has at most
-three different policies, and two agents can be compared line by line.
+Hosts with the same roles have the same policy, because its peers are named sets with all hosts of a role. The set also
+has the host itself, which does no harm: no packet from outside has the host's own address. So a cluster of any size
+has at most three different policies, and the rules of two agents can be compared line by line.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def _policy(flows: Flows, roles: list[str], mode: str) -> HostPolicy:
 def _rules(ends: Iterable[tuple[Flow, Peers]]) -> tuple[Rule, ...]:
     """Flows with the peers at their other end -> one rule for each protocol and peers.
 
-    A row that is part of another names what breaks, and opens nothing that its whole does not: it becomes a
-    requirement of the rule only where its ports reach beyond what the others open.
+    A row that is part of another usually permits no further port. It becomes a requirement of the rule only if it has
+    ports that the other rows do not permit.
     """
     ports: dict[tuple[str, str], PortSet] = {}
     reasons: dict[tuple[str, str], list[str]] = {}
     for flow, peers in sorted(ends, key=lambda end: bool(end[0].requirement.part_of)):
         if not any(peers.addresses.values()):
-            continue  # nobody is there: no clients, say
+            continue  # for example, a cluster without clients
         key = (flow.protocol, peers.name)
         opened = ports.get(key, ())
         if flow.requirement.part_of and not _ports.subtract(flow.ports, opened):

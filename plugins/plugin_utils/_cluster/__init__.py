@@ -1,4 +1,4 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cluster, read from the inventory: the only place where addresses are resolved."""
+"""The cluster, read from the inventory. Only this package resolves names to addresses."""

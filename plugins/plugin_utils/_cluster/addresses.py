@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses and networks as texts: the only file that knows netaddr.
+"""Addresses and networks as texts. Only this file imports netaddr.
 
 Families are "ipv4" and "ipv6"; a ``Families`` is family -> sorted tuple of canonical texts,
 a host's address without a prefix length ("192.0.2.1"), a network with it ("198.51.100.0/24").
@@ -34,8 +34,8 @@ def require_netaddr() -> None:
     """Raise NetaddrMissing, with the command that helps, if this interpreter lacks netaddr."""
     if netaddr is None:
         raise NetaddrMissing(
-            "determined.network computes with the Python library netaddr, which the controller's interpreter "
-            f"{sys.executable} lacks. Install it there: {sys.executable} -m pip install netaddr"
+            "determined.network needs the Python library netaddr, which the controller's interpreter "
+            f"{sys.executable} does not have. Install it there: {sys.executable} -m pip install netaddr"
         )
 
 
@@ -51,7 +51,7 @@ def parse_address(text: str) -> tuple[str, str] | None:
 def is_numeric(text: str) -> bool:
     """Whether a text that is no address is still written in numbers, such as 010.0.0.1 or 42.
 
-    Resolvers read these in the old ways of inet_aton(3), as octal or as a single number: never what was meant.
+    Resolvers read such texts as octal numbers or as a single number (inet_aton(3)), which no user means.
     """
     return bool(re.fullmatch(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)\.?", text)) or ":" in text
 
@@ -62,13 +62,13 @@ def why_unusable(address: str) -> str | None:
     if value.is_loopback():
         return "is a loopback address, which only the host itself can reach"
     if value.is_link_local():
-        return "is a link-local address, which means nothing without an interface"
+        return "is a link-local address, which other hosts cannot use without the name of an interface"
     if value.is_multicast():
         return "is a multicast address, which belongs to no single host"
     if int(value) == 0 or str(value) == "255.255.255.255":
-        return "stands for no single host"
+        return "is not the address of a single host"
     if value.version == 6 and value.is_ipv4_mapped():
-        return f"is IPv4 in IPv6 clothes; write {value.ipv4()}"
+        return f"is an IPv4-mapped IPv6 address; write {value.ipv4()}"
     return None
 
 
@@ -80,7 +80,7 @@ def parse_network(value: Any) -> tuple[str, str]:
     if address:
         return address
     try:
-        # netaddr would take "10/8" and "10.0.0.0/255.0.0.0"; people mean CIDR here.
+        # netaddr would accept "10/8" and "10.0.0.0/255.0.0.0" too, but only CIDR is documented.
         host, slash, length = value.partition("/")
         if not slash or not parse_address(host) or not (length.isascii() and length.isdecimal()):
             raise ValueError
@@ -104,7 +104,7 @@ def is_network(text: str) -> bool:
 def families(texts: Iterable[str]) -> Families:
     """Canonical addresses and networks, mixed -> Families: sorted, each once, none inside another.
 
-    Addresses stay addresses even where they would add up to a network: a person looks for hosts in a set.
+    Addresses are not merged into networks, so that an administrator finds each host in a set of the firewall.
     """
     distinct = set(texts)
     networks = netaddr.IPSet([text for text in distinct if "/" in text])
@@ -118,7 +118,7 @@ def families(texts: Iterable[str]) -> Families:
 
 
 class Matcher:
-    """Answers quickly, and often, whether an address lies in some networks (or is one of their addresses)."""
+    """Tells whether an address is in some networks, or is one of some addresses. It is fast for many addresses."""
 
     def __init__(self, networks: Families) -> None:
         self._addresses = {family: frozenset(texts) for family, texts in networks.items()}

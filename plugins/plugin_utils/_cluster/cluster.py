@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From an inventory to a cluster: hosts with roles and addresses, and the cluster-wide settings.
 
-The only place where addresses are found out. It takes groups and host variables, never facts,
-so that ``--limit``, job slices and ``serial`` give the same cluster as a full run.
+Everything comes from groups and host variables and never from facts, so that a run with ``--limit``, job slices or
+``serial`` computes the same cluster as a full run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster import
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import settings as cluster_settings
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.problems import InventoryProblems, Problem
 
-# Inventory group -> role, in the words of the requirements table.
+# Inventory group -> role, as the requirements table names it.
 GROUPS = {
     "determined_master": "master",
     "determined_agents": "agents",
@@ -45,6 +45,7 @@ class Host(NamedTuple):
     gpus: int | None = None
 
     def has(self, role: str) -> bool:
+        """Whether the host has a role."""
         return role in self.roles
 
 
@@ -59,7 +60,7 @@ class Cluster(NamedTuple):
         return tuple(host for host in self.hosts if host.has(role))
 
     def to_dict(self) -> dict[str, Any]:
-        """What the lookup hands on: ``{"hosts": {name: {roles, addresses, gpus}}, "settings": {...}}``."""
+        """What the lookup returns: ``{"hosts": {name: {roles, addresses, gpus}}, "settings": {...}}``."""
         return {
             "hosts": {
                 host.name: {
@@ -104,9 +105,9 @@ def build_cluster(
     earlier_problems: Iterable[Problem] = (),
 ) -> Cluster:
     """Roles of hosts, their variables (HOST_VARIABLES and LOGIN_PORT_VARIABLES), the cluster-wide options
-    (see _settings.VARIABLES) and a resolver of names -> Cluster.
+    (see settings.VARIABLES) and a resolver of names -> Cluster.
 
-    Raises InventoryProblems with everything that is wrong, also what the caller found before.
+    Raises InventoryProblems with everything that is wrong, including ``earlier_problems``, which the caller found.
     """
     earlier_problems = list(earlier_problems)
     problems = [*earlier_problems, *_role_problems(roles)]
@@ -114,7 +115,7 @@ def build_cluster(
     problems += found
     settings, found = cluster_settings.check(options, login_ports)
     problems += found
-    # Where a host's address could not be read, what stands in its place means nothing.
+    # Where a variable with a host's address could not be read, its value must not be checked any further.
     unread = {problem.where for problem in earlier_problems if problem.variable in ADDRESS_VARIABLES}
     readable = {name: held for name, held in roles.items() if name not in unread}
     hosts, found = _read_hosts(readable, variables, resolve)
@@ -134,7 +135,7 @@ def _role_problems(roles: Mapping[str, tuple[str, ...]]) -> list[Problem]:
         problems.append(Problem("group determined_master", "", text, "put the master's host into it"))
     elif len(masters) > 1:
         text = f"has {len(masters)} hosts ({', '.join(masters)}), but a cluster has one master"
-        remedy = "leave one; another cluster goes into an inventory of its own"
+        remedy = "keep one host in it; describe another cluster in an inventory of its own"
         problems.append(Problem("group determined_master", "", text, remedy))
     if not any("agents" in held for held in roles.values()):
         text = "is missing from the inventory, or has no host"
@@ -142,8 +143,8 @@ def _role_problems(roles: Mapping[str, tuple[str, ...]]) -> list[Problem]:
     for name, held in roles.items():
         if "outsiders" in held and len(held) > 1:
             others = ", ".join(f"determined_{role}" for role in held if role != "outsiders")
-            text = f"is also in {others}, but an outsider is a host that must get nowhere"
-            problems.append(Problem(name, "group determined_outsiders", text, "leave it in one of the two"))
+            text = f"is also in {others}, but the cluster must not permit any connection of an outsider"
+            problems.append(Problem(name, "group determined_outsiders", text, "remove it from one of the two"))
     return problems
 
 
@@ -192,7 +193,7 @@ def _read_hosts(
 
 
 def _written_addresses(name: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Which variable gives a host's addresses, and what stands there; the host's own name in the last resort."""
+    """The variable that gives a host's addresses, and its texts. Without one, the name in the inventory is used."""
     for variable in ADDRESS_VARIABLES:
         value = variables.get(variable)
         if value is not None:
@@ -207,23 +208,23 @@ def _addresses_of(
     addresses: set[str] = set()
     problems = []
     if not any(texts):
-        text = "is empty, so that nobody knows where the host is"
+        text = "is empty, so that the address of the host is unknown"
         return addresses, [Problem(host, variable, text, "write the address by which other hosts reach it")]
     for text in texts:
         parsed = cluster_addresses.parse_address(text)
         if not parsed and cluster_addresses.is_numeric(text):
-            problem = f"{text!r} is written like an address, but is none"
+            problem = f"{text!r} looks like an address, but is not a valid one"
             problems.append(Problem(host, variable, problem, "write it in full and without leading zeros: 192.0.2.1"))
             continue
         answer = answers.get(text, "no answer") if not parsed else [parsed[1]]
         if isinstance(answer, str):
-            problem = f"{text!r} is no address, and the controller cannot resolve it as a name ({answer})"
+            problem = f"{text!r} is not an address, and the controller cannot resolve it as a name ({answer})"
             problems.append(Problem(host, variable, problem, "set determined_address to the host's address"))
             continue
         usable = [address for address in answer if not cluster_addresses.why_unusable(address)]
         if not usable:
             reason = "; ".join(f"{address} {cluster_addresses.why_unusable(address)}" for address in answer)
-            source = "" if parsed else f"the name {text!r} leads nowhere else: "
+            source = "" if parsed else f"the name {text!r} has no usable address: "
             remedy = "set determined_address to the address by which other hosts reach it"
             problems.append(Problem(host, variable, source + reason, remedy))
         addresses.update(usable)
@@ -240,10 +241,10 @@ def _gpus(host: str, value: Any) -> tuple[int | None, list[Problem]]:
 
 
 def _family_problems(hosts: Sequence[Host], extra_requirements: Iterable[requirements.Requirement]) -> list[Problem]:
-    """Two hosts that must talk but have no address family in common.
+    """Problems of hosts that must communicate but have no address family in common.
 
-    Costs one pass: hosts with both families get on with everybody, and those of a single family are
-    compared role by role.
+    Hosts with both families have no such problem. Hosts with a single family are compared role by role, so that the
+    time does not grow with the number of pairs of hosts.
     """
     only: dict[str, dict[tuple[str, ...], list[Host]]] = {family: {} for family in FAMILIES}
     for host in hosts:
@@ -253,21 +254,21 @@ def _family_problems(hosts: Sequence[Host], extra_requirements: Iterable[require
     rows = (*requirements.load_table().requirements, *extra_requirements)
     joined = {(row.source, row.destination) for row in rows if row.kind == requirements.FLOW}
     problems = []
-    for roles, mates in only["ipv6"].items():
+    for roles, affected in only["ipv6"].items():
         others = [
             other.name
             for other_roles, group in only["ipv4"].items()
-            if _must_talk(roles, other_roles, joined)
+            if _must_communicate(roles, other_roles, joined)
             for other in group
         ]
         if others:
             shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-            text = f"has only IPv6 addresses and must talk to hosts with only IPv4 ones: {shown}"
+            text = f"has only IPv6 addresses and must communicate with hosts that have only IPv4 addresses: {shown}"
             remedy = "give one side an address of the other family"
-            problems += [Problem(host.name, "determined_address", text, remedy) for host in mates]
+            problems += [Problem(host.name, "determined_address", text, remedy) for host in affected]
     return problems
 
 
-def _must_talk(left: Iterable[str], right: Iterable[str], joined: Collection[tuple[str, str]]) -> bool:
-    """Whether some row leads from a role of the one to a role of the other, or back."""
-    return any((a, b) in joined or (b, a) in joined for a in left for b in right)
+def _must_communicate(ones: Iterable[str], others: Iterable[str], joined: Collection[tuple[str, str]]) -> bool:
+    """Whether some row connects a role of the one with a role of the other, in either direction."""
+    return any((a, b) in joined or (b, a) in joined for a in ones for b in others)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One thing to mend: where it is (host or group, variable), what it is, and what to do."""
+    """One thing to correct: where it is (host or group, variable), what it is, and what to do."""
 
     where: str
     variable: str

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The requirements table: load it, check it, and check the rows that users add.
 
-The data stands in ``requirements.yml`` beside this file.
+The data is in ``requirements.yml`` beside this file.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _CHOICES = {
 _TEXTS = ("id", "ports", "purpose", "part_of")
 _FIELDS = (*_TEXTS, *_CHOICES, "sections", "networks")
 _REQUIRED = ("id", "kind", "from", "to", "purpose", "provenance", "sections")
-# A row of a user is always a flow, and where it comes from is known.
+# A row of a user is always a flow, and its provenance is always EXTRA.
 _EXTRA_FIELDS = ("id", "from", "to", "protocol", "ports", "purpose", "part_of", "networks")
 _EXTRA_REQUIRED = ("id", "from", "to", "ports")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
-# What the report and the policies call things that stand in no row.
+# The report and the policies use these names for things that are not in a row.
 _RESERVED_IDS = ("restrict", "management", "proxy_bypass")
 
 
@@ -90,7 +90,7 @@ def load_table() -> Table:
 
 
 def parse_table(text: str) -> Table:
-    """YAML text -> Table. Raises ValueError that names every bad row and field."""
+    """YAML text -> Table. Raises a ValueError that names every wrong row and field."""
     data = yaml.safe_load(text)
     if not isinstance(data, Mapping) or not isinstance(data.get("requirements"), list):
         raise ValueError("requirements table: it is a dictionary whose field `requirements` is a list of rows")
@@ -138,7 +138,7 @@ def _parse_rows(
             requirement = _to_requirement(row)
             if requirement.id in ids:
                 found = [RowProblem(_name(number, row), "id", f"{requirement.id!r} is taken by another row")]
-            if requirement.part_of and not _fits(requirement, parents.get(requirement.part_of)):
+            if requirement.part_of and not _can_be_part(requirement, parents.get(requirement.part_of)):
                 text = f"{requirement.part_of!r} is no earlier row with the same from, to and protocol"
                 found.append(RowProblem(_name(number, row), "part_of", text))
             ids.add(requirement.id)
@@ -148,7 +148,7 @@ def _parse_rows(
     return requirements, problems
 
 
-def _fits(part: Requirement, parent: Requirement | None) -> bool:
+def _can_be_part(part: Requirement, parent: Requirement | None) -> bool:
     return parent is not None and (part.source, part.destination, part.protocol) == (
         parent.source,
         parent.destination,
@@ -187,7 +187,7 @@ def _row_problems(number: int, row: Any, fields: tuple[str, ...], required: tupl
         if problem:
             problems.append(RowProblem(name, field, problem))
     if not problems:
-        problems += [RowProblem(name, field, text) for field, text in _row_sense(row)]
+        problems += [RowProblem(name, field, text) for field, text in _contradictions(row)]
     return problems
 
 
@@ -211,12 +211,12 @@ def _field_problem(field: str, value: Any) -> str | None:
     elif field == "id" and not _ID.match(value):
         return f"{value!r} is not made of a-z, 0-9 and _ (at most 64, a letter first)"
     elif field == "id" and value in _RESERVED_IDS:
-        return f"{value!r} already means something else in reports"
+        return f"{value!r} already has another meaning in reports"
     return None
 
 
-def _row_sense(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What only the fields of a row together can show."""
+def _contradictions(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(Field, problem) where the fields of a row do not fit together."""
     ends = (row["from"], row["to"])
     problems = []
     if NETWORKS in ends and not row.get("networks"):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Resolve names, all at once, on the controller."""
+"""Resolve names on the controller, many at the same time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-# Resolvers answer in parallel; more than this many questions at once only annoys them.
-_AT_ONCE = 32
+# Queries at the same time. More would load the name servers and save little time.
+_MOST_PARALLEL = 32
 
 
 def resolve_names(names: Sequence[str]) -> dict[str, list[str] | str]:
     """Names -> for each its addresses (IPv4 and IPv6 texts), or the reason why there are none."""
-    with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(names) or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(_MOST_PARALLEL, len(names) or 1)) as pool:
         return dict(zip(names, pool.map(_resolve, names), strict=True))
 
 
@@ -24,5 +24,5 @@ def _resolve(name: str) -> list[str] | str:
         answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as problem:
         return getattr(problem, "strerror", None) or str(problem)
-    # A link-local answer carries its interface ("fe80::1%eth0"), which says nothing on another host.
+    # A link-local answer carries its interface ("fe80::1%eth0"), which has no meaning on another host.
     return sorted({str(answer[4][0]).partition("%")[0] for answer in answers})

@@ -17,7 +17,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster.proble
 
 ALL_PORTS, DOCUMENTED_PORTS = "all", "documented"
 
-# Option of the lookup -> the variable users write.
+# Option of the lookup -> the variable that users set.
 VARIABLES = {
     "tls": "determined_tls",
     "master_port": "determined_master_port",
@@ -29,7 +29,7 @@ VARIABLES = {
     "management": "determined_management",
 }
 
-# An empty answer hides what the inventory says, and the default of these could open what the inventory closes.
+# An empty answer overrides the inventory, and the default of these options could permit what the inventory does not.
 _NEVER_BY_DEFAULT = ("mode", "agent_ports", "management")
 
 EVERYWHERE = "all hosts"
@@ -37,12 +37,12 @@ EVERYWHERE = "all hosts"
 # A name of DNS or of the hosts file; its last label is not all digits, as that of a mistyped address is.
 _NAME = re.compile(r"(?:[^\W_][\w-]*\.|_[\w-]+\.)*(?!\d+\.?\Z)[^\W_][\w-]*\.?\Z")
 
-# What may stand in a request line (RFC 3986, 3.3 and 3.4), or nothing.
+# A path with a query as a request line may hold it (RFC 3986, 3.3 and 3.4), or nothing.
 _PATH = re.compile(r"(?:/[!$-;=?-Z_a-z~@]*)?\Z")
 
 
 class Management(NamedTuple):
-    """A way by which hosts are administered: TCP ports, and from where."""
+    """How hosts are administered: TCP ports, and the networks from which they are reached."""
 
     ports: tuple[tuple[int, int], ...]
     networks: addresses.Families
@@ -51,14 +51,14 @@ class Management(NamedTuple):
 class Service(NamedTuple):
     """What workloads need outside: a name or an address, its TCP ports, and what it is for.
 
-    ``scheme``: what is spoken at all of its ports, "" where each port tells. ``path``: what a verification asks for,
-    "" for what suits the purpose.
+    ``scheme``: the protocol at all of its ports; "" means that it follows from each port. ``path``: the path that a
+    verification requests; "" means that it follows from the purpose.
     """
 
     host: str
     ports: tuple[tuple[int, int], ...]
-    purpose: str  # one of _internet.PURPOSES
-    scheme: str = ""  # one of _internet.SCHEMES
+    purpose: str  # one of targets.PURPOSES
+    scheme: str = ""  # one of targets.SCHEMES
     path: str = ""
 
 
@@ -74,7 +74,7 @@ class Settings(NamedTuple):
     extra_requirements: tuple[requirements.Requirement, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON and Ansible's variables carry."""
+        """Plain values, as JSON and Ansible's variables can hold them."""
         return {
             **self._asdict(),
             "client_networks": _plain(self.client_networks),
@@ -122,15 +122,15 @@ def _families(data: Mapping[str, Iterable[str]]) -> addresses.Families:
 
 
 def is_unanswered(option: str, value: Any) -> bool:
-    """Whether a value is the empty text of a survey's question without an answer, and means the option's default."""
+    """Whether a value is an empty text, as a survey gives for a question without an answer, and means the default."""
     return isinstance(value, str) and not value.strip() and option not in _NEVER_BY_DEFAULT
 
 
 def collect(variable: str, values: Iterable[tuple[str, Any]]) -> tuple[list[Any], list[Problem]]:
-    """One cluster-wide variable as each host knows it, ``(host, value)`` where it is defined at all
-    -> a list of its one value (empty where nobody defines it), and the problem of two values.
+    """The values of one cluster-wide variable, as ``(host, value)`` for each host that defines it
+    -> a list of its one value (empty if no host defines it), and a problem if there are two different values.
 
-    Whichever host a play or ``--limit`` picks to compute the cluster, the answer is the same.
+    The result does not depend on the host for which a play computes the cluster.
     """
     first: tuple[str, Any] | None = None
     for host, value in values:
@@ -143,7 +143,7 @@ def collect(variable: str, values: Iterable[tuple[str, Any]]) -> tuple[list[Any]
 
 
 def check(values: Mapping[str, Any], login_ports: Iterable[Any] = ()) -> tuple[Settings | None, list[Problem]]:
-    """Option -> value as written -> Settings, or None and every problem.
+    """Options and their values as users write them -> Settings (None if there is a problem), and all problems.
 
     ``login_ports`` are the ``ansible_port`` values of the hosts: by default they are management ports too.
     """
@@ -164,7 +164,7 @@ def check(values: Mapping[str, Any], login_ports: Iterable[Any] = ()) -> tuple[S
 
 
 class _Reader:
-    """Reads one option after the other and remembers every problem."""
+    """Reads one option after the other and collects all problems."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
@@ -219,7 +219,7 @@ class _Reader:
             return (Management(self._ports("management", [default_ports, *map(str, login_ports)]), anywhere),)
         entries = value if isinstance(value, (list, tuple)) else [value]
         if not entries:
-            text = "is empty, so that nobody could administer the hosts in mode restrict"
+            text = "is empty, so that mode restrict would drop all connections of the administrators"
             self._problem("management", text, "name the ports and networks of your administrators")
         found = []
         for number, entry in enumerate(entries, 1):
@@ -232,7 +232,7 @@ class _Reader:
                 known = len(self.problems)
                 texts = self.networks("management", entry["networks"])
                 if not texts and len(self.problems) == known:
-                    text = f"entry {number} names no network, so that nobody could use it"
+                    text = f"entry {number} names no network, so that it would permit nothing"
                     self._problem("management", text, "name the networks of your administrators, or leave it out")
                 networks = addresses.families(texts)
             found.append(Management(self._ports("management", entry["ports"]), networks))
@@ -274,8 +274,8 @@ class _Reader:
                 text = f"entry {number}: scheme {service.scheme!r} is unknown"
                 self._problem("services", text, f"write one of {', '.join(targets.SCHEMES)}, or leave it out")
             if not isinstance(service.path, str) or not _PATH.match(service.path):
-                text = f"entry {number}: path {service.path!r} does not start with / or holds what a URL cannot"
-                self._problem("services", text, "write what a verification may ask for, such as /simple/")
+                text = f"entry {number}: path {service.path!r} does not start with /, or a URL cannot hold it"
+                self._problem("services", text, "write the path that a verification may request, such as /simple/")
             host = service.host
             if not isinstance(host, str) or not (addresses.is_network(host) or _NAME.match(host)):
                 text = f"entry {number}: host {host!r} is neither a name nor an address nor a network"
@@ -288,7 +288,7 @@ class _Reader:
         value = self.values.get("extra_requirements")
         rows, problems = requirements.parse_extra_rows(value if value is not None else [])
         for problem in problems:
-            self._problem("extra_requirements", str(problem), "mend the row; the README's table shows the fields")
+            self._problem("extra_requirements", str(problem), "correct the row; the README's table shows the fields")
         checked = []
         for row in rows:
             checked.append(row._replace(networks=tuple(self.networks("extra_requirements", row.networks))))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to tell an administrator beyond right and wrong: the advice rows of the table. Pure."""
+"""The cells of the table's advice rows, which are for information only. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SAME_NETWORK = "same_network"
 GCP, AWS = "cloud_gcp_egress", "cloud_aws_egress"
 ROWS = {"gcp": GCP, "aws": AWS}
 
-# Within a data centre a connection is answered in less than one, between sites seldom.
+# In one data centre a connection usually takes less than 1 millisecond, and between sites more than this limit.
 FAR = 10.0  # milliseconds
 
 _EXTERNAL = {GCP: "an external IP address", AWS: "a public IP address"}
-# The document's own remedies; AWS needs both halves.
+# The remedies of the document. AWS needs both parts of its remedy.
 _WITHOUT_ADDRESS = {
     GCP: "give the instance an external IP address, or configure a Cloud NAT for its VPC",
     AWS: "give the instance a public IP address and configure an Internet Gateway for its VPC",
@@ -66,7 +66,7 @@ def _cloud_sentence(row: str, cloud: Mapping[str, Any], through_proxy: bool) -> 
 
 
 def distance_cells(cluster: Cluster, known: Mapping[Pair, Knowledge]) -> Iterator[Cell]:
-    """What the connections between agents and master took -> a cell for each agent that is far from the master."""
+    """The time of the connections between agents and master -> a cell for each agent that is far from the master."""
     agents = {host.name for host in cluster.with_role("agents")}
     masters = {host.name for host in cluster.with_role("master")}
     took: dict[tuple[str, str], list[float]] = {}

@@ -73,11 +73,11 @@ def _cell(check: Check, knowledge: Knowledge | None) -> Cell:
         text = f"{check.source} or {check.destination} gave no answer: unreachable, or it failed earlier in this run"
         return _row(check, UNKNOWN, ERROR, (), text)
     if check.expected == OPEN:
-        return _positive(check, knowledge)
-    return _negative(check, knowledge)
+        return _positive_cell(check, knowledge)
+    return _negative_cell(check, knowledge)
 
 
-def _positive(check: Check, knowledge: Knowledge) -> Cell:
+def _positive_cell(check: Check, knowledge: Knowledge) -> Cell:
     within = _Within(check.ports, knowledge)
     bad = _ports.union(within.blocked, within.no_route, within.impostor)
     unknown = _ports.union(within.failed, within.suspect)
@@ -96,7 +96,7 @@ def _positive(check: Check, knowledge: Knowledge) -> Cell:
     return _row(check, OPEN, CORRECT, (), _why_open(check, within, knowledge))
 
 
-def _negative(check: Check, knowledge: Knowledge) -> Cell:
+def _negative_cell(check: Check, knowledge: Knowledge) -> Cell:
     within = _Within(check.ports, knowledge)
     through = _ports.union(within.reached, within.impostor)
     unknown = _ports.union(within.failed, within.suspect, within.no_route)
@@ -127,7 +127,7 @@ def _negative(check: Check, knowledge: Knowledge) -> Cell:
 
 
 class _Within:
-    """A pair's knowledge, cut down to the ports of one check."""
+    """The knowledge about a pair, restricted to the ports of one check."""
 
     def __init__(self, ports: PortSet, knowledge: Knowledge) -> None:
         self.reached = _ports.intersect(ports, knowledge.reached)
@@ -140,7 +140,7 @@ class _Within:
 
 
 def _observed(ports: PortSet, knowledge: Knowledge) -> str:
-    """The state that most of the ports were seen in."""
+    """The state in which most of the ports were observed."""
     return max(knowledge.states, key=lambda state: _ports.count(_ports.intersect(ports, knowledge.states[state])))
 
 
@@ -173,7 +173,7 @@ def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledg
 
 
 def _reasons(ports: PortSet, knowledge: Knowledge) -> list[str]:
-    """What was said of some of these ports."""
+    """What an ICMP error or the system reported about some of these ports."""
     told = {text: _ports.intersect(ports, about) for text, about in knowledge.reasons.items()}
     return [f"{some_ports(about)}: {text}" for text, about in told.items() if about]
 

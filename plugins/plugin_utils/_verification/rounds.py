@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What to listen on and what to probe in the next round of a verification. Pure.
 
-The first round asks every check. Later rounds ask only the ports that differ from what is expected or that
-nobody could explain, each at most twice more, with a live listener behind every one of them.
+The first round probes every check. Later rounds probe only the ports that differ from what is expected or that have
+no explanation, each at most twice more. Every port of a later round has a listener.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.o
 
 FULL, SAMPLE = "full", "sample"
 
-MOST_QUESTIONS = 3  # the first one and two more
+MOST_ATTEMPTS = 3  # the first one and two retries
 FIRST_UNPRIVILEGED_PORT = 1024  # ip(7): binding below needs a capability
-# A path that is cut as a whole needs no 65,535 retries: a spread of its ports stands for the rest.
+# Where all ports of a destination are blocked, a spread of some ports is probed again instead of 65,535.
 MOST_RETRIES = 1024
 # Listeners take local ports away from a host's own connections. More than a few are therefore spread over blocks,
 # of which a round takes every fourth: three quarters of the local ports stay free.
@@ -69,11 +69,11 @@ def first_listeners(checks: Checks) -> dict[str, list[dict[str, str]]]:
     ports: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for check in checks.checks:
         if check.expected == OPEN:
-            ports[check.destination, check.address, check.protocol].update(_doors(check))
+            ports[check.destination, check.address, check.protocol].update(_listener_ports(check))
     return _listeners({key: _ports.from_numbers(numbers) for key, numbers in ports.items()})
 
 
-def _doors(check: Check) -> Iterable[int]:
+def _listener_ports(check: Check) -> Iterable[int]:
     if check.protocol == "udp":
         return _ports.numbers(_ports.spread(check.ports, MOST_UDP_PORTS))
     ends = {end for pair in check.ports for end in pair}
@@ -82,7 +82,7 @@ def _doors(check: Check) -> Iterable[int]:
 
 def first_round(checks: Checks, options: Options, started: Mapping[str, Mapping[str, Any]]) -> Round:
     """Checks, and what the module `listener` returned on each destination -> the first round's targets."""
-    # What must be silent is a target of its own: `probe` asks silence on a path that answers a second time.
+    # Blocked ports are a target of their own, because `probe` retries silent ports of a target that answers.
     wanted: dict[tuple[Pair, str], list[PortSet]] = defaultdict(list)
     for check in checks.checks:
         ports = _ports.spread(check.ports, MOST_UDP_PORTS) if check.protocol == "udp" else check.ports
@@ -141,14 +141,14 @@ def _sample(landmarks: PortSet, started: Mapping[str, Any], options: Options, pa
 
 
 def later_round(checks: Checks, known: Mapping[Pair, Knowledge]) -> Round:
-    """What all rounds so far have proven -> what to ask again; empty when nothing is left to ask."""
+    """What all rounds so far have proven -> the next round; it is empty when no port must be probed again."""
     again: dict[Pair, PortSet] = {}
     for pair, doubtful in _doubtful(checks.checks, known).items():
         knowledge = known[pair]
-        left = _ports.subtract(doubtful, _asked_often(knowledge.asked))
-        suspect = _ports.intersect(left, knowledge.suspect)
-        # The spread below would find new ports for ever; a pair is asked again twice.
-        differing = _ports.subtract(left, suspect) if len(knowledge.asked) < MOST_QUESTIONS else ()
+        remaining = _ports.subtract(doubtful, _asked_often(knowledge.asked))
+        suspect = _ports.intersect(remaining, knowledge.suspect)
+        # The spread below would choose new ports in every round, so the retries of a pair are limited too.
+        differing = _ports.subtract(remaining, suspect) if len(knowledge.asked) < MOST_ATTEMPTS else ()
         if suspect or differing:
             again[pair] = _ports.union(suspect, _ports.spread(differing, MOST_RETRIES))
     wanted: dict[tuple[str, str, str], PortSet] = {}
@@ -170,7 +170,7 @@ def _doubtful(checks: Sequence[Check], known: Mapping[Pair, Knowledge]) -> dict[
     for check in checks:
         knowledge = known.get(check.pair)
         if knowledge is None:
-            continue  # the host is out of the run: asking again cannot help
+            continue  # a host is no longer in the run, so a retry cannot help
         wrong = [knowledge.suspect, knowledge.failed, knowledge.impostor]
         wrong += [knowledge.reached] if check.expected == BLOCKED else [knowledge.blocked, knowledge.no_route]
         ports = _ports.intersect(check.ports, _ports.union(*wrong))
@@ -180,13 +180,13 @@ def _doubtful(checks: Sequence[Check], known: Mapping[Pair, Knowledge]) -> dict[
 
 
 def _asked_often(asked: Sequence[PortSet]) -> PortSet:
-    """The ports that were asked MOST_QUESTIONS times."""
-    often: list[PortSet] = [()] * (MOST_QUESTIONS + 1)
+    """The ports that were asked MOST_ATTEMPTS times."""
+    often: list[PortSet] = [()] * (MOST_ATTEMPTS + 1)
     for ports in asked:
-        for times in range(MOST_QUESTIONS, 1, -1):
+        for times in range(MOST_ATTEMPTS, 1, -1):
             often[times] = _ports.union(often[times], _ports.intersect(often[times - 1], ports))
         often[1] = _ports.union(often[1], ports)
-    return often[MOST_QUESTIONS]
+    return often[MOST_ATTEMPTS]
 
 
 def _slice(ports: PortSet) -> PortSet:

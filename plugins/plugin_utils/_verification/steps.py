@@ -1,11 +1,11 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One verification run as the role sees it: the plain values of Ansible in, plain values out. Pure.
+"""The steps of one verification run, as the role calls them with plain values of Ansible. Pure.
 
 ``run`` is a dictionary: ``hosts`` (names that take part), ``sweep``, ``seed``, ``sample_size``, ``max_peers``; and for
 the report ``internet``, host -> what the module ``internet`` returned there, or None where the Internet was left out.
-The checks are computed anew in each step: that costs less than carrying them through Ansible's variables.
+Each step computes the checks again, because that is faster than passing them through Ansible's variables.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def first_listeners(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    """What to listen on in the first round: destination -> listeners."""
+    """The listeners of the first round: destination -> listeners."""
     return verification_rounds.first_listeners(_derive(cluster, run))
 
 
 def first_targets(
     cluster: Mapping[str, Any], run: Mapping[str, Any], started: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """What to probe in the first round, now that each destination told what listens: source -> targets."""
+    """The targets of the first round, after the listeners have started: source -> targets."""
     options = verification_rounds.Options(run["sweep"], int(run["sample_size"]), int(run["seed"]))
     return verification_rounds.first_round(_derive(cluster, run), options, started).targets
 
 
 def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
-    """What to ask again: ``{"listeners": ..., "targets": ...}``, both empty when nothing is left to ask."""
+    """The next round: ``{"listeners": ..., "targets": ...}``; both are empty when no port must be probed again."""
     return verification_rounds.later_round(_derive(cluster, run), observations.conclude(rounds))._asdict()
 
 
 def internet_plan(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    """What the hosts are asked about the Internet: see _internet_checks.plan."""
+    """The part of the hosts in the checks of the Internet: see internet_checks.plan."""
     return internet_checks.plan(Cluster.from_dict(cluster), _hosts(run))
 
 
 def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
-    """Everything that was seen -> the report."""
+    """All results of all rounds -> the report."""
     checks = _derive(cluster, run)
     read = Cluster.from_dict(cluster)
     known = observations.conclude(rounds)
     described = {"mode": cluster["settings"]["mode"], "sweep": run["sweep"]}
-    # Extra variables may be texts; the report's numbers are none.
+    # Extra variables may be texts, but the report has numbers.
     described |= {name: int(run[name]) for name in ("seed", "sample_size", "max_peers")}
     rows = [row.id for row in _flows.requirements_of(read) if row.kind == requirements.INTERNET]
     outside = run.get("internet")

@@ -42,10 +42,10 @@ def test_parse_address(text, expected):
         ("fe80::1", "is a link-local address"),
         ("224.0.0.1", "is a multicast address"),
         ("ff02::1", "is a multicast address"),
-        ("0.0.0.0", "stands for no single host"),
-        ("::", "stands for no single host"),
-        ("255.255.255.255", "stands for no single host"),
-        ("::ffff:192.0.2.1", "is IPv4 in IPv6 clothes; write 192.0.2.1"),
+        ("0.0.0.0", "is not the address of a single host"),
+        ("::", "is not the address of a single host"),
+        ("255.255.255.255", "is not the address of a single host"),
+        ("::ffff:192.0.2.1", "is an IPv4-mapped IPv6 address; write 192.0.2.1"),
     ],
 )
 def test_why_unusable(address, reason):

@@ -84,41 +84,41 @@ ONE_PROBLEM = [
     (
         {"roles": {**ROLES, "b": ("master", "agents")}},
         "group determined_master: has 2 hosts (m, b), but a cluster has one master. "
-        "Remedy: leave one; another cluster goes into an inventory of its own.",
+        "Remedy: keep one host in it; describe another cluster in an inventory of its own.",
     ),
     (
         {"roles": {**ROLES, "o": ("agents", "outsiders")}},
-        "o: group determined_outsiders: is also in determined_agents, but an outsider is a host that must get "
-        "nowhere. Remedy: leave it in one of the two.",
+        "o: group determined_outsiders: is also in determined_agents, but the cluster must not permit any "
+        "connection of an outsider. Remedy: remove it from one of the two.",
     ),
     (
         {"variables": {"a": {"determined_address": "010.0.0.14"}}},
-        "a: determined_address: '010.0.0.14' is written like an address, but is none. "
+        "a: determined_address: '010.0.0.14' looks like an address, but is not a valid one. "
         "Remedy: write it in full and without leading zeros: 192.0.2.1.",
     ),
     (
         {"variables": {"a": {"determined_address": 42}}},
-        "a: determined_address: '42' is written like an address, but is none. "
+        "a: determined_address: '42' looks like an address, but is not a valid one. "
         "Remedy: write it in full and without leading zeros: 192.0.2.1.",
     ),
     (
         {"variables": {"a": {}}},
-        "a: inventory name: 'a' is no address, and the controller cannot resolve it as a name "
+        "a: inventory name: 'a' is not an address, and the controller cannot resolve it as a name "
         "(Name or service not known). Remedy: set determined_address to the host's address.",
     ),
     (
         {"variables": {"a": {"ansible_host": "gone.example.com"}}},
-        "a: ansible_host: 'gone.example.com' is no address, and the controller cannot resolve it as a name "
+        "a: ansible_host: 'gone.example.com' is not an address, and the controller cannot resolve it as a name "
         "(Name or service not known). Remedy: set determined_address to the host's address.",
     ),
     (
         {"variables": {"a": {"determined_address": ""}}},
-        "a: determined_address: is empty, so that nobody knows where the host is. "
+        "a: determined_address: is empty, so that the address of the host is unknown. "
         "Remedy: write the address by which other hosts reach it.",
     ),
     (
         {"variables": {"a": {"determined_address": []}}},
-        "a: determined_address: is empty, so that nobody knows where the host is. "
+        "a: determined_address: is empty, so that the address of the host is unknown. "
         "Remedy: write the address by which other hosts reach it.",
     ),
     (
@@ -132,13 +132,14 @@ ONE_PROBLEM = [
     ),
     (
         {"variables": {"a": {"ansible_host": "here.example.com"}}},
-        "a: ansible_host: the name 'here.example.com' leads nowhere else: 127.0.1.1 is a loopback address, "
+        "a: ansible_host: the name 'here.example.com' has no usable address: 127.0.1.1 is a loopback address, "
         "which only the host itself can reach. "
         "Remedy: set determined_address to the address by which other hosts reach it.",
     ),
     (
         {"variables": {"a": {"determined_address": ["192.0.2.2", "fe80::1"]}}},
-        "a: determined_address: fe80::1 is a link-local address, which means nothing without an interface. "
+        "a: determined_address: fe80::1 is a link-local address, which other hosts cannot use "
+        "without the name of an interface. "
         "Remedy: set determined_address to the address by which other hosts reach it.",
     ),
     (
@@ -148,8 +149,8 @@ ONE_PROBLEM = [
                 "b": {"determined_address": ["2001:db8::3", "192.0.2.3"]},
             }
         },
-        "a: determined_address: has only IPv6 addresses and must talk to hosts with only IPv4 ones: m. "
-        "Remedy: give one side an address of the other family.",
+        "a: determined_address: has only IPv6 addresses and must communicate with hosts that have only IPv4 "
+        "addresses: m. Remedy: give one side an address of the other family.",
     ),
     (
         {"variables": {"a": {**ADDRESSES["a"], "determined_gpus": "eight"}}},
@@ -180,7 +181,7 @@ ONE_PROBLEM = [
     (
         {"options": {"extra_requirements": [{"id": "x", "from": "workers", "to": "agents", "ports": 1}]}},
         "all hosts: determined_extra_requirements: row 1 (x): field from: 'workers' is not one of master, agents, "
-        "clients, networks. Remedy: mend the row; the README's table shows the fields.",
+        "clients, networks. Remedy: correct the row; the README's table shows the fields.",
     ),
 ]
 
@@ -256,7 +257,8 @@ def test_an_extra_row_makes_hosts_talk_too():
     row = {"id": "x", "from": "clients", "to": "agents", "ports": 1}
     (told,) = problems_of(variables=variables, options={"extra_requirements": [row]})
     assert told.startswith(
-        "c: determined_address: has only IPv6 addresses and must talk to hosts with only IPv4 ones: a, b."
+        "c: determined_address: has only IPv6 addresses and must communicate with hosts that have only IPv4 "
+        "addresses: a, b."
     )
 
 
@@ -265,7 +267,7 @@ def test_many_partners_without_a_common_family_are_abridged():
     variables = {name: {"determined_address": f"192.0.2.{number}"} for number, name in enumerate(roles, 1)}
     variables["m"] = {"determined_address": "2001:db8::1"}
     (told,) = problems_of(roles, variables)
-    assert "must talk to hosts with only IPv4 ones: a0, a1, a2 and 3 more." in told
+    assert "must communicate with hosts that have only IPv4 addresses: a0, a1, a2 and 3 more." in told
 
 
 def test_login_ports_become_management_ports():

@@ -133,7 +133,7 @@ PROBLEMS = [
     ("client_networks", [["192.0.2.0/24"]], "is not a network"),
     ("client_networks", {"a": 1}, "is not a network"),
     ("client_networks", 5, "5 is not a network"),
-    ("management", [], "is empty, so that nobody could administer the hosts"),
+    ("management", [], "is empty, so that mode restrict would drop"),
     ("management", "22", "entry 1 is not a dictionary"),
     ("management", [{"networks": ["192.0.2.0/24"]}], "entry 1 is not a dictionary with `ports`"),
     ("management", [{"ports": "22"}, {"port": "22"}], "entry 2 is not a dictionary"),
