@@ -66,7 +66,7 @@ class Check(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Which hosts take part, and how many destinations a source tries at most (0: all)."""
+    """The hosts that take part, and the most destinations that each source probes (0: all of them)."""
 
     hosts: frozenset[str]
     max_peers: int = 0

@@ -16,15 +16,15 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluste
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.settings import Service
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet, requirements_of
 
-# The requirement id of what no row says and every row needs: cluster traffic does not go to a proxy.
+# The requirement id of a check without a row: traffic inside the cluster must not go through a proxy.
 PROXY_BYPASS = "proxy_bypass"
 
-# Of one service's ports; of more, the ends and an even spread are tried.
+# Ports of one service that are tried. If it has more, these are its ends and an even spread.
 MOST_PORTS = 16
 
 
 class ServiceCheck(NamedTuple):
-    """An agent must reach a service at some ports; ``tried`` are those that are asked."""
+    """An agent must reach a service at some ports; ``tried`` are the ports that it probes."""
 
     requirement: str
     source: str
@@ -79,7 +79,7 @@ def _is_one_host(service: Service) -> bool:
 
 
 def reaches(host: Host) -> list[str]:
-    """The roles that a host's workloads talk to."""
+    """The roles whose hosts a host's workloads must reach."""
     return ["master", "agents"] if host.has("agents") else ["agents"] if host.has("master") else []
 
 
@@ -98,7 +98,7 @@ def _bypasses(cluster: Cluster, scope: Collection[str]) -> Iterator[BypassCheck]
 
 
 def plan(cluster: Cluster, scope: Collection[str]) -> dict[str, Any]:
-    """What the hosts are asked, in the words of the module ``internet``.
+    """The options of the module ``internet`` on the hosts.
 
     ``{"targets": [...], "cluster": [...], "hosts": {name: {"reaches": [...], "outside": bool}}}``: only hosts with
     ``outside`` are given the targets.
@@ -145,10 +145,10 @@ def _cluster_addresses(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def index_of(targets: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], int]:
-    """The targets of a plan -> where each one's result stands."""
+    """The targets of a plan -> the position of each result."""
     return {_key(target): number for number, target in enumerate(targets)}
 
 
 def positions(check: ServiceCheck, index: dict[tuple[Any, ...], int]) -> list[int]:
-    """Where the results of a check stand."""
+    """The positions of the results of a check."""
     return [index[_key(target)] for target in targets_of(check)]

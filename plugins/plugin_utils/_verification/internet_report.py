@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of the Internet x what the hosts saw -> cells of the report. Pure.
 
-Cells have the fields of `report.py`, and three more: ``via`` (the proxy, "" for the direct way), ``step`` (where it
-ended) and ``blame`` (who has to mend it).
+Cells have the fields of `report.py`, and three more: ``via`` (the proxy, "" for a direct connection), ``step`` (the
+step at which the attempt ended) and ``blame`` (who has to act).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster import
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
     CORRECT,
     ERROR,
+    EVIDENCE_SEPARATOR,
     FLAKY,
     UNKNOWN,
     WRONG,
@@ -88,7 +89,7 @@ def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[st
     bad = [one for one in mine if one["state"] != _socket_states.OPEN]
     if not bad:
         repeated = [one for one in mine if one["attempts"] > 1]
-        evidence = "; ".join(dict.fromkeys(_good(one) for one in mine))
+        evidence = EVIDENCE_SEPARATOR.join(dict.fromkeys(_good(one) for one in mine))
         if len(targets_of(check)) < _ports.count(check.service.ports):
             evidence += f"; {len(mine)} of {_ports.count(check.service.ports)} ports tried"
         if repeated:
@@ -97,7 +98,7 @@ def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[st
     wrong = _ports.format_ports(_ports.from_numbers(one["port"] for one in bad))
     verdict = ERROR if bad[0]["state"] == _socket_states.ERROR else WRONG
     sentences = dict.fromkeys(_bad(one, check.source) for one in bad)
-    return _cell(check, bad[0]["state"], verdict, wrong, "; ".join(sentences), bad[0])
+    return _cell(check, bad[0]["state"], verdict, wrong, EVIDENCE_SEPARATOR.join(sentences), bad[0])
 
 
 def _no_answer(source: str, result: Mapping[str, Any] | None) -> str:
@@ -174,7 +175,7 @@ def _bypass_cell(check: BypassCheck, result: Mapping[str, Any] | None) -> Cell:
         return cell._replace(evidence=_no_answer(check.source, result))
     findings = [finding for finding in bypass["findings"] if finding["group"] == check.group]
     if findings:
-        evidence = "; ".join(_finding(finding) for finding in findings)
+        evidence = EVIDENCE_SEPARATOR.join(_finding(finding) for finding in findings)
         remedy = "run the role determined.network.proxy, or add them; then restart the programs that already run"
         return cell._replace(
             observed=THROUGH_PROXY, verdict=WRONG, blame=internet_targets.HOST, evidence=f"{evidence}; {remedy}"
