@@ -98,7 +98,7 @@ class Firewalld(Backend):
         if policy is None or desired.table is None:
             return Boot(load="", holds="", files=files) if files else None
         nft = reading.details.nft
-        last = nft_table.emergency(policy, reading.families, self.container_interfaces)
+        last = nft_table.fallback(policy, reading.families, self.container_interfaces)
         return Boot(
             load=_loading(nft, desired.table),
             holds=_holding(nft, desired.table),
@@ -154,7 +154,7 @@ def _warnings(found, families):
             "traffic, which it lets out unless it was told otherwise" % found.version
         )
     state = firewalld_state.State(found.policies, found.sets, found.table)
-    if found.lost and change.emptied(state):
+    if found.lost and change.is_emptied(state):
         yield (
             "firewalld keeps our policy objects, emptied, until its next reload. It was not reloaded for that, since "
             "others would have lost: %s" % "; ".join(found.lost[:20])

@@ -3,140 +3,199 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What ``nft -j list`` prints -> the values of :mod:`nft_table`. Source: libnftables-json(5).
 
-Releases list the same rule with other words (a list of flags or a tree of them, an operator or
-another); here each part that we write has one text. Whatever else a rule holds keeps its JSON: it
-then differs from every rule of ours.
+Releases of nft list the same rule in different forms: flags as a list or as a tree, one operator or another. Here each
+part of a rule that we write has one text. Any other part of a rule keeps its JSON as its text, so that the rule differs
+from each of ours.
 """
 
 import json
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members as backends_members
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import nft_table
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.nft_table import (
+    FAMILY,
+    NAME,
+    Chain,
+    Set,
+    Table,
+)
 
 _CT_STATES = ("established", "related", "new", "invalid", "untracked")
-_TCP_FLAGS = ("syn", "rst", "ack")
+_TCP_FLAGS = {"syn", "rst", "ack"}
+
+# A value of JSON. Its type differs between releases of nft.
+_Json = Any
 
 
-def parse(text):
-    """The text of ``nft -j list table inet determined`` -> (Table, counters).
+class Counter(NamedTuple):
+    """A rule's counter. ``rule``: the rule's text. ``packets``, ``octets``: None for a rule without a counter."""
 
-    ``counters``: list of (chain, rule's text, packets or None, bytes or None) in the order of the chains.
-    ValueError when it is no such text.
+    chain: str
+    rule: str
+    packets: Optional[int]
+    octets: Optional[int]
+
+
+def parse(text: str) -> Tuple[Table, List[Counter]]:
+    """The output of ``nft -j list table inet determined`` -> (Table, one Counter for each rule in nft's order).
+
+    Raises ValueError when the text is not such an output.
     """
-    sets, chains, rules, counters = [], [], {}, []
+    sets: List[Set] = []
+    chains: List[Chain] = []
+    counters: List[Counter] = []
     for item in _objects(text):
         kind, value = next(iter(item.items()))
         if kind == "set":
-            members = [_member(element) for element in value.get("elem", ())]
-            flags = ",".join(sorted(value.get("flags", ())))
-            sets.append((value["name"], str(value["type"]), flags, backends_members.ordered(members)))
+            sets.append(_set(value))
         elif kind == "chain":
-            policy = value.get("policy", "accept")
-            hook = value.get("hook", "")
-            # A policy or a type that is not ours must show as a difference.
-            odd = "" if policy == "accept" and value.get("type", "filter") == "filter" else " %s" % policy
-            chains.append((value["name"], hook + odd, value.get("prio", 0)))
+            chains.append(_chain(value))
         elif kind == "rule":
-            rule, count = _rule(value)
-            rules.setdefault(value["chain"], []).append(rule)
-            counters.append((value["chain"], rule) + count)
+            counters.append(_counter(value))
         elif kind not in ("metainfo", "table"):
-            sets.append((json.dumps(item, sort_keys=True), kind, "", ()))  # a flow table, a map: not ours
-    found = tuple(
-        nft_table.Chain(name, hook, priority, tuple(rules.get(name, ()))) for name, hook, priority in sorted(chains)
-    )
-    return nft_table.Table(tuple(sorted(sets)), found), counters
+            # We make no flow table and no map: as a set of its own it shows as a difference.
+            sets.append(Set(json.dumps(item, sort_keys=True), kind, "", ()))
+    with_rules = [
+        chain._replace(rules=tuple(counter.rule for counter in counters if counter.chain == chain.name))
+        for chain in chains
+    ]
+    return Table(tuple(sorted(sets)), tuple(sorted(with_rules))), counters
 
 
-def has_table(text):
-    """The text of ``nft -j list tables`` -> whether our table is among them; ValueError when it is no such text."""
-    names = [item["table"] for item in _objects(text) if "table" in item]
-    return any(name["family"] == nft_table.FAMILY and name["name"] == nft_table.NAME for name in names)
+def has_table(text: str) -> bool:
+    """The output of ``nft -j list tables`` -> whether our table exists.
+
+    Raises ValueError when the text is not such an output.
+    """
+    tables = [item["table"] for item in _objects(text) if "table" in item]
+    return any(table["family"] == FAMILY and table["name"] == NAME for table in tables)
 
 
-def _objects(text):
+def _objects(text: str) -> List[Dict[str, _Json]]:
     try:
         return json.loads(text)["nftables"]
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError("it is not what nft -j prints: %s" % problem) from problem
 
 
-def _member(element):
+def _set(value: Dict[str, _Json]) -> Set:
+    elements = [_element(element) for element in value.get("elem", ())]
+    flags = ",".join(sorted(value.get("flags", ())))
+    return Set(value["name"], str(value["type"]), flags, members.ordered(elements))
+
+
+def _element(element: _Json) -> str:
     if isinstance(element, dict) and "prefix" in element:
         return "%s/%s" % (element["prefix"]["addr"], element["prefix"]["len"])
-    return element if isinstance(element, str) else json.dumps(element, sort_keys=True)
+    return element if isinstance(element, str) else _as_json(element)
 
 
-def _rule(value):
-    words, count = [], (None, None)
+def _chain(value: Dict[str, _Json]) -> Chain:
+    """A Chain without its rules. A type or policy that is not ours becomes part of the hook, as a difference."""
+    policy = value.get("policy", "accept")
+    is_ours = policy == "accept" and value.get("type", "filter") == "filter"
+    hook = value.get("hook", "") + ("" if is_ours else " %s" % policy)
+    return Chain(value["name"], hook, value.get("prio", 0), ())
+
+
+def _counter(value: Dict[str, _Json]) -> Counter:
+    """A rule -> its text and the values of its counter."""
+    texts: List[str] = []
+    packets, octets = None, None
     for part in value["expr"]:
-        kind, inner = next(iter(part.items()))
-        if kind == "match":
-            words.append(_match(inner) or json.dumps(part, sort_keys=True))
-        elif kind == "counter" and isinstance(inner, dict):
-            count = (inner.get("packets"), inner.get("bytes"))
-            words.append("counter")
-        elif kind in ("return", "drop") and inner is None:
-            words.append(kind)
-        elif kind == "jump":
-            words.append("jump %s" % inner["target"])
-        else:
-            words.append(json.dumps(part, sort_keys=True))
+        texts.append(_statement(part))
+        if texts[-1] == "counter":
+            packets, octets = part["counter"].get("packets"), part["counter"].get("bytes")
     if "comment" in value:
-        words.append('comment "%s"' % value["comment"])
-    return " ".join(words), count
+        texts.append('comment "%s"' % value["comment"])
+    return Counter(value["chain"], " ".join(texts), packets, octets)
 
 
-def _match(match):
-    """The text of a match that we write; None for any other."""
-    left, right, operator = match["left"], match["right"], match["op"]
-    kind, inner = next(iter(left.items()))
+def _statement(part: Dict[str, _Json]) -> str:
+    """One statement of a rule -> its text. A statement that we never write keeps its JSON."""
+    kind, value = next(iter(part.items()))
+    if kind == "match":
+        return _match(value) or _as_json(part)
+    if kind == "counter" and isinstance(value, dict):
+        return "counter"
+    if kind in ("return", "drop") and value is None:
+        return kind
+    if kind == "jump":
+        return "jump %s" % value["target"]
+    return _as_json(part)
+
+
+def _match(match: Dict[str, _Json]) -> Optional[str]:
+    """The text of a match that we write; None for any other match."""
+    operator, right = match["op"], match["right"]
+    kind, left = next(iter(match["left"].items()))
     if kind == "&":
-        return _flags(inner, right, operator)
-    if operator not in ("==", "in"):
-        return None
-    if kind == "meta" and isinstance(right, str):
-        key = inner["key"]
-        return '%s "%s"' % (key, right) if key in ("iifname", "oifname") else "meta %s %s" % (key, right)
-    if kind == "ct" and set(inner) == {"key"} and inner["key"] in ("state", "status"):
-        names = [right] if isinstance(right, str) else right
-        names = names.get("set", names) if isinstance(names, dict) else names
-        if not all(isinstance(name, str) for name in names):
-            return None
-        ordered = sorted(names, key=lambda name: (_CT_STATES.index(name) if name in _CT_STATES else 9, name))
-        return "ct %s %s" % (inner["key"], ",".join(ordered))
-    if kind == "fib" and inner.get("result") == "type" and inner.get("flags") == ["daddr"]:
-        return "fib daddr type %s" % right
-    if kind == "payload" and set(inner) == {"protocol", "field"}:
-        value = _value(right)
-        return value and "%s %s %s" % (inner["protocol"], inner["field"], value)
-    return None
+        return _match_of_flags(left, operator, right)
+    known = _MATCHES.get(kind)
+    return known(left, right) if known and operator in ("==", "in") else None
 
 
-def _flags(sides, right, operator):
-    """``tcp flags & (syn | rst | ack) == ack``: the mask is a list in old releases, a tree in new ones."""
-    field, mask = sides
-    if isinstance(mask, dict) and set(mask) == {"|"}:
-        mask = mask["|"]
-    flat = _flattened(mask)
+def _match_of_flags(left: _Json, operator: str, right: _Json) -> Optional[str]:
+    """``tcp flags & (syn | rst | ack) == ack``"""
+    field, mask = left
     if field != {"payload": {"protocol": "tcp", "field": "flags"}} or operator != "==" or right != "ack":
         return None
-    return "tcp flags & (%s) == ack" % " | ".join(_TCP_FLAGS) if set(flat) == set(_TCP_FLAGS) else None
+    return "tcp flags & (syn | rst | ack) == ack" if set(_flags(mask)) == _TCP_FLAGS else None
 
 
-def _flattened(mask):
+def _flags(mask: _Json) -> List[str]:
+    """The flags of a mask, which is a list in old releases of nft and a tree in new ones."""
     if isinstance(mask, dict) and set(mask) == {"|"}:
         mask = mask["|"]
     if isinstance(mask, list):
-        return [flag for part in mask for flag in _flattened(part)]
-    return [mask if isinstance(mask, str) else json.dumps(mask)]
+        return [flag for part in mask for flag in _flags(part)]
+    return [mask if isinstance(mask, str) else _as_json(mask)]
 
 
-def _value(right):
-    """Ports or a set's name as text; None for anything else."""
+def _match_of_meta(left: Dict[str, _Json], right: _Json) -> Optional[str]:
+    if not isinstance(right, str):
+        return None
+    key = left["key"]
+    return '%s "%s"' % (key, right) if key in ("iifname", "oifname") else "meta %s %s" % (key, right)
+
+
+def _match_of_ct(left: Dict[str, _Json], right: _Json) -> Optional[str]:
+    if set(left) != {"key"} or left["key"] not in ("state", "status"):
+        return None
+    names = [right] if isinstance(right, str) else right
+    names = names.get("set", names) if isinstance(names, dict) else names
+    if not all(isinstance(name, str) for name in names):
+        return None
+    return "ct %s %s" % (left["key"], ",".join(sorted(names, key=_order_of_ct)))
+
+
+def _order_of_ct(name: str) -> Tuple[int, str]:
+    """The key that sorts states as nft prints them, and other names after them."""
+    return (_CT_STATES.index(name) if name in _CT_STATES else len(_CT_STATES)), name
+
+
+def _match_of_fib(left: Dict[str, _Json], right: _Json) -> Optional[str]:
+    ours = left.get("result") == "type" and left.get("flags") == ["daddr"]
+    return "fib daddr type %s" % right if ours else None
+
+
+def _match_of_payload(left: Dict[str, _Json], right: _Json) -> Optional[str]:
+    value = _ports_or_set(right) if set(left) == {"protocol", "field"} else None
+    return "%s %s %s" % (left["protocol"], left["field"], value) if value else None
+
+
+_MATCHES = {"meta": _match_of_meta, "ct": _match_of_ct, "fib": _match_of_fib, "payload": _match_of_payload}
+
+
+def _ports_or_set(right: _Json) -> Optional[str]:
+    """Ports or the name of a set -> text; None for anything else."""
     if isinstance(right, dict) and set(right) == {"set"}:
-        parts = [_value(part) for part in right["set"]]
-        return "{ %s }" % ", ".join(parts) if all(parts) else None
+        parts = [_ports_or_set(part) for part in right["set"]]
+        return "{ %s }" % ", ".join(part for part in parts if part) if all(parts) else None
     if isinstance(right, dict) and set(right) == {"range"}:
         return "%s-%s" % tuple(right["range"])
     return str(right) if isinstance(right, (int, str)) else None
+
+
+def _as_json(part: _Json) -> str:
+    return json.dumps(part, sort_keys=True)

@@ -1,25 +1,26 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The native nft table ``inet determined``: what mode ``restrict`` drops beside a firewall that only accepts.
+"""The nft table ``inet determined``, which drops what mode ``restrict`` does not permit.
 
-Source: nft(8). The table stands before the host's own firewall and never accepts: what it lets
-pass (``return``) still meets the host's own rules, and what it drops is gone, since in netfilter a drop of
-any table is final. Its base chains hook in at priority mangle:
+This table only drops; what the cluster requires is accepted by the host's own firewall. Source: nft(8). Packets meet
+this table first. A packet that the table lets pass (``return``) still meets the host's own rules. A packet that it
+drops is lost, because in netfilter a drop of any table is final. Its base chains have the priority of mangle:
 
-- ``prerouting``: all that is addressed to this host, before a container engine translates a
-  published port into a container's address (that happens later, at priority dstnat);
-- ``input``: the same for what is not addressed to it alone (multicast, broadcast), and once
-  more for what was redirected to a port of this host;
-- ``forward``: what others send straight to a container's own address, with this host as router.
+- ``prerouting`` judges all packets to an address of this host, before a container engine translates a published port
+  into a container's address (that happens later, at priority dstnat);
+- ``input`` judges packets that ``prerouting`` does not see as addressed to this host (multicast, broadcast), and once
+  more those that were redirected to a port of this host;
+- ``forward`` judges packets that other hosts send directly to a container's own address, with this host as router.
 
-A rule is a text in the one form that :mod:`nft_listing` also gives what nft lists.
+Each rule is a text. :mod:`nft_listing` gives the same text for the rule that nft lists.
 """
 
-from typing import NamedTuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members as backends_members
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ipset import is_anybody
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.members import disjoint
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy, Rule
 
 FAMILY, NAME = "inet", "determined"
 PRIORITY = -150  # nft(8), "mangle": after connection tracking (-200), before dstnat (-100)
@@ -28,136 +29,157 @@ LONGEST_COMMENT = 128  # nft(8): bytes, the final NUL included
 _IP = {"ipv4": "ip", "ipv6": "ip6"}
 _TYPES = {"ipv4": "ipv4_addr", "ipv6": "ipv6_addr"}
 _ICMP = {"ipv4": "icmp", "ipv6": "ipv6-icmp"}
-# RFC 2131 4.1 and RFC 8415 7.2: a server answers from its port to the client's.
+# RFC 2131 4.1 and RFC 8415 7.2: (the server's port, from which it answers; the client's port).
 _DHCP = {"ipv4": (67, 68), "ipv6": (547, 546)}
-_KNOWN = "ct state established,related return"
-_REST = 'counter drop comment "nothing else new comes in"'
+_KNOWN_CONNECTIONS = "ct state established,related return"
+_DROP_ALL_ELSE = 'counter drop comment "nothing else new comes in"'
+
+
+class Set(NamedTuple):
+    """``kind``: nft's type of the members. ``flags``: as a text. ``members``: addresses and networks, sorted."""
+
+    name: str
+    kind: str
+    flags: str
+    members: Tuple[str, ...]
 
 
 class Chain(NamedTuple):
-    """``hook``: "prerouting", "input", "forward", or "" for a chain that others jump to.
-    ``priority``: of a base chain, else 0. ``rules``: tuple of texts."""
+    """``hook``: "prerouting", "input", "forward", or "" for a chain that other chains jump to.
+    ``priority``: that of a base chain, otherwise 0. ``rules``: their texts."""
 
     name: str
     hook: str
     priority: int
-    rules: tuple
+    rules: Tuple[str, ...]
 
 
 class Table(NamedTuple):
-    """``sets``: tuple of (name, nft type, flags as text, tuple of members), sorted by name.
-    ``chains``: tuple of Chain, sorted by name."""
+    """``sets`` and ``chains`` are sorted by name."""
 
-    sets: tuple
-    chains: tuple
+    sets: Tuple[Set, ...]
+    chains: Tuple[Chain, ...]
 
 
-def render(policy, families, container_interfaces):
-    """HostPolicy of mode ``restrict``, families and patterns of interfaces -> Table."""
-    sets, inbound = {}, _needed(families, container_interfaces)
+def render(policy: HostPolicy, families: Sequence[str], container_interfaces: Sequence[str]) -> Table:
+    """A HostPolicy of mode ``restrict`` -> Table.
+
+    ``families``: "ipv4", "ipv6". ``container_interfaces``: patterns of interfaces' names as in iptables(8).
+    """
+    sets: Dict[str, Set] = {}
+    permitted = _always_permitted(families, container_interfaces)
     for rule in policy.management + policy.inbound:
         for family in families:
             addresses = policy.peers[rule.peers][family]
             if addresses:
-                text = _passing(rule, family, addresses, sets)
-                if text not in inbound:
-                    inbound.append(text)
+                permit = _permit(rule, family, addresses, sets)
+                if permit not in permitted:
+                    permitted.append(permit)
+    return Table(tuple(sets[name] for name in sorted(sets)), _chains(permitted, container_interfaces))
+
+
+def fallback(policy: HostPolicy, families: Sequence[str], container_interfaces: Sequence[str]) -> Table:
+    """A HostPolicy of mode ``restrict`` -> the fallback rules, a Table without sets.
+
+    The fallback rules permit what every host needs, and management by its addresses.
+    """
+    permitted = _always_permitted(families, container_interfaces)
+    for rule in policy.management:
+        for family in families:
+            addresses = policy.peers[rule.peers][family]
+            if addresses:
+                permitted.append(_permit_without_set(rule, family, addresses))
+    return Table((), _chains(permitted, container_interfaces))
+
+
+def _chains(permitted: Sequence[str], container_interfaces: Sequence[str]) -> Tuple[Chain, ...]:
+    """The rules that permit a packet -> all chains, sorted by name."""
     chains = [
-        Chain("inbound", "", 0, tuple(inbound + [_REST])),
+        Chain("inbound", "", 0, tuple(permitted) + (_DROP_ALL_ELSE,)),
         Chain("input", "input", PRIORITY, ("jump inbound",)),
         Chain("prerouting", "prerouting", PRIORITY, ("fib daddr type local jump inbound",)),
     ]
     if container_interfaces:
-        chains.append(Chain("forward", "forward", PRIORITY, tuple(_direct(container_interfaces))))
-    return Table(tuple(sets[name] for name in sorted(sets)), tuple(sorted(chains)))
+        chains.append(Chain("forward", "forward", PRIORITY, tuple(_forward_rules(container_interfaces))))
+    return tuple(sorted(chains))
 
 
-def emergency(policy, families, container_interfaces):
-    """The same for a boot that has lost its sets: what every host needs, and management by address."""
-    rules = _needed(families, container_interfaces)
-    for rule in policy.management:
-        for family in families:
-            addresses = policy.peers[rule.peers][family]
-            if addresses and not ipset.is_anybody(addresses):
-                rules.append(
-                    "%s saddr { %s } %s return comment %s"
-                    % (
-                        _IP[family],
-                        ", ".join(backends_members.disjoint(addresses)),
-                        _ports(rule),
-                        _comment(rule.requirements),
-                    )
-                )
-            elif addresses:
-                rules.append(_passing(rule, family, addresses, {}))
-    table = render(policy, families, container_interfaces)
-    chains = tuple(
-        chain._replace(rules=tuple(rules + [_REST])) if chain.name == "inbound" else chain for chain in table.chains
-    )
-    return Table((), chains)
-
-
-def _needed(families, container_interfaces):
-    rules = ['iifname "lo" return', _KNOWN] + _from_containers(container_interfaces)
-    # The middle of a connection that is older than the kernel's connection tracking: it opens
-    # nothing (RFC 9293 3.5: that takes a SYN), and cutting it would hang its users.
+def _always_permitted(families: Sequence[str], container_interfaces: Sequence[str]) -> List[str]:
+    """The rules for what every host needs."""
+    rules = ['iifname "lo" return', _KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
+    # A segment of a connection that is older than the kernel's connection tracking. It cannot open a connection,
+    # because that takes a SYN (RFC 9293 3.5). If it were dropped, the connection would hang.
     rules.append('ct state new tcp flags & (syn | rst | ack) == ack return comment "sessions older than conntrack"')
     for family in families:
         rules.append("meta l4proto %s return" % _ICMP[family])
+        server, client = _DHCP[family]
         rules.append(
-            'meta nfproto %s udp sport %d udp dport %d return comment "DHCP replies"' % ((family,) + _DHCP[family])
+            'meta nfproto %s udp sport %d udp dport %d return comment "DHCP replies"' % (family, server, client)
         )
     return rules
 
 
-def _from_containers(container_interfaces):
-    return ['iifname "%s" return comment "containers of this host"' % _wild(name) for name in container_interfaces]
+def _from_containers(container_interfaces: Sequence[str]) -> List[str]:
+    return [
+        'iifname "%s" return comment "containers of this host"' % _nft_pattern(name) for name in container_interfaces
+    ]
 
 
-def _direct(container_interfaces):
-    """What others send to a container passes only if this host's own rules translated its address:
-    then ``prerouting`` has judged it."""
-    rules = [_KNOWN] + _from_containers(container_interfaces)
+def _forward_rules(container_interfaces: Sequence[str]) -> List[str]:
+    """Packets from other hosts to a container pass only if this host's own rules have translated their address.
+    ``prerouting`` has judged those packets already."""
+    rules = [_KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
     rules.append('ct status dnat return comment "published ports"')
     return rules + [
-        'oifname "%s" counter drop comment "nobody else reaches a container\'s own address"' % _wild(name)
+        'oifname "%s" counter drop comment "nobody else reaches a container\'s own address"' % _nft_pattern(name)
         for name in container_interfaces
     ]
 
 
-def _wild(pattern):
-    """A pattern as iptables(8) writes it -> as nft does."""
+def _nft_pattern(pattern: str) -> str:
+    """The pattern of an interface's name as in iptables(8) ("br-+") -> the pattern of nft ("br-*")."""
     return pattern[:-1] + "*" if pattern.endswith("+") else pattern
 
 
-def _passing(rule, family, addresses, sets):
-    """One rule for one family; what it needs is added to ``sets``."""
-    if ipset.is_anybody(addresses):
-        who = "meta nfproto %s" % family
+def _permit(rule: Rule, family: str, addresses: Sequence[str], sets: Dict[str, Set]) -> str:
+    """A rule for one family -> its text. The set that it needs is added to ``sets``."""
+    if is_anybody(addresses):
+        source = "meta nfproto %s" % family
     else:
         name = "%s_v%s" % (rule.peers, family[-1])
-        sets[name] = (name, _TYPES[family], "interval", backends_members.disjoint(addresses))
-        who = "%s saddr @%s" % (_IP[family], name)
-    return "%s %s return comment %s" % (who, _ports(rule), _comment(rule.requirements))
+        sets[name] = Set(name, _TYPES[family], "interval", disjoint(addresses))
+        source = "%s saddr @%s" % (_IP[family], name)
+    return _permit_from(source, rule)
 
 
-def _ports(rule):
+def _permit_without_set(rule: Rule, family: str, addresses: Sequence[str]) -> str:
+    """A rule for one family -> its text with the addresses in it."""
+    if is_anybody(addresses):
+        return _permit_from("meta nfproto %s" % family, rule)
+    return _permit_from("%s saddr { %s }" % (_IP[family], ", ".join(disjoint(addresses))), rule)
+
+
+def _permit_from(source: str, rule: Rule) -> str:
+    return "%s %s return comment %s" % (source, _ports(rule), _comment(rule.requirements))
+
+
+def _ports(rule: Rule) -> str:
     ranges = ["%d" % first if first == last else "%d-%d" % (first, last) for first, last in rule.ports]
     return "%s dport %s" % (rule.protocol, ranges[0] if len(ranges) == 1 else "{ %s }" % ", ".join(ranges))
 
 
-def _comment(requirements):
-    """Requirement ids -> a quoted comment that fits; what does not fit is counted, not cut in two."""
+def _comment(requirements: Sequence[str]) -> str:
+    """Requirement ids -> a quoted comment of nft's length. It counts the ids that have no space."""
     kept = list(requirements)
-    text = ",".join(kept)
-    while len(text) >= LONGEST_COMMENT:
+    comment = ",".join(kept)
+    while len(comment) >= LONGEST_COMMENT:
         kept.pop()
-        text = "%s and %d more" % (",".join(kept), len(requirements) - len(kept))
-    return '"%s"' % text
+        comment = "%s and %d more" % (",".join(kept), len(requirements) - len(kept))
+    return '"%s"' % comment
 
 
-def text(table):
-    """Table -> its text, as nft reads it and people do."""
+def text(table: Table) -> str:
+    """Table -> its text in the syntax of nft."""
     lines = ["table %s %s {" % (FAMILY, NAME)]
     for name, kind, flags, members in table.sets:
         lines += ["\tset %s {" % name, "\t\ttype %s" % kind, "\t\tflags %s" % flags]
@@ -175,8 +197,8 @@ def text(table):
     return "\n".join(lines + ["}", ""])
 
 
-def replacing(table):
-    """Table -> what ``nft -f -`` shall read: in one transaction it is all there, whatever was before."""
+def replacing(table: Table) -> str:
+    """Table -> the input of ``nft -f -`` that replaces our table, or makes it, in one transaction."""
     whole = "%s %s" % (FAMILY, NAME)
-    # Declared first, since nft cannot delete a table that is not there.
+    # The first line makes the table if it does not exist, because nft refuses to delete a missing table.
     return "table %s\ndelete table %s\n%s" % (whole, whole, text(table))

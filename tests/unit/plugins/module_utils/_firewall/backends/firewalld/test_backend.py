@@ -254,7 +254,7 @@ def parsed(text):
         elif line == "\t}" and "rules" in locals() and rules is not None:
             chains.append(nft_table.Chain(name, hook, priority, tuple(rules)))
         elif line == "\t}":
-            sets.append((name, kind, flags, tuple(sets_members)))
+            sets.append(nft_table.Set(name, kind, flags, tuple(sets_members)))
         elif words[0] == "type" and "hook" in words:
             hook, priority = words[3], int(words[5].rstrip(";"))
         elif words[0] == "type":
@@ -326,7 +326,7 @@ def test_golden_files(name):
 
 
 def test_golden_emergency():
-    text = nft_table.text(nft_table.emergency(policy("restrict"), ("ipv4", "ipv6"), ("docker0",)))
+    text = nft_table.text(nft_table.fallback(policy("restrict"), ("ipv4", "ipv6"), ("docker0",)))
     with open(os.path.join(GOLDEN, "firewalld-emergency.txt"), encoding="utf-8") as handle:
         assert text == handle.read()
 

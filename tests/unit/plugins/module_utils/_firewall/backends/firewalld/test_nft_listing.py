@@ -17,6 +17,12 @@ def payload(protocol, field):
     return {"payload": {"protocol": protocol, "field": field}}
 
 
+def text_of(expressions, **more):
+    listed = {"nftables": [{"rule": {"chain": "inbound", "expr": expressions, **more}}]}
+    _table, (counter,) = nft_listing.parse(json.dumps(listed))
+    return counter.rule
+
+
 COUNTER = {"counter": {"packets": 3, "bytes": 180}}
 FLAGS = payload("tcp", "flags")
 TCP_ACK = "tcp flags & (syn | rst | ack) == ack"
@@ -44,8 +50,8 @@ TCP_ACK = "tcp flags & (syn | rst | ack) == ack"
     ],
 )  # fmt: skip
 def test_rules_that_we_write(expressions, text):
-    assert nft_listing._rule({"expr": expressions})[0] == text
-    assert nft_listing._rule({"expr": expressions, "comment": "why"})[0] == f'{text} comment "why"'
+    assert text_of(expressions) == text
+    assert text_of(expressions, comment="why") == f'{text} comment "why"'
 
 
 @pytest.mark.parametrize(
@@ -62,7 +68,7 @@ def test_rules_that_we_write(expressions, text):
     ],
 )
 def test_whatever_else_differs_from_all_that_we_write(expression):
-    assert nft_listing._rule({"expr": [expression]})[0] == json.dumps(expression, sort_keys=True)
+    assert text_of([expression]) == json.dumps(expression, sort_keys=True)
 
 
 def listing(*items):
