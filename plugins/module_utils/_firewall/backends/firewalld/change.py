@@ -1,28 +1,37 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From one state of firewalld to another: as few calls as possible, and a reload only where nothing else does.
+"""The commands that change firewalld and nft from one state to another.
 
-Source: firewalld.dbus(5). In force at once and without a reload: members of a set, rich rules of a
-policy. A new policy object or set comes only by a reload from files. So that a reboot before a change is
-confirmed boots the old state, the files lie there for the time of the reload only; once the change is
-confirmed they are put in place with whatever else is stored.
+They are as few as possible, and they reload firewalld only if nothing else does. Source: firewalld.dbus(5). Members of
+an ipset and rich rules of a policy object change at once. A new policy object or ipset needs a reload, which reads it
+from its file. The files exist only during the reload, so that a reboot before the change is confirmed starts with the
+old state. Once the change is confirmed, they are written with everything else that is stored.
 """
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     bus,
-    files,
     nft_table,
     reload,
 )
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.errors import missing_tool
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.files import files
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.read import Found
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.state import (
+    Policy,
+    Set,
+    State,
+)
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.members import overlap
 from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, HostError
 
 # Up to this many changed members are added and removed one by one (10 ms each), so that a packet always meets the
-# old members or the new ones. firewalld empties a set before it fills it with many.
+# old members or the new ones. To replace all members at once, firewalld first empties the ipset.
 ONE_BY_ONE = 100
 _SHELL = "/bin/sh"
-# A full disk must leave neither half a file nor what was to become one.
+# If the disk is full, neither an incomplete file nor its temporary file may stay.
 _PUT = """put() {
 new=$1.new
 mkdir -p "${1%/*}" && cat >"$new" && mv -f "$new" "$1" && return
@@ -31,59 +40,81 @@ return 1
 }"""
 
 
-def commands(found, state, desired):
-    """A Found, the State in it and the State to be -> list of Commands."""
-    steps = []
-    if desired.table is not None and state.table != desired.table:
-        steps.append(Command((found.nft, "-f", "-"), nft_table.replacing(desired.table), "write the nft table"))
-    if desired.table is None and state.table is not None:
-        argv = (found.nft, "delete", "table", nft_table.FAMILY, nft_table.NAME)
-        steps.append(Command(argv, purpose="remove the nft table"))
-    if not found.running:
-        return steps  # what firewalld begins with lies in its files
-    if _frames(state) == _frames(desired):
-        return steps + _in_force(found, state, desired)
-    new = [key for key, frame in _frames(desired).items() if _frames(state).get(key) != frame]
-    if not found.lost or (new and found.forced):
-        return steps + [_reload(found, desired)]
-    if new:
+def commands(found: Found, state: State, desired: State) -> List[Command]:
+    """The Found of a host, its State, and the desired State -> the Commands that lead to it.
+
+    Raises HostError when a reload is necessary that would lose foreign settings, unless ``found.forced``.
+    """
+    steps = _change_table(found, state, desired)
+    if not found.running or found.busctl is None:
+        return steps  # firewalld starts with the content of its files, which are stored elsewhere
+    old, new = _changed_by_reload_only(state), _changed_by_reload_only(desired)
+    if old == new:
+        return steps + _change_at_once(found.busctl, state, desired)
+    must_reload = any(old.get(key) != value for key, value in new.items())
+    if not found.lost or (must_reload and found.forced):
+        return steps + [_reload(found.busctl, found, desired)]
+    if must_reload:
         raise HostError(reload.refusal(found.lost))
-    # Only to be removed: emptied now, and gone with the next reload, which somebody else may time.
-    policies = dict(state.policies)
-    for name, policy in state.policies.items():
-        kept = desired.policies.get(name, policy._replace(rules=()))
-        policies[name] = policy._replace(rules=kept.rules)
-    sets = {name: desired.sets.get(name, value) for name, value in state.sets.items()}
-    return steps + _in_force(found, state, desired._replace(policies=policies, sets=sets))
+    return steps + _change_at_once(found.busctl, state, _without_removals(state, desired))
 
 
-def is_reload(command):
+def is_reload(command: Command) -> bool:
     """Whether a Command reloads firewalld."""
     return command.argv[0] == _SHELL
 
 
-def emptied(state):
-    """Whether what a State holds of firewalld's objects permits nothing any more."""
+def is_emptied(state: State) -> bool:
+    """Whether firewalld still has our policy objects, but none of them permits anything."""
     return bool(state.policies) and not any(policy.rules for policy in state.policies.values())
 
 
-def _frames(state):
-    frames = {("policy", name): value.frame() for name, value in state.policies.items()}
-    frames.update({("ipset", name): value.frame() for name, value in state.sets.items()})
-    return frames
+def _change_table(found: Found, state: State, desired: State) -> List[Command]:
+    if state.table == desired.table:
+        return []
+    if found.nft is None:
+        raise HostError("Could not change the nft table: %s" % missing_tool("nft"))
+    if desired.table is not None:
+        return [Command((found.nft, "-f", "-"), nft_table.replacing(desired.table), "write the nft table")]
+    argv = (found.nft, "delete", "table", nft_table.FAMILY, nft_table.NAME)
+    return [Command(argv, purpose="remove the nft table")]
 
 
-def _reload(found, desired):
-    """One shell script: the files as they shall be, the reload, the files as they were."""
-    wanted = files.files(desired)
-    before, after = [], []
+def _changed_by_reload_only(state: State) -> Dict[Tuple[str, str], Union[Policy, Set]]:
+    """(kind of object, its name) -> its settings that only a reload can change."""
+    fixed: Dict[Tuple[str, str], Union[Policy, Set]] = {}
+    for name, policy in state.policies.items():
+        fixed["policy", name] = policy.changed_by_reload_only()
+    for name, ipset in state.sets.items():
+        fixed["ipset", name] = ipset.changed_by_reload_only()
+    return fixed
+
+
+def _without_removals(state: State, desired: State) -> State:
+    """The desired State with the objects that only a reload can remove. The policy objects among them have no rules.
+
+    The next reload, by whomever, removes these objects.
+    """
+    policies: Dict[str, Policy] = {}
+    for name, policy in state.policies.items():
+        rules = desired.policies[name].rules if name in desired.policies else ()
+        policies[name] = policy._replace(rules=rules)
+    sets = {name: desired.sets.get(name, ipset) for name, ipset in state.sets.items()}
+    return desired._replace(policies=policies, sets=sets)
+
+
+def _reload(busctl: str, found: Found, desired: State) -> Command:
+    """One shell script that writes the desired files, reloads firewalld, and restores the files."""
+    wanted = files(desired)
+    before: List[str] = []
+    after: List[str] = []
     for path in sorted(set(wanted) | set(found.files)):
         if wanted.get(path) != found.files.get(path):
-            before.append(_place(path, wanted.get(path), " || exit"))
-            after.append(_place(path, found.files.get(path)))
+            before.append(_write_file(path, wanted.get(path), " || exit"))
+            after.append(_write_file(path, found.files.get(path)))
     script = ["umask 022", "new=", _PUT]
     script += ["after() {", 'rm -f "$new"'] + after + ["}", "trap after EXIT", "trap exit HUP INT TERM"] + before
-    script.append(bus.reload_line(found.busctl))
+    script.append(bus.reload_line(busctl))
     return Command(
         (_SHELL, "-s"),
         "\n".join(script + [""]),
@@ -93,45 +124,55 @@ def _reload(found, desired):
     )
 
 
-def _place(path, text, otherwise=""):
-    """The shell's line that makes a file hold a text (None: there is none)."""
+def _write_file(path: str, text: Optional[str], on_failure: str = "") -> str:
+    """The lines of shell that give a file this text, or remove the file if ``text`` is None."""
     if text is None:
-        return "rm -f %s%s" % (path, otherwise)
-    return "put %s <<'END OF FILE'%s\n%s\nEND OF FILE" % (path, otherwise, text.rstrip("\n"))
+        return "rm -f %s%s" % (path, on_failure)
+    return "put %s <<'END OF FILE'%s\n%s\nEND OF FILE" % (path, on_failure, text.rstrip("\n"))
 
 
-def _in_force(found, state, desired):
-    """What comes first, then what goes, so that nothing that is required is missing meanwhile."""
-    come, go = [], []
-    for name, value in sorted(desired.sets.items()):
-        _change_set(found, name, state.sets[name].members, value.members, come, go)
+class _Steps(NamedTuple):
+    """All additions run before all removals, so that nothing that is required is missing in between."""
+
+    additions: List[Command]
+    removals: List[Command]
+
+
+def _change_at_once(busctl: str, state: State, desired: State) -> List[Command]:
+    """The Commands that change members and rules. Both states have the same objects."""
+    steps = _Steps([], [])
+    for name, ipset in sorted(desired.sets.items()):
+        _change_set(busctl, name, state.sets[name].members, ipset.members, steps)
     for name, policy in sorted(desired.policies.items()):
-        was = state.policies[name].rules
-        both = tuple(sorted(set(was) | set(policy.rules)))
-        if both != was:
-            come.append(_rules(found, "add rules to the policy %s" % name, name, both))
-        if both != policy.rules:
-            go.append(_rules(found, "remove rules from the policy %s" % name, name, policy.rules))
-    return come + go
+        _change_rules(busctl, name, state.policies[name].rules, policy.rules, steps)
+    return steps.additions + steps.removals
 
 
-def _rules(found, purpose, name, rules):
-    """A call that leaves all other settings of the policy as they are."""
+def _change_rules(busctl: str, name: str, old: Tuple[str, ...], new: Tuple[str, ...], steps: _Steps) -> None:
+    """Add the calls that change the rules of one policy object. Its other settings stay as they are."""
+    both = tuple(sorted(set(old) | set(new)))
+    if both != old:
+        steps.additions.append(_set_rules(busctl, "add rules to the policy %s" % name, name, both))
+    if both != new:
+        steps.removals.append(_set_rules(busctl, "remove rules from the policy %s" % name, name, new))
+
+
+def _set_rules(busctl: str, purpose: str, name: str, rules: Sequence[str]) -> Command:
     arguments = (name, "1", "rich_rules", "as") + bus.strings(rules)
-    return _call(found, purpose, "policy", "setPolicySettings", "sa{sv}", *arguments)
+    return bus.call(busctl, purpose, "policy", "setPolicySettings", "sa{sv}", arguments)
 
 
-def _change_set(found, name, was, wanted, come, go):
-    new, old = sorted(set(wanted) - set(was)), sorted(set(was) - set(wanted))
-    if len(new) + len(old) > ONE_BY_ONE or (new and old and members.overlap(new, old)):
-        arguments = (name,) + bus.strings(wanted)
-        come.append(_call(found, "fill the ipset %s" % name, "ipset", "setEntries", "sas", *arguments))
+def _change_set(busctl: str, name: str, old: Sequence[str], new: Sequence[str], steps: _Steps) -> None:
+    """Add the calls that change the members of one ipset, one by one if they are few."""
+    added, removed = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+    # firewalld refuses a member that overlaps with another, even if that one is removed next.
+    if len(added) + len(removed) > ONE_BY_ONE or (added and removed and overlap(added, removed)):
+        arguments = (name,) + bus.strings(new)
+        steps.additions.append(bus.call(busctl, "fill the ipset %s" % name, "ipset", "setEntries", "sas", arguments))
         return
-    for member in new:
-        come.append(_call(found, "add to the ipset %s" % name, "ipset", "addEntry", "ss", name, member))
-    for member in old:
-        go.append(_call(found, "remove from the ipset %s" % name, "ipset", "removeEntry", "ss", name, member))
-
-
-def _call(found, purpose, interface, method, signature, *arguments):
-    return bus.call(found.busctl, purpose, interface, method, signature, arguments)
+    for member in added:
+        purpose = "add to the ipset %s" % name
+        steps.additions.append(bus.call(busctl, purpose, "ipset", "addEntry", "ss", (name, member)))
+    for member in removed:
+        purpose = "remove from the ipset %s" % name
+        steps.removals.append(bus.call(busctl, purpose, "ipset", "removeEntry", "ss", (name, member)))

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the failures of firewalld, its bus and nft mean, in sentences with a remedy."""
+"""What the errors of firewalld, of the system bus and of nft mean, in sentences with a remedy."""
 
 import re
 
-from ansible_collections.determined.network.plugins.module_utils._host.commands import explanation
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, Output, explanation
 
 _PACKAGES = {
     "firewall-cmd": "package firewalld",
@@ -14,16 +14,16 @@ _PACKAGES = {
 }
 
 
-def missing_tool(name):
-    """A program that is not there -> what to install."""
+def missing_tool(name: str) -> str:
+    """The name of a missing program -> a sentence that says what to install."""
     return "%s is not installed (%s)" % (name, _PACKAGES[name])
 
 
-# See explanation: the first that matches decides.
+# The first pattern that matches stderr decides, see explanation().
 _MEANINGS = (
     (
         re.compile(r"ACCESS_DENIED|lockdown"),
-        "firewalld is locked down and lets nobody change it who is not on its list. Allow root: firewall-cmd "
+        "firewalld is in lockdown: only those on its list may change it. Permit root with: firewall-cmd "
         "--add-lockdown-whitelist-uid=0; firewall-cmd --permanent --add-lockdown-whitelist-uid=0",
     ),
     (
@@ -40,7 +40,7 @@ _MEANINGS = (
     ),
     (
         re.compile(r"INVALID_[A-Z_]+|MISSING_\w+|PARSE_ERROR|NOT_OVERLOADABLE"),
-        "firewalld refuses a file below /etc/firewalld. Find it with: firewall-cmd --check-config; correct it, then "
+        "firewalld refuses a file below /etc/firewalld. Find it with: firewall-cmd --check-config. Correct it, then "
         "run this again",
     ),
     (
@@ -49,23 +49,23 @@ _MEANINGS = (
     ),
     (
         re.compile(r"Read-only file system"),
-        "/etc is read-only. firewalld takes a new policy object only from a file below /etc/firewalld: make it "
+        "/etc is read-only. firewalld loads a new policy object only from a file below /etc/firewalld. Make it "
         "writable for this run, or use backend iptables",
     ),
     (re.compile(r"No space left|Disk quota exceeded"), "the disk that holds /etc/firewalld is full (see: df /etc)"),
     (
         re.compile(r"Permission denied|Operation not permitted|Access denied|InteractiveAuthorizationRequired"),
-        "permission was denied. Changing the firewall needs root with the capability CAP_NET_ADMIN: run the task "
+        "permission was denied. Only root with the capability CAP_NET_ADMIN can change the firewall. Run the task "
         "with become, and a container with --cap-add NET_ADMIN",
     ),
     (
         re.compile(r"Protocol not supported|Operation not supported|[Uu]nable to initialize Netlink"),
-        "this kernel lacks nf_tables (kernel module nf_tables), or a part of it (nft_fib_inet, nft_ct): install the "
-        "kernel's modules, or reboot when the running kernel (uname -r) is older than the installed one",
+        "this kernel lacks nf_tables (kernel module nf_tables), or a part of it (nft_fib_inet, nft_ct). Install the "
+        "kernel's modules, or reboot if the running kernel (uname -r) is older than the installed one",
     ),
 )
 
 
-def explain(command, output):
-    """A Command that failed and its Output -> what went wrong, where, and what to do."""
+def explain(command: Command, output: Output) -> str:
+    """A Command that failed and its Output -> what is wrong, where, and what to do."""
     return explanation(command, output, _MEANINGS)
