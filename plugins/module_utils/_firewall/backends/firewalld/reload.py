@@ -1,18 +1,25 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a reload of firewalld would lose of others: settings that are in force, but in none of its files.
+"""The foreign settings that a reload of firewalld would lose: those in force that are in none of its files.
 
-firewalld takes a new policy object or ipset only by a reload, and a reload begins anew with the
-files. Whoever changed zones, sets or direct rules without ``--permanent`` would lose that. Before
-release 2.0, or where there are direct rules, or with ``FirewallBackend=iptables``, a reload flushes all of
-iptables as well, also what was never firewalld's. Source: firewalld.conf(5), measured with 1.3 and 2.3.
+firewalld loads a new policy object or ipset only during a reload, and a reload starts from the files. It loses
+zones, ipsets and direct rules that somebody changed without ``--permanent``. Before release 2.0, or if there are
+direct rules, or with ``FirewallBackend=iptables``, a reload also flushes all rules of iptables, including those that
+firewalld never made. Source: firewalld.conf(5), measured with 1.3 and 2.3.
 """
 
 import re
 import shlex
+from typing import Any, Dict, List, Optional, Pattern, Sequence, Tuple
 
-FLUSHES_BEFORE = (2, 0)  # since then iptables is left alone where firewalld has no rules in it
+# Setting -> value. The values are those that firewalld returns over D-Bus; each setting has its own type.
+Settings = Dict[str, Any]
+
+FLUSHES_BEFORE = (2, 0)  # since this release a reload keeps iptables if firewalld has no rules in it
+_NEVER_COMPARED = ("short", "description", "version")
+_SHOWN_ITEMS = 5
+_SHOWN_SETTINGS = 20
 
 _PARTS = {
     "built_in": "(?:INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING)",
@@ -22,19 +29,19 @@ _PARTS = {
 }
 
 
-def _shapes(*shapes):
-    """Patterns of whole rules, each "TABLE -A CHAIN ..." as iptables-save prints them -> compiled."""
+def _compiled(*shapes: str) -> Tuple[Pattern[str], ...]:
+    """Patterns of whole rules, each "TABLE -A CHAIN ..." in the form of iptables-save -> compiled patterns."""
     return tuple(re.compile(shape % _PARTS + r"\Z") for shape in shapes)
 
 
-# These programs listen for firewalld's reloads and put their part back by themselves.
-_OWN_ZONES = re.compile(r"(docker|libvirt[a-z-]*)\Z")
-# Exactly what they write and nothing like it: an administrator's rule may well name a bridge of Docker, or
-# jump to one of its chains. Source: Docker's own rules in 20.10, 26 and 28, libvirt's, and ours.
-_RESTORED = _shapes(
+# Docker and libvirt notice a reload of firewalld and then restore their own zones and rules.
+_RESTORED_ZONES = re.compile(r"(docker|libvirt[a-z-]*)\Z")
+# These patterns match exactly what these programs write. A rule of an administrator may also name a bridge of Docker,
+# or jump to one of its chains. Source: the rules of Docker 20.10, 26 and 28, those of libvirt, and ours.
+_RESTORED = _compiled(
     r"filter -A DOCKER(-(ISOLATION-STAGE-[12]|FORWARD|BRIDGE|CT|INTERNAL|INGRESS))?( .*)?",
     r"nat -A DOCKER(-INGRESS)?( .*)?",
-    r"filter -A DOCKER-USER -j RETURN",  # all else in this chain is the administrator's
+    r"filter -A DOCKER-USER -j RETURN",  # every other rule of this chain is the administrator's
     r"filter -A FORWARD -j DOCKER-(USER|FORWARD|INGRESS|ISOLATION-STAGE-1)",
     r"filter -A FORWARD -o %(bridge)s (-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT|-j DOCKER)",
     r"filter -A FORWARD -i (%(bridge)s) (! -o \1 -j ACCEPT|-o \1 -j (ACCEPT|DROP))",
@@ -45,7 +52,7 @@ _RESTORED = _shapes(
     r"nat -A POSTROUTING -s (\S+/(?:32|128)) -d \1 %(port)s -j MASQUERADE",
     r"raw -A PREROUTING -d \S+/(32|128) ! -i %(bridge)s (%(port)s )?-j DROP",
     r"raw -A PREROUTING -d 127\.[\d.]+/32 (! -i lo %(port)s -j DROP|-i loopback0 %(port)s -j ACCEPT)",
-    # The name server that Docker gives to a container, seen where firewalld runs in one.
+    # The name server that Docker gives to a container. These rules exist where firewalld runs in a container.
     r"nat -A (OUTPUT|POSTROUTING) -d 127\.0\.0\.11/32 -j DOCKER_\1",
     r"nat -A DOCKER_(OUTPUT|POSTROUTING)( .*)?",
     r"\w+ -A %(libvirt)s( .*)?",
@@ -53,10 +60,10 @@ _RESTORED = _shapes(
     r"\w+ -A DETERMINED-[A-Z]+( .*)?",
     r"\w+ -A (%(built_in)s) (-m addrtype --dst-type LOCAL )?-j DETERMINED-\1",
 )
-# What firewalld itself writes with FirewallBackend=iptables. With nftables it writes direct rules only, and those
-# as they were given. So its jumps, which it makes for every built-in chain, tell which of the two is in force.
+# What firewalld itself writes with FirewallBackend=iptables. Then it also makes a jump in every built-in chain. With
+# FirewallBackend=nftables it writes direct rules only, in the form in which they were given, and no jumps.
 _FIREWALLD_JUMP = re.compile(r"-A (%(built_in)s) -j \1_direct\Z" % _PARTS)
-_FIREWALLD = _shapes(
+_FIREWALLD = _compiled(
     r"\w+ -A %(built_in)s_(direct|(IN_|OUT_)?ZONES\w*|POLICIES\w*)( .*)?",
     r"\w+ -A (IN|OUT|FWD|FWDI|FWDO|FWI|FWO|PRE|POST)_\S+( .*)?",
     r"filter -A RFC3964_IPv4( .*)?",
@@ -70,7 +77,8 @@ _FIREWALLD = _shapes(
     r"(raw|mangle) -A PREROUTING -p ipv6-icmp -m icmp6 --icmpv6-type 13[45] -j ACCEPT",
     r"(raw|mangle) -A PREROUTING -m rpfilter .*--validmark --invert -j (DROP|LOG .*)",
 )
-_LONG = {
+# Long or different forms of the options -> the form that iptables-save prints.
+_PRINTED_OPTIONS = {
     "-I": "-A",
     "--insert": "-A",
     "--append": "-A",
@@ -83,108 +91,109 @@ _LONG = {
 }
 
 
-def runtime_only(what, name, runtime, permanent, kept=()):
-    """Two dicts of settings of one object, in force and on disk -> sentences, what is only in force.
+def runtime_only(label: str, runtime: Settings, permanent: Optional[Settings], kept: Sequence[str] = ()) -> List[str]:
+    """The settings of one object in force and those in its file -> sentences about those that are in force only.
 
-    ``permanent``: None when there is no such object on disk. ``kept``: settings that a reload keeps.
+    ``label``: names the object. ``permanent``: None when the object has no file. ``kept``: settings that a reload
+    keeps.
     """
     if permanent is None:
-        return ["%s %s is in none of firewalld's files" % (what, name)]
-    found = []
+        return ["%s is in none of firewalld's files" % label]
+    lost = []
     for key in sorted(set(runtime) | set(permanent)):
-        now, then = runtime.get(key) or None, permanent.get(key) or None
-        if key in kept or key in ("short", "description", "version") or _plain(now) == _plain(then):
+        now, stored = runtime.get(key) or None, permanent.get(key) or None
+        if key in kept or key in _NEVER_COMPARED or _without_order(now) == _without_order(stored):
             continue
-        found.append("%s %s: %s" % (what, name, _difference(key.replace("_", " "), now, then)))
-    return found
+        lost.append("%s: %s" % (label, _difference(key.replace("_", " "), now, stored)))
+    return lost
 
 
-def zone_keeps(name, manager, flush_all):
+def zone_keeps(name: str, manager_runs: bool, flush_all: bool) -> Tuple[str, ...]:
     """A zone's name, whether NetworkManager runs, firewalld's FlushAllOnReload -> settings that a reload keeps."""
-    return ("interfaces",) if manager or not flush_all or _OWN_ZONES.match(name) else ()
+    return ("interfaces",) if manager_runs or not flush_all or _RESTORED_ZONES.match(name) else ()
 
 
-def flushes_iptables(version, backend, has_direct):
-    """Whether a reload empties the tables of iptables. ``version``: tuple of int."""
-    return version < FLUSHES_BEFORE or backend == "iptables" or has_direct
+def flushes_iptables(release: Tuple[int, int], variant: str, has_direct: bool) -> bool:
+    """Whether a reload flushes all tables of iptables.
 
-
-def foreign_rules(saved, direct=()):
-    """The text of ``iptables-save`` -> its rules that neither firewalld, nor Docker, nor libvirt nor we write again.
-
-    ``direct``: the arguments of iptables that firewalld has in its files, each a list of texts.
+    ``release``: firewalld's (major, minor) version. ``variant``: its FirewallBackend. ``has_direct``: whether it has
+    direct rules, chains or passthroughs.
     """
-    found = []
-    table = ""
+    return release < FLUSHES_BEFORE or variant == "iptables" or has_direct
+
+
+def foreign_rules(saved: str, direct: Sequence[Sequence[str]] = ()) -> List[str]:
+    """The output of ``iptables-save`` -> the rules that nobody restores after a reload.
+
+    firewalld, Docker, libvirt and this collection restore their own rules. ``direct``: the direct rules in
+    firewalld's files, each as arguments of iptables.
+    """
     lines = saved.splitlines()
-    written = {_meaning(arguments) for arguments in direct}
-    again = _RESTORED + (_FIREWALLD if any(_FIREWALLD_JUMP.match(line) for line in lines) else ())
+    restored_direct = {_normalized(arguments) for arguments in direct}
+    firewalld_writes = any(_FIREWALLD_JUMP.match(line) for line in lines)
+    restored = _RESTORED + (_FIREWALLD if firewalld_writes else ())
+    foreign = []
+    table = ""
     for line in lines:
         if line.startswith("*"):
             table = line[1:].strip()
-        if not line.startswith("-A ") or _meaning(shlex.split(line)) in written:
+        if not line.startswith("-A ") or _normalized(shlex.split(line)) in restored_direct:
             continue
-        rule = "%s %s" % (table, line)
-        if not any(shape.match(rule) for shape in again):
-            found.append(line)
-    return found
+        if not any(shape.match("%s %s" % (table, line)) for shape in restored):
+            foreign.append(line)
+    return foreign
 
 
-def direct_rules(configuration):
-    """firewalld's direct configuration (chains, rules, passthroughs) -> what iptables was given for it."""
-    found = [
-        ["-A", chain] + list(arguments)
-        for dummy, dummy_table, chain, dummy_priority, arguments in configuration["rules"]
-    ]
-    return found + [list(arguments) for dummy, arguments in configuration["passthroughs"]]
+def direct_rules(configuration: Settings) -> List[List[str]]:
+    """firewalld's direct configuration (chains, rules, passthroughs) -> the arguments of iptables for each rule."""
+    rules = [["-A", chain] + list(arguments) for _family, _table, chain, _priority, arguments in configuration["rules"]]
+    return rules + [list(arguments) for _family, arguments in configuration["passthroughs"]]
 
 
-def _meaning(arguments):
-    """Arguments of iptables -> the same for a rule as somebody gave it and as iptables-save prints it."""
-    words = []
+def _normalized(arguments: Sequence[str]) -> Tuple[str, ...]:
+    """Arguments of iptables -> the same tuple for a rule in the form of its author and in that of iptables-save."""
+    words: List[str] = []
     skip = False
     for word in arguments:
         if skip or word in ("-m", "-t", "--match", "--table"):
-            skip = not skip  # iptables-save names every match, and the table elsewhere
+            skip = not skip  # iptables-save names every match, and prints the table in a line of its own
             continue
-        word = _LONG.get(word, word)
+        word = _PRINTED_OPTIONS.get(word, word)
         words.append(re.sub(r"/(32|128)\Z", "", word))
-    if "-A" in words:
+    if "-A" in words:  # "-I CHAIN NUMBER" may have a number
         words = [word for index, word in enumerate(words) if not (word.isdigit() and words[index - 2] == "-A")]
     return tuple(sorted(words))
 
 
-def refusal(lost):
-    """Sentences about what would be lost -> why nothing was changed, and what to do."""
-    shown = list(lost[:20])
+def refusal(lost: Sequence[str]) -> str:
+    """Sentences about settings that would be lost -> why nothing was changed, and what to do."""
+    shown = list(lost[:_SHOWN_SETTINGS])
     if len(lost) > len(shown):
         shown.append("and %d more" % (len(lost) - len(shown)))
     return (
-        "Refused, nothing was changed: firewalld has to be reloaded once to take up the policy object, and that "
-        "would lose what others have set up and firewalld's files do not hold: %s. Keep it with: firewall-cmd "
-        "--runtime-to-permanent; or, where a program made it (fail2ban, say), stop that program, run this again "
-        "and start it again; or, if it may go: firewall-cmd --reload. Then run this again" % "; ".join(shown)
+        "Refused, nothing was changed: firewalld must be reloaded once to load the policy object, and a reload "
+        "loses foreign settings that are in force but not in firewalld's files: %s. To keep them, run: firewall-cmd "
+        "--runtime-to-permanent. If a program made them (for example fail2ban), stop that program, run this again, "
+        "then start the program. If they may be lost, run: firewall-cmd --reload. After that run this again"
+        % "; ".join(shown)
     )
 
 
-def _plain(value):
-    """A setting without order, since firewalld keeps none."""
+def _without_order(value: Any) -> Any:
+    """A setting in a form in which the order of a list does not matter, because firewalld does not keep it."""
     return sorted(repr(item) for item in value) if isinstance(value, list) else value
 
 
-def _difference(key, now, then):
-    if isinstance(now, list) or isinstance(then, list):
-        now, then = now or [], then or []
-        more = [item for item in now if item not in then]
-        less = [item for item in then if item not in now]
-        parts = [
-            "%s %s" % (word, ", ".join(_item(item) for item in items[:5]) + (", ..." if len(items) > 5 else ""))
-            for word, items in (("has", more), ("lacks", less))
-            if items
-        ]
-        return "%s (%s)" % (key, "; ".join(parts))
-    return "%s is %r, and %r in its file" % (key, now, then)
+def _difference(key: str, now: Any, stored: Any) -> str:
+    if not isinstance(now, list) and not isinstance(stored, list):
+        return "%s is %r, and %r in its file" % (key, now, stored)
+    now, stored = now or [], stored or []
+    added = [item for item in now if item not in stored]
+    missing = [item for item in stored if item not in now]
+    parts = ["%s %s" % (verb, _items(items)) for verb, items in (("has", added), ("lacks", missing)) if items]
+    return "%s (%s)" % (key, "; ".join(parts))
 
 
-def _item(item):
-    return " ".join(str(part) for part in item) if isinstance(item, tuple) else str(item)
+def _items(items: Sequence[Any]) -> str:
+    texts = [" ".join(str(part) for part in item) if isinstance(item, tuple) else str(item) for item in items]
+    return ", ".join(texts[:_SHOWN_ITEMS] + (["..."] if len(texts) > _SHOWN_ITEMS else []))

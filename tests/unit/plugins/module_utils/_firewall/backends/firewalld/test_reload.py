@@ -20,7 +20,7 @@ PUBLIC = {"short": "Public", "services": ["ssh", "dhcpv6-client"], "target": "de
     ],
 )
 def test_what_is_in_force_only(runtime, permanent, expected):
-    assert reload.runtime_only("zone", "public", runtime, permanent) == expected
+    assert reload.runtime_only("zone public", runtime, permanent) == expected
 
 
 @pytest.mark.parametrize(
