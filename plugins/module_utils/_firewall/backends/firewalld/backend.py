@@ -3,139 +3,173 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The backend ``firewalld``: policy objects and ipsets of our own, and an nft table for mode ``restrict``.
 
-firewalld only accepts, the table only drops. So both modes mean what they mean on iptables: what the
-cluster requires is accepted before the host's own zones; in ``restrict`` what neither the cluster nor the
-host needs is dropped; management, ICMP, DHCP and established connections are left to the host's zones.
-The table is not firewalld's: it stays while firewalld reloads, restarts or fails, and covers ports that
-containers publish, which firewalld lets pass whatever its policies say (``ct status dnat accept``).
+Our objects in firewalld only accept, and the nft table only drops. Both modes have the same meaning as with iptables:
+what the cluster requires is accepted before the host's own zones apply. In ``restrict``, everything is dropped that
+neither the cluster nor the host needs. The host's zones decide about management, ICMP, DHCP and established
+connections. The table does not belong to firewalld: it stays while firewalld reloads, restarts or fails. It also
+covers the ports that containers publish, which firewalld accepts whatever its policies say
+(``ct status dnat accept``).
 """
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Backend, Boot, Reading
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
+    Backend,
+    Boot,
+    Facts,
+    Reading,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     change,
     errors,
     nft_table,
 )
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
-    files as firewalld_files,
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.facts import facts
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.files import (
+    FOLDERS,
+    files,
 )
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
-    read as firewalld_read,
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.read import (
+    FIRST_WITH_DESTINATION_SETS,
+    FIRST_WITH_POLICIES,
+    Found,
+    read,
+    release,
 )
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
-    state as firewalld_state,
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.state import (
+    NOTHING,
+    State,
+    describe,
+    dump,
+    load,
+    render,
 )
-from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError, ReadFile
+from ansible_collections.determined.network.plugins.module_utils._host.commands import (
+    Command,
+    Conversation,
+    HostError,
+    Output,
+    ReadFile,
+)
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 
 _IPV6 = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
+_SHOWN_SETTINGS = 20
 
 
 class Firewalld(Backend):
-    """See :class:`Backend`. ``container_interfaces``: patterns of the interfaces of this host's containers."""
+    """See :class:`Backend`. ``container_interfaces``: patterns for the interfaces of this host's containers.
+
+    The state is a :class:`State`, the details of a Reading are a :class:`Found`.
+    """
 
     name = "firewalld"
     programs = ("busctl", "nft", "sh")
-    folders = tuple(sorted(firewalld_files.FOLDERS.values()))
+    folders = tuple(sorted(FOLDERS.values()))
 
-    def __init__(self, container_interfaces=()):
+    def __init__(self, container_interfaces: Sequence[str] = ()) -> None:
         self.container_interfaces = tuple(container_interfaces)
 
-    def read(self):
-        families = ("ipv4", "ipv6") if (yield ReadFile(_IPV6)) is not None else ("ipv4",)
-        found = yield from firewalld_read.read()
+    def read(self) -> Conversation[Reading]:
+        has_ipv6 = (yield ReadFile(_IPV6)) is not None
+        found = yield from read()
         return Reading(
-            state=firewalld_state.State(found.policies, found.sets, found.table),
+            state=_state(found),
             variant=found.variant,
             reason="firewalld %s runs" % found.version if found.running else "firewalld does not run",
-            families=families,
-            warnings=tuple(_warnings(found, families)),
+            families=("ipv4", "ipv6") if has_ipv6 else ("ipv4",),
+            warnings=tuple(_warnings(found, has_ipv6)),
             missing=tuple(_missing(found)),
             details=found,
         )
 
-    def render(self, policy, reading):
+    def render(self, policy: Optional[HostPolicy], reading: Reading) -> State:
         if policy is None:
-            return firewalld_state.NOTHING
+            return NOTHING
+        found: Found = reading.details
         missing = list(reading.missing)
-        if policy.mode == "restrict" and reading.details.nft is None:
+        if policy.mode == "restrict" and found.nft is None:
             missing.append(errors.missing_tool("nft"))
         if missing:
             raise HostError("This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(missing))
-        return firewalld_state.render(
-            policy, reading.families, _names_destinations(reading.details), self.container_interfaces
-        )
+        return render(policy, reading.families, _has_destination_sets(found), self.container_interfaces)
 
-    def transactions(self, reading, desired):
+    def transactions(self, reading: Reading, desired: State) -> List[Command]:
         return change.commands(reading.details, reading.state, desired)
 
-    def force(self, reading):
-        return reading._replace(details=reading.details._replace(forced=True))
+    def force(self, reading: Reading) -> Reading:
+        found: Found = reading.details
+        return reading._replace(details=found._replace(forced=True))
 
-    def flushes_others(self, command):
+    def flushes_others(self, command: Command) -> bool:
         return change.is_reload(command)
 
-    def describe(self, state):
-        return firewalld_state.describe(state)
+    def describe(self, state: State) -> str:
+        return describe(state)
 
-    def explain(self, command, output):
+    def explain(self, command: Command, output: Output) -> str:
         return errors.explain(command, output)
 
-    def inspect(self):
+    def inspect(self) -> Conversation[Tuple[Reading, Facts]]:
         reading = yield from self.read()
-        return reading, _facts(reading)
+        return reading, facts(reading.details)
 
-    def dump(self, state):
-        return firewalld_state.dump(state)
+    def dump(self, state: State) -> Dict[str, Any]:
+        return dump(state)
 
-    def load(self, data):
-        return firewalld_state.load(data)
+    def load(self, data: Dict[str, Any]) -> State:
+        return load(data)
 
-    def stored(self, policy, desired, reading):
-        """firewalld begins with its own files; what loads the table is ours."""
-        wanted = firewalld_files.files(desired) if policy is not None else {}
-        paths = sorted(set(wanted) | set(reading.details.files))
-        files = tuple((path, wanted.get(path)) for path in paths)
-        if policy is None or desired.table is None:
-            return Boot(load="", holds="", files=files) if files else None
-        nft = reading.details.nft
-        last = nft_table.fallback(policy, reading.families, self.container_interfaces)
+    def stored(self, policy: Optional[HostPolicy], desired: State, reading: Reading) -> Optional[Boot]:
+        """firewalld loads its own files at boot. The shell scripts of the Boot load the nft table."""
+        found: Found = reading.details
+        wanted = files(desired) if policy is not None else {}
+        stored = tuple((path, wanted.get(path)) for path in sorted(set(wanted) | set(found.files)))
+        if policy is None or desired.table is None or found.nft is None:
+            return Boot(load="", holds="", files=stored) if stored else None
+        fallback = nft_table.fallback(policy, reading.families, self.container_interfaces)
         return Boot(
-            load=_loading(nft, desired.table),
-            holds=_holding(nft, desired.table),
-            fallback=_loading(nft, last),
-            files=files,
+            load=_load_script(found.nft, desired.table),
+            holds=_check_script(found.nft, desired.table),
+            fallback=_load_script(found.nft, fallback),
+            files=stored,
         )
 
 
-def _loading(nft, table):
-    """The shell's words that put the table in place, whatever was there before."""
+def _load_script(nft: str, table: nft_table.Table) -> str:
+    """The shell script that puts the table in place, whatever was there before."""
     return "%s -f - <<'END OF TABLE'\n%sEND OF TABLE" % (nft, nft_table.replacing(table))
 
 
-def _holding(nft, table):
-    """The shell's words that end with code 0 exactly when every chain of the table is there."""
+def _check_script(nft: str, table: nft_table.Table) -> str:
+    """The shell script that ends with code 0 exactly when all chains of the table exist."""
     listing = "%s list chain %s %s %%s >/dev/null 2>&1" % (nft, nft_table.FAMILY, nft_table.NAME)
     return " &&\n".join(listing % chain.name for chain in table.chains)
 
 
-def _names_destinations(found):
-    return firewalld_read.release(found.version) >= firewalld_read.FIRST_WITH_DESTINATION_SETS
+def _state(found: Found) -> State:
+    return State(found.policies, found.sets, found.table)
 
 
-def _missing(found):
+def _has_destination_sets(found: Found) -> bool:
+    return release(found.version) >= FIRST_WITH_DESTINATION_SETS
+
+
+def _missing(found: Found) -> List[str]:
+    """Sentences that say why firewalld cannot hold a policy; empty if it can."""
     if not found.installed:
         return [errors.missing_tool("firewall-cmd")]
     if found.busctl is None:
         return [errors.missing_tool("busctl")]
     if not found.running:
         return [
-            "firewalld is installed, but does not run (systemctl unmask firewalld; systemctl enable --now firewalld; "
-            "or use backend iptables)"
+            "firewalld is installed, but does not run (start it: systemctl unmask firewalld; systemctl enable --now "
+            "firewalld; or use backend iptables)"
         ]
-    if firewalld_read.release(found.version) < firewalld_read.FIRST_WITH_POLICIES:
+    if release(found.version) < FIRST_WITH_POLICIES:
         return [
-            "firewalld %s is too old: policy objects came with %d.%d. Upgrade it, or stop and mask it and use "
-            "backend iptables" % ((found.version,) + firewalld_read.FIRST_WITH_POLICIES)
+            "firewalld %s is too old: release %d.%d is the first with policy objects. Upgrade firewalld, or stop and "
+            "mask it and use backend iptables" % ((found.version,) + FIRST_WITH_POLICIES)
         ]
     if found.status == "FAILED":
         return [
@@ -145,48 +179,17 @@ def _missing(found):
     return []
 
 
-def _warnings(found, families):
-    if "ipv6" not in families:
+def _warnings(found: Found, has_ipv6: bool) -> Iterator[str]:
+    if not has_ipv6:
         yield "this kernel has no IPv6: only IPv4 is handled"
-    if found.running and not _missing(found) and not _names_destinations(found):
+    if found.running and not _missing(found) and not _has_destination_sets(found):
         yield (
-            "firewalld %s cannot name a set as destination (that came with 1.0): nothing is said about outgoing "
-            "traffic, which it lets out unless it was told otherwise" % found.version
+            "firewalld %s cannot use an ipset as a destination (release %d.%d is the first that can). Therefore no "
+            "rules for outgoing traffic are written. firewalld permits it, unless somebody configured otherwise"
+            % ((found.version,) + FIRST_WITH_DESTINATION_SETS)
         )
-    state = firewalld_state.State(found.policies, found.sets, found.table)
-    if found.lost and change.is_emptied(state):
+    if found.lost and change.is_emptied(_state(found)):
         yield (
-            "firewalld keeps our policy objects, emptied, until its next reload. It was not reloaded for that, since "
-            "others would have lost: %s" % "; ".join(found.lost[:20])
+            "firewalld keeps our policy objects, without rules, until its next reload. It was not reloaded now, "
+            "because a reload would lose foreign settings: %s" % "; ".join(found.lost[:_SHOWN_SETTINGS])
         )
-
-
-def _facts(reading):
-    found = reading.details
-    rules = []
-    for chain, rule, packets, octets in found.counters:
-        rules.append(_fact("", "%s %s %s" % (nft_table.FAMILY, nft_table.NAME, chain), rule, packets, octets))
-    for name, policy in sorted(found.policies.items()):
-        for rule in policy.rules:
-            family = "ipv6" if 'family="ipv6"' in rule else "ipv4"
-            rules.append(_fact(family, "policy %s" % name, rule, None, None))
-    for row in rules:
-        row["variant"] = reading.variant
-    sets = [
-        {
-            "name": name,
-            "type": value.kind,
-            "options": " ".join("%s %s" % pair for pair in value.options),
-            "entries": len(value.members),
-        }
-        for name, value in sorted(found.sets.items())
-    ]
-    before = [
-        {"variant": reading.variant, "family": family, "chain": chain, "rule": rule}
-        for family, chain, rule in found.before
-    ]
-    return {"rules": rules, "sets": sets, "foreign_before": before, "foreign_variants": {}}
-
-
-def _fact(family, chain, rule, packets, octets):
-    return {"family": family, "chain": chain, "rule": rule, "packets": packets, "bytes": octets}

@@ -325,9 +325,9 @@ def test_golden_files(name):
         assert firewalld_files.files(state)["/etc/firewalld/" + name] == handle.read()
 
 
-def test_golden_emergency():
+def test_golden_fallback():
     text = nft_table.text(nft_table.fallback(policy("restrict"), ("ipv4", "ipv6"), ("docker0",)))
-    with open(os.path.join(GOLDEN, "firewalld-emergency.txt"), encoding="utf-8") as handle:
+    with open(os.path.join(GOLDEN, "firewalld-fallback.txt"), encoding="utf-8") as handle:
         assert text == handle.read()
 
 
@@ -533,7 +533,7 @@ def test_only_restrict_needs_nft():
 def test_before_1_0_nothing_is_said_about_outgoing_traffic():
     reading = read(FakeFirewalld("0.9.11"))
     assert sorted(BACKEND.render(policy(), reading).policies) == ["determined"]
-    assert any("cannot name a set as destination" in text for text in reading.warnings)
+    assert any("cannot use an ipset as a destination" in text for text in reading.warnings)
 
 
 def test_a_kernel_without_ipv6():
