@@ -1,4 +1,4 @@
-"""What nft lists, in our one form. The rules were listed by nft 1.0.6 and 1.1.3."""
+"""The texts of what nft lists. The rules were listed by nft 1.0.6 and 1.1.3."""
 
 import json
 
@@ -67,7 +67,7 @@ def test_rules_that_we_write(expressions, text):
         {"limit": {"rate": 1}},
     ],
 )
-def test_whatever_else_differs_from_all_that_we_write(expression):
+def test_any_other_rule_differs_from_ours(expression):
     assert text_of([expression]) == json.dumps(expression, sort_keys=True)
 
 
@@ -103,7 +103,7 @@ def test_a_base_chain_that_drops_is_not_ours():
     assert table.chains[0].hook != "input"
 
 
-def test_which_tables_there_are():
+def test_whether_our_table_exists():
     assert nft_listing.has_table(listing({"table": {"family": "inet", "name": "determined"}}))
     assert not nft_listing.has_table(listing({"table": {"family": "ip", "name": "determined"}}))
     assert not nft_listing.has_table(listing())

@@ -1,4 +1,4 @@
-"""What a reload would lose of others, and what it would not."""
+"""The foreign settings that a reload would lose, and those that it would keep."""
 
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import reload
@@ -19,7 +19,7 @@ PUBLIC = {"short": "Public", "services": ["ssh", "dhcpv6-client"], "target": "de
         (PUBLIC, None, ["zone public is in none of firewalld's files"]),
     ],
 )
-def test_what_is_in_force_only(runtime, permanent, expected):
+def test_settings_that_are_in_force_only(runtime, permanent, expected):
     assert reload.runtime_only("zone public", runtime, permanent) == expected
 
 
@@ -33,7 +33,7 @@ def test_what_is_in_force_only(runtime, permanent, expected):
         ("public", False, False, ("interfaces",)),
     ],
 )
-def test_interfaces_that_somebody_puts_back(name, manager, flush_all, kept):
+def test_interfaces_that_somebody_restores(name, manager, flush_all, kept):
     assert reload.zone_keeps(name, manager, flush_all) == kept
 
 
@@ -262,7 +262,7 @@ LOST = [
     ("filter", "-A f2b-sshd -s 203.0.113.7/32 -j REJECT --reject-with icmp-port-unreachable"),
     ("filter", "-A INPUT -s 203.0.113.8/32 -j DROP"),
     ("filter", "-A KUBE-FORWARD -j ACCEPT"),
-    # They name Docker's bridges, and Docker writes none of them.
+    # They name bridges of Docker, but Docker writes none of them.
     ("filter", "-A INPUT -i docker0 -p tcp -m tcp --dport 5432 -j ACCEPT"),
     ("filter", "-A FORWARD ! -s 10.0.0.0/8 -o docker0 -j DROP"),
     ("filter", "-A FORWARD -i eth0 -o docker0 -j DROP"),
@@ -280,7 +280,7 @@ LOST = [
     ("nat", "-A POSTROUTING -s 10.9.0.0/24 -d 10.9.0.0/24 -p tcp -m tcp --dport 80 -j MASQUERADE"),
     ("raw", "-A PREROUTING -d 172.17.0.2/32 ! -i eth0 -j DROP"),
     ("raw", "-A PREROUTING -d 172.17.0.2/32 -i eth1 -j ACCEPT"),
-    # They name Docker's chains, where Docker does not.
+    # They name chains of Docker, but Docker writes none of them.
     ("filter", "-A DOCKER-USER -s 203.0.113.9/32 -j DROP"),
     ("filter", "-A DOCKER-USER -i eth0 -j RETURN"),
     ("filter", "-A INPUT -j DOCKER-USER"),
@@ -295,7 +295,7 @@ LOST = [
     ("filter", "-A INPUT -s 203.0.113.9/32 -j LIBVIRT_INP"),
     ("filter", "-A LIBVIRT_OFFICE -j ACCEPT"),
 ]
-# Where firewalld writes to nftables, these are somebody else's.
+# With FirewallBackend=nftables, these rules are foreign.
 LIKE_FIREWALLDS = [
     "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
     "-A INPUT -i lo -j ACCEPT",
@@ -307,18 +307,18 @@ LIKE_FIREWALLDS = [
 
 
 @pytest.mark.parametrize("saved", RESTORED)
-def test_rules_that_somebody_writes_again(saved):
+def test_rules_that_somebody_restores(saved):
     assert reload.foreign_rules(saved) == []
 
 
 @pytest.mark.parametrize("around", ["", *RESTORED])
 @pytest.mark.parametrize("table, rule", LOST)
-def test_rules_that_nobody_writes_again(table, rule, around):
+def test_rules_that_nobody_restores(table, rule, around):
     assert reload.foreign_rules(f"{around}*{table}\n{rule}\nCOMMIT\n") == [rule]
 
 
 @pytest.mark.parametrize("around", ["", DOCKER_20, DOCKER_28])
-def test_rules_like_firewallds_where_it_writes_to_nftables(around):
+def test_foreign_rules_that_look_like_firewallds(around):
     saved = "\n".join([around + "*filter", *LIKE_FIREWALLDS, "-A INPUT -s 203.0.113.252/32 -j DROP", "COMMIT"])
     direct = [["-A", "INPUT", "-s", "203.0.113.252", "-j", "DROP"]]
     assert reload.foreign_rules(saved, direct) == LIKE_FIREWALLDS
@@ -336,7 +336,7 @@ def test_rules_like_firewallds_where_it_writes_to_nftables(around):
         "-A OUTPUT -i lo -j ACCEPT",
     ],
 )
-def test_rules_of_others_beside_firewallds(rule):
+def test_foreign_rules_among_firewallds(rule):
     assert reload.foreign_rules(f"{FIREWALLD}*filter\n{rule}\nCOMMIT\n") == [rule]
 
 
