@@ -73,9 +73,10 @@ def has_table(text: str) -> bool:
 
 def _objects(text: str) -> List[Dict[str, _Json]]:
     try:
-        return json.loads(text)["nftables"]
+        objects: List[Dict[str, _Json]] = json.loads(text)["nftables"]
     except (KeyError, TypeError, ValueError) as problem:
         raise ValueError("it is not what nft -j prints: %s" % problem) from problem
+    return objects
 
 
 def _set(value: Dict[str, _Json]) -> Set:
