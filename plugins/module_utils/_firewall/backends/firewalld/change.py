@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands that change firewalld and nft from one state to another.
 
-They are as few as possible, and they reload firewalld only if nothing else does. Source: firewalld.dbus(5). Members of
-an ipset and rich rules of a policy object change at once. A new policy object or ipset needs a reload, which reads it
-from its file. The files exist only during the reload, so that a reboot before the change is confirmed starts with the
-old state. Once the change is confirmed, they are written with everything else that is stored.
+They are as few as possible, and they reload firewalld only if no other call has the same effect. Source:
+firewalld.dbus(5). Members of an ipset and rich rules of a policy object change at once. A new policy object or ipset
+needs a reload, which reads it from its file. The files exist only during the reload, so that a reboot before the
+change is confirmed starts with the old state. Once the change is confirmed, they are written with everything else that
+is stored.
 """
 
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -93,7 +94,7 @@ def _changed_by_reload_only(state: State) -> Dict[Tuple[str, str], Union[Policy,
 def _without_removals(state: State, desired: State) -> State:
     """The desired State with the objects that only a reload can remove. The policy objects among them have no rules.
 
-    The next reload, by whomever, removes these objects.
+    The next reload removes these objects, whoever starts it.
     """
     policies: Dict[str, Policy] = {}
     for name, policy in state.policies.items():

@@ -23,7 +23,7 @@ def missing_tool(name: str) -> str:
 _MEANINGS = (
     (
         re.compile(r"ACCESS_DENIED|lockdown"),
-        "firewalld is in lockdown: only those on its list may change it. Permit root with: firewall-cmd "
+        "firewalld is in lockdown mode, and root is not on its list of those who may change it. Add root: firewall-cmd "
         "--add-lockdown-whitelist-uid=0; firewall-cmd --permanent --add-lockdown-whitelist-uid=0",
     ),
     (
