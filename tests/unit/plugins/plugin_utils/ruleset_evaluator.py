@@ -50,13 +50,15 @@ class Ruleset:
 
     def _matched(self, rule, packet, protocol):
         """The destination ports for which a rule matches."""
-        if rule.get("-p", protocol) != protocol:
+        if rule.get("-p", protocol) != protocol or rule.get("! -p") == protocol:
             return 0
         if not all(_is_eth0(rule.get(option, "eth0")) for option in ("-i", "-o")):
             return 0
         if "NEW" not in rule.get("--ctstate", "NEW").split(","):
             return 0
         if "--tcp-flags" in rule and not _syn_matches(rule["--tcp-flags"]):
+            return 0
+        if "! --tcp-flags" in rule and _syn_matches(rule["! --tcp-flags"]):
             return 0
         if "--match-set" in rule:
             name, side = rule["--match-set"].split()
@@ -98,6 +100,8 @@ _OPTIONS = {
     "--comment": 1,
     "--match-set": 2,
     "--tcp-flags": 2,
+    "! -p": 1,
+    "! --tcp-flags": 2,
     "--icmp-type": 1,
     "--icmpv6-type": 1,
 }
@@ -107,6 +111,8 @@ def _read_rule(words):
     rule = {}
     while words:
         option, *words = words
+        if option == "!":
+            option, words = f"! {words[0]}", words[1:]
         if option == "-m":
             assert words[0] in (
                 "set",

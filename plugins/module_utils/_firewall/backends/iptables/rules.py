@@ -109,12 +109,20 @@ def _accept(flows: _Flows, direction: str, side: str, replies: bool = False) -> 
                 rule["--match-set"] = "%s %s" % (peers, direction)
             if replies:
                 rule["--ctstate"] = "ESTABLISHED"
+                if flow.protocol == "tcp":
+                    rule.update(_NOT_OPENING)
             rules.append(rule)
     return rules
 
 
 _REST = {"--comment": "nothing else new comes in", "-j": "DROP"}
-_KNOWN = {"--ctstate": "RELATED,ESTABLISHED", "-j": "RETURN"}
+# A SYN without ACK opens a connection, so it is always judged as new. Connection tracking may call it ESTABLISHED: it
+# makes an entry of any packet that looks like the middle of a connection, and of a forged reply to it.
+_NOT_OPENING = {"! --tcp-flags": "SYN,ACK SYN"}
+_KNOWN: Tuple[Options, ...] = (
+    {"! -p": "tcp", "--ctstate": "RELATED,ESTABLISHED", "-j": "RETURN"},
+    dict(_NOT_OPENING, **{"-p": "tcp", "--ctstate": "RELATED,ESTABLISHED", "-j": "RETURN"}),
+)
 
 
 def _from_containers(container_interfaces: Sequence[str]) -> List[Options]:
@@ -123,7 +131,7 @@ def _from_containers(container_interfaces: Sequence[str]) -> List[Options]:
 
 def _needed(policy: HostPolicy, family: str, container_interfaces: Sequence[str]) -> List[Options]:
     server, client = _DHCP[family]
-    rules: List[Options] = [{"-i": "lo", "-j": "RETURN"}, _KNOWN]
+    rules: List[Options] = [{"-i": "lo", "-j": "RETURN"}, *_KNOWN]
     rules += _from_containers(container_interfaces)
     rules += [
         # A packet from the middle of a connection that is older than connection tracking. Dropping it would hang
@@ -152,7 +160,7 @@ def _needed(policy: HostPolicy, family: str, container_interfaces: Sequence[str]
 def _direct(container_interfaces: Sequence[str]) -> List[Options]:
     """Packets from other hosts to a container pass only if this host's own rules translated their address
     (iptables-extensions(8), conntrack: DNAT). Then DETERMINED-PREROUTING has permitted them."""
-    rules = [_KNOWN] + _from_containers(container_interfaces)
+    rules = list(_KNOWN) + _from_containers(container_interfaces)
     rules.append({"--ctstate": "DNAT", "--comment": "published ports", "-j": "RETURN"})
     return rules + [
         {"-o": pattern, "--comment": "nobody else reaches containers directly", "-j": "DROP"}

@@ -158,11 +158,13 @@ _OPTIONS = (
     ("-i", None, 1),
     ("-o", None, 1),
     ("-p", None, 1),
+    ("! -p", None, 1),
     ("--match-set", "set", 2),
     ("--ctstate", "conntrack", 1),
     ("--sport", "protocol", 1),
     ("--dport", "protocol", 1),
     ("--tcp-flags", "protocol", 2),
+    ("! --tcp-flags", "protocol", 2),
     ("--sports", "multiport", 1),
     ("--dports", "multiport", 1),
     ("--icmp-type", "icmp", 1),
@@ -189,6 +191,9 @@ def canonical(rule: str) -> str:
     index = 0
     while index < len(tokens):
         option = tokens[index]
+        if option == "!" and index + 1 < len(tokens):
+            index += 1
+            option = "! " + tokens[index]
         words = tokens[index + 1 : index + 1 + _WORDS.get(option, 1)]
         index += 1 + len(words)
         if option == "-m" and words:

@@ -156,7 +156,10 @@ def verdict(state, chain, packet):
             if word == "-m":
                 words.pop(0)
             else:
-                options[word] = [words.pop(0) for _unused in range(2 if word in ("--match-set", "--tcp-flags") else 1)]
+                sign = "! " if word == "!" else ""
+                word = words.pop(0) if sign else word
+                count = 2 if word in ("--match-set", "--tcp-flags") else 1
+                options[sign + word] = [words.pop(0) for _unused in range(count)]
         target = options.pop("-j")[0]
         if all(matches(state, option, values, packet) for option, values in options.items()):
             return target
@@ -164,6 +167,8 @@ def verdict(state, chain, packet):
 
 
 def matches(state, option, values, packet):
+    if option.startswith("! "):
+        return not matches(state, option[2:], values, packet)
     if option == "--comment":
         return True
     if option in ("-i", "-o"):
