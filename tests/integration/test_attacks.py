@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 
 import pytest
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import nft_table
+from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 
 from ._firewall_host import Host, link, policy, rule
 
@@ -148,3 +150,20 @@ def test_in_permit_a_reply_rule_accepts_no_new_connection(link_of_two, family):
     peers = {"services": {"ipv4": ["192.0.2.2"], "ipv6": ["2001:db8::2"]}}
     managed.apply(policy("permit", peers, outbound=[rule("tcp", str(SOURCE_PORT + 1), "services")]))
     assert crafted_sequence(managed, outsider, family, SOURCE_PORT + 1) == "filtered"
+
+
+def test_the_table_beside_firewalld_judges_a_syn_as_new(link_of_two):
+    """The table alone, without firewalld, which accepts what conntrack calls established."""
+    managed, outsider = link_of_two
+    described = HostPolicy.from_dict(policy("restrict", {"management": ANYBODY}, management=[SSH]))
+    table = nft_table.text(nft_table.render(described, ("ipv4", "ipv6"), ()))
+    naive = table.replace(
+        "tcp flags & (syn | ack) != syn ct state established,related return", "ct state established,related return"
+    )
+    assert naive != table
+    for family in "46":
+        managed.run("nft", "-f", "-", stdin=f"flush ruleset\n{naive}")
+        assert connect(outsider, ADDRESSES[family][0], SOURCE_PORT) == "filtered"
+        assert crafted_sequence(managed, outsider, family, SOURCE_PORT + 1) == "open"
+        managed.run("nft", "-f", "-", stdin=f"flush ruleset\n{table}")
+        assert crafted_sequence(managed, outsider, family, SOURCE_PORT + 2) == "filtered"

@@ -21,7 +21,11 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 )
 
 _CT_STATES = ("established", "related", "new", "invalid", "untracked")
-_TCP_FLAGS = {"syn", "rst", "ack"}
+# (mask, operator, flags) -> text
+_TCP_FLAGS = {
+    (frozenset(("syn", "rst", "ack")), "==", "ack"): "tcp flags & (syn | rst | ack) == ack",
+    (frozenset(("syn", "ack")), "!=", "syn"): "tcp flags & (syn | ack) != syn",
+}
 
 # A value of JSON. Its type differs between releases of nft.
 _Json = Any
@@ -132,16 +136,18 @@ def _match(match: Dict[str, _Json]) -> Optional[str]:
     kind, left = next(iter(match["left"].items()))
     if kind == "&":
         return _match_of_flags(left, operator, right)
+    if operator == "!=":
+        return "meta l4proto != tcp" if (kind, left, right) == ("meta", {"key": "l4proto"}, "tcp") else None
     known = _MATCHES.get(kind)
     return known(left, right) if known and operator in ("==", "in") else None
 
 
 def _match_of_flags(left: _Json, operator: str, right: _Json) -> Optional[str]:
-    """``tcp flags & (syn | rst | ack) == ack``"""
+    """A match of TCP flags -> its text in the table of ours."""
     field, mask = left
-    if field != {"payload": {"protocol": "tcp", "field": "flags"}} or operator != "==" or right != "ack":
+    if field != {"payload": {"protocol": "tcp", "field": "flags"}} or not isinstance(right, str):
         return None
-    return "tcp flags & (syn | rst | ack) == ack" if set(_flags(mask)) == _TCP_FLAGS else None
+    return _TCP_FLAGS.get((frozenset(_flags(mask)), operator, right))
 
 
 def _flags(mask: _Json) -> List[str]:

@@ -31,7 +31,12 @@ _TYPES = {"ipv4": "ipv4_addr", "ipv6": "ipv6_addr"}
 _ICMP = {"ipv4": "icmp", "ipv6": "ipv6-icmp"}
 # RFC 2131 4.1 and RFC 8415 7.2: (the server's port, from which it answers; the client's port).
 _DHCP = {"ipv4": (67, 68), "ipv6": (547, 546)}
-_KNOWN_CONNECTIONS = "ct state established,related return"
+# A SYN without ACK opens a connection, so it is always judged as new. Connection tracking may call it established: it
+# makes an entry of any packet that looks like the middle of a connection, and of a forged reply to it.
+_KNOWN_CONNECTIONS = (
+    "meta l4proto != tcp ct state established,related return",
+    "tcp flags & (syn | ack) != syn ct state established,related return",
+)
 _DROP_ALL_ELSE = 'counter drop comment "nothing else new comes in"'
 
 
@@ -106,9 +111,9 @@ def _chains(permitted: Sequence[str], container_interfaces: Sequence[str]) -> Tu
 
 def _always_permitted(families: Sequence[str], container_interfaces: Sequence[str]) -> List[str]:
     """The rules for what every host needs."""
-    rules = ['iifname "lo" return', _KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
-    # A segment of a connection that is older than the kernel's connection tracking. It cannot open a connection,
-    # because that takes a SYN (RFC 9293 3.5). If it were dropped, the connection would hang.
+    rules = ['iifname "lo" return', *_KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
+    # A segment of a connection that is older than the kernel's connection tracking. If it were dropped, the connection
+    # would hang.
     rules.append('ct state new tcp flags & (syn | rst | ack) == ack return comment "sessions older than conntrack"')
     for family in families:
         rules.append("meta l4proto %s return" % _ICMP[family])
@@ -128,7 +133,7 @@ def _from_containers(container_interfaces: Sequence[str]) -> List[str]:
 def _forward_rules(container_interfaces: Sequence[str]) -> List[str]:
     """Packets from other hosts to a container pass only if this host's own rules have translated their address.
     ``prerouting`` has judged those packets already."""
-    rules = [_KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
+    rules = list(_KNOWN_CONNECTIONS) + _from_containers(container_interfaces)
     rules.append('ct status dnat return comment "published ports"')
     return rules + [
         'oifname "%s" counter drop comment "nobody else reaches a container\'s own address"' % _nft_pattern(name)
