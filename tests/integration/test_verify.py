@@ -245,7 +245,7 @@ def test_listeners_end_by_themselves_when_the_play_is_killed(lab):
 def test_a_limited_run_says_what_it_left_out(lab):
     done = lab.play("verify", "--limit", "master,laptop", determined_verify_seed=1)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "NOT verified, since this run left them out: agent1, agent2, stranger" in done.stdout
+    assert "NOT verified, because this run left them out: agent1, agent2, stranger" in done.stdout
     assert {cell["source"] for cell in lab.report()["checks"] if cell["verdict"] != "advice"} == {"laptop"}
 
 
