@@ -17,11 +17,11 @@ demo: ## Rehearse inventories/demo on network namespaces and show the result
 	@.venv/bin/ansible-playbook playbooks/rehearse.yml -i inventories/demo -e determined_verify_report_dir=$(CURDIR)/build/demo
 
 check: setup-test ## What to run before every commit: linters, unit tests and a short rehearsal
-	@scripts/stages lint unit rehearsal
+	@python3 scripts/stages.py lint unit rehearsal
 
-# Stages that wait for hosts run beside stages that compute. See scripts/stages.
+# Stages that wait for hosts run beside stages that compute. See scripts/stages.py.
 test: setup-test ## Everything that CI runs
-	@scripts/with-docker scripts/stages "test-hosts integration" "test-hosts molecule" "unit +lint +sanity +host-pythons"
+	@python3 scripts/with_docker.py python3 scripts/stages.py "test-hosts integration" "test-hosts molecule" "unit +lint +sanity +host-pythons"
 
 setup-test:
 	@scripts/setup test
@@ -45,18 +45,18 @@ sanity: setup-test
 
 # Which tests run in one process, and which begin first: tests/integration/_schedule.py.
 integration: test-hosts
-	scripts/with-docker $(AS_ROOT) $(PYTEST) tests/integration --numprocesses $(WORKERS)
+	python3 scripts/with_docker.py $(AS_ROOT) $(PYTEST) tests/integration --numprocesses $(WORKERS)
 
 # Real hosts: systemd, SSH, firewalld, Docker. Two scenarios at a time. See docs/testing.md.
 molecule: test-hosts
 	mkdir -p build
-	printf '%s\n' $(SCENARIOS) | scripts/with-docker xargs -P 2 -I SCENARIO $(AS_ROOT) sh -c 'echo "SCENARIO: began"; \
+	printf '%s\n' $(SCENARIOS) | python3 scripts/with_docker.py xargs -P 2 -I SCENARIO $(AS_ROOT) sh -c 'echo "SCENARIO: began"; \
 	    if scripts/molecule test SCENARIO >build/molecule-SCENARIO.log 2>&1; then echo "SCENARIO: passed"; \
 	    else cat build/molecule-SCENARIO.log; echo "SCENARIO: FAILED"; exit 1; fi'
 
 # The images of the test hosts are built when something in their recipe changed.
 test-hosts: setup-test
-	scripts/with-docker $(AS_ROOT) scripts/test-hosts $(RELEASES)
+	python3 scripts/with_docker.py $(AS_ROOT) scripts/test-hosts $(RELEASES)
 
 bench: setup-test
 	$(AS_ROOT) .venv/bin/python -m bench

@@ -42,7 +42,7 @@ def place(tmp_path):
     """A checkout with these scripts, a Makefile, and programs that stand in for Docker."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / "bin").mkdir()
-    for name in ("stages", "with-docker"):
+    for name in ("stages.py", "with_docker.py"):
         shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
     (tmp_path / "Makefile").write_text(MAKEFILE)
     program(tmp_path, "docker", DOCKER)
@@ -60,7 +60,7 @@ def begin(place: Path, script: str, *arguments: str) -> subprocess.Popen[str]:
     """Start a script in a process group of its own, as a shell does."""
     environment = dict(os.environ, PATH=f"{place / 'bin'}:{os.environ['PATH']}")
     # A shell's background, where tests may run, ignores SIGINT.
-    command = ["env", "--default-signal=INT", str(place / "scripts" / script), *arguments]
+    command = ["env", "--default-signal=INT", "python3", str(place / "scripts" / script), *arguments]
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, env=environment, cwd=place, start_new_session=True, **output)
 
@@ -79,7 +79,7 @@ def log(place: Path) -> list[str]:
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_docker_of_our_own_ends_with_the_command(place, code):
-    process = begin(place, "with-docker", "sh", "-c", f"test -e {place}/runs && exit {code}")
+    process = begin(place, "with_docker.py", "sh", "-c", f"test -e {place}/runs && exit {code}")
     process.communicate(timeout=60)
     assert process.returncode == code
     assert log(place) == ["began", "ended"]
@@ -87,7 +87,7 @@ def test_a_docker_of_our_own_ends_with_the_command(place, code):
 
 def test_a_docker_that_runs_is_used_and_stays(place):
     (place / "runs").touch()
-    process = begin(place, "with-docker", "true")
+    process = begin(place, "with_docker.py", "true")
     assert process.communicate(timeout=60)[0] == "" and process.returncode == 0
     assert log(place) == [] and (place / "runs").exists()
 
@@ -95,7 +95,7 @@ def test_a_docker_that_runs_is_used_and_stays(place):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 @pytest.mark.parametrize("when", ["runs", "begun"])
 def test_a_docker_of_our_own_ends_with_an_interrupt(place, number, when):
-    process = begin(place, "with-docker", "sh", "-c", f"touch {place}/begun; exec sleep 60")
+    process = begin(place, "with_docker.py", "sh", "-c", f"touch {place}/begun; exec sleep 60")
     wait_for(place / when)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as the terminal does
@@ -115,14 +115,14 @@ def test_a_docker_of_our_own_ends_with_an_interrupt(place, number, when):
 
 def test_a_docker_that_does_not_start_is_told_in_one_line(place):
     program(place, "dockerd", BROKEN_DOCKERD)
-    process = begin(place, "with-docker", "true")
+    process = begin(place, "with_docker.py", "true")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1
     assert re.fullmatch(r"Docker does not start here; \S+/build/dockerd\.log says why\..*\n", output)
 
 
 def test_stages_show_what_failed_and_a_table(place):
-    process = begin(place, "stages", "other bad good", "other", "+good")
+    process = begin(place, "stages.py", "other bad good", "other", "+good")
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1
     assert "this is why" in output and "this is good" not in output
@@ -130,14 +130,14 @@ def test_stages_show_what_failed_and_a_table(place):
     rows = [line.split() for line in output.rpartition("\n\n")[2].splitlines()]
     assert [row[:2] for row in rows[1:4]] == [["other", "passed"], ["bad", "FAILED"], ["good", "passed"]]
     assert log(place) == ["once"], "a stage of two lanes runs once"
-    passed = begin(place, "stages", "good")
+    passed = begin(place, "stages.py", "good")
     passed.communicate(timeout=60)
     assert passed.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_all_stages(place, number):
-    process = begin(place, "stages", "slow good", "other")
+    process = begin(place, "stages.py", "slow good", "other")
     wait_for(place / "begun")
     if number == signal.SIGINT:
         os.killpg(process.pid, number)

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Run stages of the Makefile beside each other, and print at the end which passed and how long each took.
 
-Usage: scripts/stages LANE ...
+Usage: python3 scripts/stages.py LANE ...
 A lane is a list of the Makefile's targets that run one after the other, "lint unit" for instance. Lanes run beside
 each other. A target that several lanes name runs once, and all of them wait for it. A target after a + runs with low
 priority ("+sanity"): it takes the processor time that the others do not use.

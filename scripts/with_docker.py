@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Run a command while Docker runs: the daemon that is there, or one of our own, which ends with the command.
 
-Usage: scripts/with-docker COMMAND [ARGUMENT ...]
+Usage: python3 scripts/with_docker.py COMMAND [ARGUMENT ...]
 The exit code is the command's. Starting a daemon needs root: this script asks sudo for it, as the Makefile does.
 """
 
