@@ -21,25 +21,10 @@ from ansible_collections.determined.network.plugins.module_utils._proxy.errors i
 from ansible_collections.determined.network.plugins.module_utils._proxy.file_change import FileState
 from ansible_collections.determined.network.plugins.module_utils._proxy.request import Host
 
+from tests.unit.plugins.module_utils._proxy.test_parameters import ARGUMENTS
+
 AGENT_YAML = b"# mine\na: 1\n"
-PARAMETERS = {
-    "state": "present",
-    "roles": ["agents"],
-    "http": "http://p:1",
-    "https": "http://p:1",
-    "ftp": None,
-    "username": "me",
-    "password": "sec ret",
-    "no_proxy": ["a", "agent1"],
-    "stable_no_proxy": ["a"],
-    "ca_certificate": None,
-    "registries": [],
-    "targets": ["agent_config", "docker", "environment"],
-    "docker_method": "auto",
-    "task_environment": "write",
-    "share_credentials": False,
-}
-ABSENT = dict(PARAMETERS, state="absent", http=None, https=None, username=None, password=None, no_proxy=[])
+ABSENT = dict(ARGUMENTS, state="absent", http=None, https=None, username=None, password=None, no_proxy=[])
 
 
 class Machine:
@@ -86,7 +71,7 @@ class Machine:
         return {name: started for name, started in self.running.items() if name in asked}
 
     def run(self, check_mode=False, **more):
-        return apply.change(dict(PARAMETERS, **more), check_mode, None)
+        return apply.change(dict(ARGUMENTS, **more), check_mode, None)
 
 
 @pytest.fixture
