@@ -157,7 +157,7 @@ class LookupModule(LookupBase):
                 host_variables,
                 options,
                 resolve.resolve_names,
-                [*inventory.slices(), *misspelt, *unreadable, *conflicts],
+                [*inventory.slices(), *inventory.from_facts(roles), *misspelt, *unreadable, *conflicts],
             )
         except (addresses.NetaddrMissing, problems.InventoryProblems) as problem:
             raise AnsibleError(str(problem)) from problem

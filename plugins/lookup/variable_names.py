@@ -48,7 +48,8 @@ class LookupModule(LookupBase):
         if terms or kwargs:
             raise AnsibleLookupError("determined.network.variable_names takes neither terms nor options")
         hosts = cluster_hosts(variables["groups"])
-        problems = Inventory(variables, self._templar).misspelt(hosts, variables["groups"])
+        inventory = Inventory(variables, self._templar)
+        problems = [*inventory.from_facts(hosts), *inventory.misspelt(hosts, variables["groups"])]
         if problems:
             raise AnsibleError(str(InventoryProblems(problems)))
         return []

@@ -70,6 +70,22 @@ class Inventory:
         ]
         return problems
 
+    def from_facts(self, hosts: Iterable[str]) -> list[Problem]:
+        """Variables of ours that come from a host's facts.
+
+        Any module's result can carry facts, and facts override the inventory. So a host that lies about itself could
+        open the other hosts with them.
+        """
+        problems = []
+        for host in hosts:
+            raw = self._view(host)[1]
+            for name in raw.get("ansible_facts") or {}:
+                if name in raw and (name.startswith(variables.PREFIX) or name in variables.RENAMED):
+                    text = "comes from the facts of this host, which the host itself can choose"
+                    remedy = "find out which task or fact cache returned it, and set the variable in the inventory"
+                    problems.append(Problem(host, name, text, remedy))
+        return problems
+
     def slices(self) -> list[Problem]:
         """Whether Tower or AWX has cut hosts out of the inventory: a policy made of what is left would cut them off.
 

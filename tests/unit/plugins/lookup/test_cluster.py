@@ -283,6 +283,33 @@ def test_names_that_are_nearly_ours_are_refused_and_others_let_be(inventory):
     assert "determined_version" not in told
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"determined_extra_requirements": [{"id": "hole", "from": "networks", "to": "agents", "ports": "1-65535"}]},
+        {"determined_mode": "permit"},
+        {"determined_address": "203.0.113.66"},
+        {"proxy_https": "http://203.0.113.66:3128"},
+    ],
+)
+def test_variables_from_the_facts_of_a_host_are_refused(inventory, facts):
+    made = inventory()
+    made.look_up("master")
+    made.manager.set_host_facts("agent1", {**facts, "determined_by_others": {}})
+    for host in ("master", "agent1"):
+        with pytest.raises(AnsibleError) as refusal:
+            made.look_up(host)
+        (name,) = facts
+        assert f"agent1: {name}: comes from the facts of this host" in str(refusal.value)
+
+
+def test_facts_with_other_names_are_accepted(inventory):
+    made = inventory()
+    expected = made.look_up("master")
+    made.manager.set_host_facts("agent1", {"ansible_hostname": "x", "ansible_host": "203.0.113.66", "ansible_port": 1})
+    assert made.look_up("master") == expected
+
+
 def test_an_empty_inventory_names_both_missing_groups(inventory):
     told = problems(inventory("all: {hosts: {x: {}}}"), "x")
     assert "1. group determined_master: is missing" in told
