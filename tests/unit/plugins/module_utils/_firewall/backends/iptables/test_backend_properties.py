@@ -217,12 +217,17 @@ packets = st.fixed_dictionaries(
 )
 
 
+def opens(packet):
+    """Whether a packet opens a connection, whatever connection tracking says of it."""
+    return packet["protocol"] == "tcp" and packet["flags"] == {"SYN"}
+
+
 @settings(max_examples=300, deadline=None)
 @given(policy=policies, packet=packets)
 def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
     backend = Iptables(container_interfaces=DEFAULT)
     state = backend.render(policy, fake_kernel().drive(backend.read()))
-    replied = packet["state"] == "ESTABLISHED"
+    replied = packet["state"] == "ESTABLISHED" and not opens(packet)
     required = asks_for(policy, policy.inbound, packet, packet["destination"]) or (
         replied and asks_for(policy, policy.outbound, packet, packet["source"])
     )
@@ -234,7 +239,8 @@ def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
     else:
         resumed = packet["protocol"] == "tcp" and packet["state"] == "NEW" and packet["flags"] == {"ACK"}
         managed = asks_for(policy, policy.management, packet, packet["destination"])
-        left_alone = packet["state"] in ("ESTABLISHED", "RELATED") or managed or resumed
+        known = packet["state"] in ("ESTABLISHED", "RELATED") and not opens(packet)
+        left_alone = known or managed or resumed
         assert into == ("RETURN" if left_alone else "DROP")
         for interface in ("lo", "docker0", "br-0123456789ab"):
             assert verdict(state, "DETERMINED-INPUT", dict(packet, interface=interface)) == "RETURN"
@@ -265,7 +271,7 @@ def test_only_what_was_translated_reaches_a_container_from_outside(fake_kernel, 
     if translated:
         packet["state"] += ",DNAT"
     inside = [name.startswith(("docker", "br-")) for name in interfaces]
-    known = packet["state"].split(",")[0] in ("ESTABLISHED", "RELATED")
+    known = packet["state"].split(",")[0] in ("ESTABLISHED", "RELATED") and not opens(packet)
     closed = inside == [False, True] and not known and not translated
     assert verdict(state, "DETERMINED-FORWARD", packet) == ("DROP" if closed else "RETURN")
 
