@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host on which nothing runs: a runner that only answers, and systemd as process 1."""
+"""A host on which nothing runs (a runner that only answers, and systemd as process 1), and the module's arguments."""
 
 import os
 
@@ -39,3 +39,25 @@ def answering():
 @pytest.fixture
 def booted(tmp_path, monkeypatch):
     monkeypatch.setattr(systemd, "RUNS", str(tmp_path))
+
+
+@pytest.fixture
+def arguments():
+    """The arguments of the module on an agent."""
+    return {
+        "state": "present",
+        "roles": ["agents"],
+        "http": "http://p:1",
+        "https": "http://p:1",
+        "ftp": None,
+        "username": "me",
+        "password": "sec ret",
+        "no_proxy": ["a", "agent1"],
+        "stable_no_proxy": ["a"],
+        "ca_certificate": None,
+        "registries": [],
+        "targets": ["agent_config", "docker", "environment"],
+        "docker_method": "auto",
+        "task_environment": "write",
+        "share_credentials": False,
+    }

@@ -21,16 +21,15 @@ from ansible_collections.determined.network.plugins.module_utils._proxy.errors i
 from ansible_collections.determined.network.plugins.module_utils._proxy.file_change import FileState
 from ansible_collections.determined.network.plugins.module_utils._proxy.request import Host
 
-from tests.unit.plugins.module_utils._proxy.test_parameters import ARGUMENTS
-
 AGENT_YAML = b"# mine\na: 1\n"
-ABSENT = dict(ARGUMENTS, state="absent", http=None, https=None, username=None, password=None, no_proxy=[])
+ABSENT = {"state": "absent", "http": None, "https": None, "username": None, "password": None, "no_proxy": []}
 
 
 class Machine:
     """The files, and what happens to them."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch, arguments):
+        self.arguments = arguments
         self.files = {paths.AGENT_YAML: FileState(AGENT_YAML, 0o644, 0, 0)}
         self.activated = []
         self.failures = []
@@ -71,12 +70,12 @@ class Machine:
         return {name: started for name, started in self.running.items() if name in asked}
 
     def run(self, check_mode=False, **more):
-        return apply.change(dict(ARGUMENTS, **more), check_mode, None)
+        return apply.change(dict(self.arguments, **more), check_mode, None)
 
 
 @pytest.fixture
-def machine(monkeypatch):
-    return Machine(monkeypatch)
+def machine(monkeypatch, arguments):
+    return Machine(monkeypatch, arguments)
 
 
 def changed_files(result):
@@ -116,10 +115,10 @@ def test_settings_are_written_kept_and_restored(machine):
         (drop_in + "conf", "removed"),
         (drop_in + "env", "removed"),
     ]
-    gone = apply.change(ABSENT, False, None)
+    gone = machine.run(**ABSENT)
     assert changed_files(gone) == [("/etc/environment", "removed")]
     assert machine.files == before
-    assert not apply.change(ABSENT, False, None)["changed"]
+    assert not machine.run(**ABSENT)["changed"]
 
 
 def test_removal_forgets_what_somebody_removed_by_hand(machine):
@@ -173,7 +172,7 @@ def test_a_daemon_json_with_proxies_of_its_own_is_used(machine):
     machine.files["/etc/docker/daemon.json"] = own
     assert changed_files(machine.run(targets=["docker"])) == [("/etc/docker/daemon.json", "changed")]
     assert not machine.run(targets=["docker"])["changed"]
-    apply.change(ABSENT, False, None)
+    machine.run(**ABSENT)
     assert machine.files["/etc/docker/daemon.json"] == own
 
 

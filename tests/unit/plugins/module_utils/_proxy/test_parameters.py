@@ -6,24 +6,6 @@
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._proxy import parameters, targets
 
-ARGUMENTS = {
-    "state": "present",
-    "roles": ["agents"],
-    "http": "http://p:1",
-    "https": "http://p:1",
-    "ftp": None,
-    "username": "me",
-    "password": "sec ret",
-    "no_proxy": ["a", "agent1"],
-    "stable_no_proxy": ["a"],
-    "ca_certificate": None,
-    "registries": [],
-    "targets": ["agent_config", "docker", "environment"],
-    "docker_method": "auto",
-    "task_environment": "write",
-    "share_credentials": False,
-}
-
 
 @pytest.mark.parametrize(
     "services, expected",
@@ -37,28 +19,28 @@ ARGUMENTS = {
         ([{"host": "192.0.2.0/24", "ports": "443"}, {"host": "r", "ports": "1-65535"}], set()),
     ],
 )
-def test_registries(services, expected):
-    settings, problems = parameters.read(dict(ARGUMENTS, registries=services))
+def test_registries(arguments, services, expected):
+    settings, problems = parameters.read(dict(arguments, registries=services))
     assert problems == [] and set(settings.registries) == expected
 
 
 @pytest.mark.parametrize("service", [{}, {"host": 1, "ports": "1"}, {"host": "r"}, {"host": "r", "ports": "none"}])
-def test_registries_that_are_refused(service):
-    settings, problems = parameters.read(dict(ARGUMENTS, registries=[service]))
+def test_registries_that_are_refused(arguments, service):
+    settings, problems = parameters.read(dict(arguments, registries=[service]))
     assert settings is None and len(problems) == 1 and problems[0].startswith("registries: ")
 
 
-def test_placeholders_are_right_whatever_the_arguments_are():
-    wrong = dict(ARGUMENTS, http="p:1", no_proxy=["*"], ca_certificate="/no/such/file", targets=["all"])
+def test_placeholders_are_right_whatever_the_arguments_are(arguments):
+    wrong = dict(arguments, http="p:1", no_proxy=["*"], ca_certificate="/no/such/file", targets=["all"])
     assert parameters.read(wrong).settings is None
     settings = parameters.placeholder(wrong)
     assert settings.targets == tuple(targets.TARGETS) and settings.certificates == ()
 
 
-def test_a_path_that_was_not_found_is_named():
+def test_a_path_that_was_not_found_is_named(arguments):
     for text, expected in (
         ("/no/such/file", "determined_proxy_ca_certificate: '/no/such/file': no"),
         ("a\nb", "determined_proxy_ca_certificate: no"),
     ):
-        (problem,) = parameters.read(dict(ARGUMENTS, ca_certificate=text)).problems
+        (problem,) = parameters.read(dict(arguments, ca_certificate=text)).problems
         assert problem.startswith(expected)
