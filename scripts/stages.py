@@ -66,8 +66,8 @@ class Stage:
         if self.result == "FAILED":
             text = f"{output}\n{text}"
         else:
-            # How many tests ran, in pytest's own words.
-            text = "\n".join([*re.findall(r"^=*[ ]*\d+ passed.*$", output, re.MULTILINE), text])
+            # How many tests ran, in pytest's own words, and what this machine could not test.
+            text = "\n".join([*re.findall(r"^(?:=*[ ]*\d+ passed|Not tested).*$", output, re.MULTILINE), text])
         say(text)
 
 

@@ -36,6 +36,8 @@ _raw:
   elements: str
 """
 
+from typing import Any
+
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import cluster_hosts
@@ -44,7 +46,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster.proble
 
 
 class LookupModule(LookupBase):
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[str]:
         if terms or kwargs:
             raise AnsibleLookupError("determined.network.variable_names takes neither terms nor options")
         hosts = cluster_hosts(variables["groups"])

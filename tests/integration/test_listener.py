@@ -235,8 +235,9 @@ def test_forty_six_thousand_listeners_say_who_they_are(hosts):
     assert (seen["open"], seen["refused"]) == (ports, "47024-65535")
     # So many connections are left by a reset each, for the sake of connection tracking on the way.
     assert (seen["resets_sent"], seen["resets_received"]) == (46000, 0)
-    # The destination has reset the closed ports and nothing else.
-    assert destination.ask("counters")["tcp_resets_sent"] - before == 18512
+    # The destination has reset the closed ports and nothing else. A port that was probed twice may be reset twice.
+    resets = destination.ask("counters")["tcp_resets_sent"] - before
+    assert 18512 <= resets <= 18512 + seen["refused_repeatedly"]
     assert destination.ask("stop", token="t") is True
     assert listening(destination) == set()
 

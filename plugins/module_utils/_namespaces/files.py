@@ -16,7 +16,7 @@ private copy of /etc, and copies of the directories, without their files, for th
 import os
 import shutil
 import stat
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._namespaces import kernel
 
@@ -114,9 +114,11 @@ def make_private(plan: Plan, private: str, ordinary_user: bool) -> None:
     ``private`` is a new directory of the lab for this host's upper layers. Raises OSError.
     """
     # All are opened first. When an overlay covers /var, no path leads to what was mounted below it.
-    opened = [os.open(path, os.O_PATH | os.O_DIRECTORY) for path, layers in plan.overlays]
+    opened = _open_all(plan)
     try:
         for index, (path, layers) in enumerate(plan.overlays):
+            if index not in opened or not os.path.isdir(path):
+                continue
             below = "/proc/self/fd/%d" % opened[index]
             lowers = [below if layer is None else layer for layer in layers]
             try:
@@ -133,13 +135,26 @@ def make_private(plan: Plan, private: str, ordinary_user: bool) -> None:
                     kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NOSUID,
                 )
     finally:
-        for descriptor in opened:
+        for descriptor in opened.values():
             os.close(descriptor)
     for copy, path in plan.copies:
         shutil.copy2(copy, path)
     kernel.mount("run", "/run", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755")
     os.mkdir("/run/lock", 0o1777)
     os.chmod("/run/lock", 0o1777)
+
+
+def _open_all(plan: Plan) -> Dict[int, int]:
+    """Index of an overlay -> the descriptor of its directory."""
+    opened = {}
+    for index, (path, _layers) in enumerate(plan.overlays):
+        try:
+            opened[index] = os.open(path, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            # A program on this machine, Docker for example, may remove its mount points at any time.
+            if path in PRIVATE:
+                raise
+    return opened
 
 
 def _probe(lab: str, ordinary_user: bool) -> None:
