@@ -219,5 +219,5 @@ def test_bad_settings_are_told_before_anything_is_built(root, site, name, settin
     done = rehearse(root, site, name, "-e", setting)
     assert done.returncode == 2
     assert told in done.stdout
-    assert "Lead every host's connection" not in done.stdout and seen(done) == []
+    assert "Connect to every host through its namespace" not in done.stdout and seen(done) == []
     assert root.state_files(name) == []

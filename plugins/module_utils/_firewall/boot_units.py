@@ -100,7 +100,7 @@ if emergency; then
 say 2 'The stored firewall cannot be loaded. Until it can, nothing new comes in \
 but management (as stored in this unit), ICMP and DHCP. {remedy}.'
 else
-say 0 'Neither the stored firewall nor the emergency rules can be loaded: THIS HOST IS OPEN. {remedy}.'
+say 0 'Neither the stored firewall nor the fallback rules can be loaded: THIS HOST IS OPEN. {remedy}.'
 fi"""
 
 _FAILS_OPEN = """\

@@ -93,7 +93,7 @@ def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[st
         if len(targets_of(check)) < _ports.count(check.service.ports):
             evidence += f"; {len(mine)} of {_ports.count(check.service.ports)} ports tried"
         if repeated:
-            evidence = f"failed at first, and at attempt {repeated[0]['attempts']} did not; {evidence}"
+            evidence = f"the first attempts failed, and attempt {repeated[0]['attempts']} succeeded; {evidence}"
         return _cell(check, _socket_states.OPEN, FLAKY if repeated else CORRECT, "", evidence, mine[0])
     wrong = _ports.format_ports(_ports.from_numbers(one["port"] for one in bad))
     verdict = ERROR if bad[0]["state"] == _socket_states.ERROR else WRONG
