@@ -189,7 +189,8 @@ def test_what_went_well_at_a_later_attempt_is_flaky():
     results = all_well()
     results["agent1"] = answers(plan(), p443=seen(attempts=2))
     (cell,) = cells(report(results), "registry_access")
-    assert cell["verdict"] == "flaky" and cell["evidence"].startswith("the first attempts failed, and attempt 2 succeeded")
+    assert cell["verdict"] == "flaky"
+    assert cell["evidence"].startswith("the first attempts failed, and attempt 2 succeeded")
 
 
 @pytest.mark.parametrize(
