@@ -132,7 +132,7 @@ class BootLab(SystemdLab):
         docker("start", self.container(HOST))
         states = ("running", "degraded")
         self.wait_until(
-            lambda: self.run(HOST, "systemctl", "is-system-running").stdout.strip() in states, 90, "it does not boot"
+            lambda: self.run(HOST, "systemctl", "is-system-running").stdout.strip() in states, 180, "it does not boot"
         )
         # Connections that Ansible kept open lead to the host before its restart.
         for path in (self.folder / "cp").glob("*"):
