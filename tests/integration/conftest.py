@@ -67,3 +67,13 @@ def root(desk):
 def name(request):
     """A name of its own for the rehearsal of every test."""
     return "test-" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+
+
+@pytest.fixture
+def left_as_it_was(request):
+    """For tests that share the host of a BootLab: none of them leaves something foreign changed."""
+    lab = request.getfixturevalue("lab") if "lab" in request.fixturenames else None
+    before = lab.foreign() if lab else set()
+    yield
+    changed = sorted(before ^ lab.foreign()) if lab else []
+    assert not changed, f"the test leaves these changed: {changed}"

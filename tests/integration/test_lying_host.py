@@ -48,13 +48,9 @@ def play(folder: Path, liar: str) -> subprocess.CompletedProcess[str]:
     (folder / "hosts.yml").write_text(INVENTORY.replace("PYTHON", sys.executable))
     (folder / "play.yml").write_text(PLAY.replace("ROOT", str(ROOT)).replace("LIAR", f"'{liar}'"))
     return subprocess.run(
-        [
-            str(Path(sys.executable).parent / "ansible-playbook"),
-            str(folder / "play.yml"),
-            "-i",
-            str(folder / "hosts.yml"),
-        ]
-        + ["--check", "--tags", "all,configure", "-e", "determined_verify_report_dir=" + str(folder / "report")],
+        # Should the lie be believed one day, check mode changes nothing on this machine.
+        [str(PLAYBOOK), str(folder / "play.yml"), "-i", str(folder / "hosts.yml"), "--check"]
+        + ["-e", f"determined_verify_report_dir={folder / 'report'}"],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LIBRARY": str(folder / "library")},
         stdin=subprocess.DEVNULL,
@@ -71,4 +67,4 @@ def test_a_result_with_variables_of_ours_in_its_facts_stops_the_play(tmp_path):
     text = "agent1: determined_extra_requirements: comes from the facts of this host, which the host itself can choose"
     assert text in done.stdout + done.stderr
     tasks = re.findall(r"^TASK \[(.*?)\]", done.stdout, re.MULTILINE)
-    assert tasks[-1].endswith("Read the cluster, once for the play") or tasks[-1].endswith("Read the cluster"), tasks
+    assert tasks[-1].endswith(("Read the cluster, once for the play", "Read the cluster")), tasks

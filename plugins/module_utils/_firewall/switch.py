@@ -71,8 +71,22 @@ class Change(NamedTuple):
         return max(0.0, self.record.get("deadline", 0.0) - time.monotonic())
 
 
+class _Renamed(Exception):
+    """Another process has moved a change to its next state, or settled it, since the folder was listed."""
+
+
 def changes(directory: str) -> List[Change]:
     """All changes that have a file in ``directory``, by name. HostError when a file is damaged."""
+    while True:
+        try:
+            return _read_all(directory)
+        except _Renamed:
+            # Listed under its old name, and gone from it when it was opened: a change that was passed over here
+            # would count as settled. A change has few states, so this ends.
+            continue
+
+
+def _read_all(directory: str) -> List[Change]:
     found: List[Change] = []
     try:
         names = sorted(os.listdir(directory))
@@ -85,8 +99,8 @@ def changes(directory: str) -> List[Change]:
                 with open(os.path.join(directory, name), encoding="utf-8") as handle:
                     record = json.load(handle)
                     watched = _is_locked(handle)
-            except FileNotFoundError:
-                continue  # another process has settled the change since the folder was listed
+            except FileNotFoundError as problem:
+                raise _Renamed(name) from problem
             except ValueError as problem:
                 raise HostError(
                     "%s is damaged: %s. Look at it, then remove it" % (os.path.join(directory, name), problem)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import time
 
@@ -363,6 +364,21 @@ def test_a_confirmed_change_that_cannot_be_stored_is_told_and_repaired(host, etc
     assert host.file.read_text() == "new" and host.left() == [] and staged(etc) == []
     os.rmdir(boot_units.FILE)
     assert host.apply("new", persist=True).changed and stored_text() == "new"
+
+
+def test_a_change_that_is_renamed_while_it_is_read_is_not_passed_over(tmp_path, monkeypatch):
+    confirmed, unstored = [switch.path_of(str(tmp_path), state, TOKEN) for state in ("confirmed", "unstored")]
+    pathlib.Path(confirmed).write_text("{}")
+    listing = os.listdir
+
+    def listed_before_the_rename(path):
+        names = listing(path)
+        if os.path.exists(confirmed):
+            os.rename(confirmed, unstored)
+        return names
+
+    monkeypatch.setattr(os, "listdir", listed_before_the_rename)
+    assert [(change.state, change.token) for change in switch.changes(str(tmp_path))] == [("unstored", TOKEN)]
 
 
 def test_a_switch_that_was_killed_after_the_confirmation_is_replaced(host, etc):
