@@ -24,6 +24,7 @@ WORLDS = {
 
 # Group -> seconds, measured with ``pytest --durations=0``. They need not be exact; an unknown group begins early.
 SECONDS = {
+    "test_molecule.py": 1100,
     "test_proxy.py": 420,
     "test_verify.py": 340,
     "test_reboot.py[iptables]": 300,
