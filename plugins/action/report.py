@@ -77,15 +77,15 @@ def _written(
     for line in text_report.render(report, str(path)):
         display.display(line)
     try:
-        _write(path, json.dumps(report, indent=2) + "\n")
+        _write(path, json.dumps(report.to_dict(), indent=2) + "\n")
     except OSError as problem:
         messages.append(_cannot(problem))
-    verification = artifacts.artifacts(report, str(path), messages)
-    result = {"changed": False, "report": str(path), "summary": report["summary"], "verification": verification}
+    verification = artifacts.artifacts(report.to_dict(), str(path), messages)
+    result = {"changed": False, "report": str(path), "summary": report.summary, "verification": verification}
     if messages:
         return {**result, "failed": True, "msg": "\n".join(messages)}
     message = text_report.success_message(report)
-    if report["summary"]["advice"]:
+    if report.summary["advice"]:
         display.warning(message)
     return {**result, "msg": message}
 

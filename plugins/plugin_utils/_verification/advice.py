@@ -42,10 +42,10 @@ def cloud_cells(results: Mapping[str, Mapping[str, Any]]) -> Iterator[Cell]:
             observed = {True: OPEN, False: "no_route"}.get(cloud["egress"], UNKNOWN)
             through_proxy = any(one["via"] and one["state"] == OPEN for one in result.get("targets") or [])
             address = ", ".join(cloud["external"])
-            yield _cell(row, source, "", address, observed, _cloud_sentence(row, cloud, through_proxy))
+            yield _cell(row, source, "", address, observed, *_cloud_sentences(row, cloud, through_proxy))
 
 
-def _cloud_sentence(row: str, cloud: Mapping[str, Any], through_proxy: bool) -> str:
+def _cloud_sentences(row: str, cloud: Mapping[str, Any], through_proxy: bool) -> tuple[str, ...]:
     if not cloud["known"]:
         has = f"whether it has {_EXTERNAL[row]} is not known: {cloud['reason']}"
     elif cloud["external"]:
@@ -53,16 +53,16 @@ def _cloud_sentence(row: str, cloud: Mapping[str, Any], through_proxy: bool) -> 
     else:
         has = f"has no {_EXTERNAL[row].split(' ', 1)[1]}"
     if cloud["egress"] is None:
-        return (
-            f"{has}; determined_services names no service outside that could be used to test its access to the Internet"
-        )
+        return has, "determined_services names no service outside that could be used to test its access to the Internet"
     if cloud["egress"]:
         if cloud["known"] and not cloud["external"]:
-            return f"{has}, and reaches {cloud['egress_to']} directly nevertheless, through some NAT"
-        return f"{has}, and reaches {cloud['egress_to']} directly"
+            return (f"{has}, and reaches {cloud['egress_to']} directly nevertheless, through some NAT",)
+        return (f"{has}, and reaches {cloud['egress_to']} directly",)
     remedy = _WITH_ADDRESS[row] if cloud["external"] else _WITHOUT_ADDRESS[row]
     text = f"{has}, and reaches no service outside directly: {remedy}"
-    return f"{text}; the proxy works, so this is needed only for traffic without the proxy" if through_proxy else text
+    if through_proxy:
+        return text, "the proxy works, so this is needed only for traffic without the proxy"
+    return (text,)
 
 
 def distance_cells(cluster: Cluster, known: Mapping[Pair, Knowledge]) -> Iterator[Cell]:
@@ -83,6 +83,6 @@ def distance_cells(cluster: Cluster, known: Mapping[Pair, Knowledge]) -> Iterato
             yield _cell(SAME_NETWORK, agent, master, "", f"{min(times):.1f} ms", text)
 
 
-def _cell(row: str, source: str, destination: str, address: str, observed: str, evidence: str) -> Cell:
+def _cell(row: str, source: str, destination: str, address: str, observed: str, *evidence: str) -> Cell:
     cell = cells.advice(row, evidence, source, destination, address, observed=observed)
     return cell._replace(via="", step="", blame="")

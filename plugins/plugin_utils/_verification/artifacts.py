@@ -23,7 +23,7 @@ MOST_CHARACTERS = 300  # of a text
 
 
 def artifacts(report: Mapping[str, Any], path: str, messages: Sequence[str]) -> dict[str, Any]:
-    """A report (see report.build_report), the path of its file, and the messages of a failure -> what is published.
+    """A report (as Report.to_dict gives it), the path of its file, and the messages of a failure -> what is published.
 
     ``{"version": 1, "passed": bool, "messages": [...], "run": {...}, "summary": {...}, "wrong": [row ...],
     "error": [row ...], "not_shown": n, "report": path}``. The rows are those of the report with long texts cut;

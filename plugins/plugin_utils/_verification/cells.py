@@ -14,15 +14,15 @@ VERDICTS = (CORRECT, WRONG, FLAKY, ERROR, ADVICE)
 
 UNKNOWN = "unknown"  # observed, where no answer can be trusted
 
-EVIDENCE_SEPARATOR = "; "  # between the sentences of a cell's evidence
+_EVIDENCE_SEPARATOR = "; "  # between the sentences of a cell's evidence in report.json
 
 
 class Cell(NamedTuple):
-    """One entry of `checks` in report.json; every field is a text.
+    """One check with its verdict. Every field but ``evidence`` is a text.
 
     ``source`` and ``destination`` are names of hosts or of services outside the cluster, and ``address`` is the
     destination's. ``ports`` and ``wrong_ports`` are compact lists such as "22,1024-65535". ``observed`` is the state
-    of a socket, or a more special word. ``evidence`` holds sentences with EVIDENCE_SEPARATOR between them.
+    of a socket, or a more special word. ``evidence`` holds sentences; each of them is one thought.
     ``via`` (the proxy, "" without one), ``step`` (where an attempt ended) and ``blame`` (who has to act) belong to
     the checks of the Internet; None: the cell is about hosts of the cluster and does not have these fields.
     """
@@ -37,20 +37,21 @@ class Cell(NamedTuple):
     expected: str
     observed: str
     verdict: str
-    evidence: str
+    evidence: tuple[str, ...]
     wrong_ports: str = ""
     via: str | None = None
     step: str | None = None
     blame: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The cell as report.json holds it."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        """The cell as an entry of `checks` in report.json; there, the evidence is one text."""
+        fields = {**self._asdict(), "evidence": _EVIDENCE_SEPARATOR.join(self.evidence)}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 def advice(
     requirement: str,
-    evidence: str,
+    evidence: tuple[str, ...],
     source: str = "",
     destination: str = "",
     address: str = "",

@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of the Internet x what the hosts saw -> cells of the report. Pure.
 
-Cells have the fields of `report.py`, and three more: ``via`` (the proxy, "" for a direct connection), ``step`` (the
-step at which the attempt ended) and ``blame`` (who has to act).
+These cells also have ``via`` (the proxy, "" for a direct connection), ``step`` (the step at which the attempt ended)
+and ``blame`` (who has to act).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
@@ -18,7 +18,6 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster import
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
     CORRECT,
     ERROR,
-    EVIDENCE_SEPARATOR,
     FLAKY,
     UNKNOWN,
     WRONG,
@@ -84,21 +83,21 @@ def internet_cells(
 def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[str, Any] | None) -> Cell:
     seen = (result or {}).get("targets") or []
     if len(seen) <= max(places):
-        return _cell(check, UNKNOWN, ERROR, "", _no_answer(check.source, result))
+        return _cell(check, UNKNOWN, ERROR, "", [_no_answer(check.source, result)])
     mine = [seen[place] for place in places]
     bad = [one for one in mine if one["state"] != _socket_states.OPEN]
     if not bad:
         repeated = [one for one in mine if one["attempts"] > 1]
-        evidence = EVIDENCE_SEPARATOR.join(dict.fromkeys(_good(one) for one in mine))
+        evidence = list(dict.fromkeys(_good(one) for one in mine))
         if len(targets_of(check)) < _ports.count(check.service.ports):
-            evidence += f"; {len(mine)} of {_ports.count(check.service.ports)} ports tried"
+            evidence.append(f"{len(mine)} of {_ports.count(check.service.ports)} ports tried")
         if repeated:
-            evidence = f"the first attempts failed, and attempt {repeated[0]['attempts']} succeeded; {evidence}"
+            evidence.insert(0, f"the first attempts failed, and attempt {repeated[0]['attempts']} succeeded")
         return _cell(check, _socket_states.OPEN, FLAKY if repeated else CORRECT, "", evidence, mine[0])
     wrong = _ports.format_ports(_ports.from_numbers(one["port"] for one in bad))
     verdict = ERROR if bad[0]["state"] == _socket_states.ERROR else WRONG
     sentences = dict.fromkeys(_bad(one, check.source) for one in bad)
-    return _cell(check, bad[0]["state"], verdict, wrong, EVIDENCE_SEPARATOR.join(sentences), bad[0])
+    return _cell(check, bad[0]["state"], verdict, wrong, sentences, bad[0])
 
 
 def _no_answer(source: str, result: Mapping[str, Any] | None) -> str:
@@ -141,7 +140,7 @@ def _cell(
     observed: str,
     verdict: str,
     wrong_ports: str,
-    evidence: str,
+    evidence: Iterable[str],
     seen: Mapping[str, Any] | None = None,
 ) -> Cell:
     parsed = addresses.parse_address(check.service.host)
@@ -157,7 +156,7 @@ def _cell(
         _socket_states.OPEN,
         observed,
         verdict,
-        evidence,
+        tuple(evidence),
         wrong_ports,
         seen["via"],
         seen["step"],
@@ -169,24 +168,24 @@ def _bypass_cell(check: BypassCheck, result: Mapping[str, Any] | None) -> Cell:
     bypass = (result or {}).get("bypass")
     # A proxy setting knows no ports.
     cell = Cell(
-        PROXY_BYPASS, check.source, check.destination, "", "", "tcp", "", DIRECT, UNKNOWN, ERROR, "", "", "", "", ""
+        PROXY_BYPASS, check.source, check.destination, "", "", "tcp", "", DIRECT, UNKNOWN, ERROR, (), "", "", "", ""
     )
     if bypass is None:
-        return cell._replace(evidence=_no_answer(check.source, result))
+        return cell._replace(evidence=(_no_answer(check.source, result),))
     findings = [finding for finding in bypass["findings"] if finding["group"] == check.group]
     if findings:
-        evidence = EVIDENCE_SEPARATOR.join(_finding(finding) for finding in findings)
         remedy = "run the role determined.network.proxy, or add them; then restart the programs that already run"
-        return cell._replace(
-            observed=THROUGH_PROXY, verdict=WRONG, blame=internet_targets.HOST, evidence=f"{evidence}; {remedy}"
-        )
+        evidence = (*(_finding(finding) for finding in findings), remedy)
+        return cell._replace(observed=THROUGH_PROXY, verdict=WRONG, blame=internet_targets.HOST, evidence=evidence)
     if bypass["problems"]:
-        return cell._replace(evidence=f"{check.source} could not read {'; '.join(bypass['problems'])}")
+        return cell._replace(
+            evidence=tuple(f"{check.source} could not read {problem}" for problem in bypass["problems"])
+        )
     places = ", ".join(bypass["places"])
-    evidence = (
+    text = (
         f"no_proxy covers it in every place that sets a proxy: {places}" if places else "no proxy is set on this host"
     )
-    return cell._replace(observed=DIRECT, verdict=CORRECT, evidence=evidence)
+    return cell._replace(observed=DIRECT, verdict=CORRECT, evidence=(text,))
 
 
 def _finding(finding: Mapping[str, Any]) -> str:

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
     CORRECT,
     ERROR,
-    EVIDENCE_SEPARATOR,
     FLAKY,
     UNKNOWN,
     VERDICTS,
@@ -37,35 +36,52 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.o
 VERSION = 1
 
 
+class Report(NamedTuple):
+    """All checks of a verification with their verdicts.
+
+    ``run`` describes the run (sweep, seed, mode, ...). ``summary`` counts: ``{"checks": n, verdict: n ...}``.
+    """
+
+    run: dict[str, Any]
+    summary: dict[str, int]
+    cells: tuple[Cell, ...]
+
+    def with_verdict(self, verdict: str) -> list[Cell]:
+        """The cells that have this verdict, in the order of the report."""
+        return [cell for cell in self.cells if cell.verdict == verdict]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of report.json: ``{"version": 1, "run": {...}, "summary": {...}, "checks": [cell ...]}``."""
+        return {
+            "version": VERSION,
+            "run": dict(self.run),
+            "summary": dict(self.summary),
+            "checks": [cell.to_dict() for cell in self.cells],
+        }
+
+
 def build_report(
     checks: Sequence[Check],
     uncovered: Iterable[tuple[str, str]],
     known: Mapping[Pair, Knowledge],
     run: Mapping[str, Any],
     more_cells: Iterable[Cell] = (),
-) -> dict[str, Any]:
+) -> Report:
     """Checks, rows without a check, knowledge, and what describes the run (sweep, seed, mode, ...) -> the report.
 
     ``uncovered``: pairs of a requirement's id and the reason why nothing checks it. ``more_cells``: cells of other
     checks, such as those of the Internet.
-
-    ``{"version": 1, "run": {...}, "summary": {"checks": n, verdict: n ...}, "checks": [cell ...]}``.
     """
     cells = [_cell(check, known.get(check.pair)) for check in checks]
     cells += more_cells
     cells += [
-        advice(requirement, reason, expected=BLOCKED if requirement == RESTRICT else OPEN)
+        advice(requirement, (reason,), expected=BLOCKED if requirement == RESTRICT else OPEN)
         for requirement, reason in uncovered
     ]
     summary = {"checks": len(cells)}
     for verdict in VERDICTS:
         summary[verdict] = sum(cell.verdict == verdict for cell in cells)
-    return {
-        "version": VERSION,
-        "run": dict(run),
-        "summary": summary,
-        "checks": [cell.to_dict() for cell in cells],
-    }
+    return Report(dict(run), summary, tuple(cells))
 
 
 def _cell(check: Check, knowledge: Knowledge | None) -> Cell:
@@ -82,18 +98,16 @@ def _positive_cell(check: Check, knowledge: Knowledge) -> Cell:
     bad = _ports.union(within.blocked, within.no_route, within.impostor)
     unknown = _ports.union(within.failed, within.suspect)
     if bad:
-        return _row(check, _observed(bad, knowledge), WRONG, bad, _why_closed(check, bad, within, knowledge))
+        return _row(check, _observed(bad, knowledge), WRONG, bad, *_why_closed(check, bad, within, knowledge))
     if unknown:
-        reason = _sentences(
-            f"no trustworthy answer on {some_ports(unknown)}", *_reasons(unknown, knowledge), *knowledge.notes
-        )
-        return _row(check, UNKNOWN, ERROR, (), reason)
+        text = f"no trustworthy answer on {some_ports(unknown)}"
+        return _row(check, UNKNOWN, ERROR, (), text, *_reasons(unknown, knowledge), *knowledge.notes)
     if not within.reached:
         return _row(check, UNKNOWN, ERROR, (), "none of these ports was probed")
     if within.changed:
         ports = some_ports(within.changed)
-        return _row(check, OPEN, FLAKY, (), _sentences(f"{ports} did not answer at first, then did", *knowledge.notes))
-    return _row(check, OPEN, CORRECT, (), _why_open(check, within, knowledge))
+        return _row(check, OPEN, FLAKY, (), f"{ports} did not answer at first, then did", *knowledge.notes)
+    return _row(check, OPEN, CORRECT, (), *_why_open(check, within, knowledge))
 
 
 def _negative_cell(check: Check, knowledge: Knowledge) -> Cell:
@@ -103,12 +117,12 @@ def _negative_cell(check: Check, knowledge: Knowledge) -> Cell:
     blocked = some_ports(within.blocked)
     if through:
         text = f"{check.source} reaches {check.destination} on {some_ports(through)}"
-        return _row(check, _observed(through, knowledge), WRONG, through, _sentences(text, *knowledge.notes))
+        return _row(check, _observed(through, knowledge), WRONG, through, text, *knowledge.notes)
     if unknown or not within.blocked:
         text = f"no trustworthy answer on {some_ports(unknown or check.ports)}"
         if within.no_route:
             text = f"{check.source} has no route to {check.address}, so nothing was shown about a firewall"
-        return _row(check, UNKNOWN, ERROR, (), _sentences(text, *_reasons(unknown, knowledge), *knowledge.notes))
+        return _row(check, UNKNOWN, ERROR, (), text, *_reasons(unknown, knowledge), *knowledge.notes)
     if not knowledge.answered:
         text = (
             f"{blocked} is blocked, but nothing else of {check.destination} answered {check.source} either: "
@@ -144,16 +158,16 @@ def _observed(ports: PortSet, knowledge: Knowledge) -> str:
     return max(knowledge.states, key=lambda state: _ports.count(_ports.intersect(ports, knowledge.states[state])))
 
 
-def _why_open(check: Check, within: _Within, knowledge: Knowledge) -> str:
+def _why_open(check: Check, within: _Within, knowledge: Knowledge) -> list[str]:
     answered = _ports.count(_ports.intersect(within.reached, knowledge.states["open"]))
     parts = [f"{check.destination} answered by name on {count_of_ports(answered)}"] if answered else []
     probed = _ports.count(within.reached)
     if probed < _ports.count(check.ports):
         parts.append(f"{probed} of {_ports.count(check.ports)} ports sampled")
-    return _sentences(*parts, *knowledge.notes)
+    return [*parts, *knowledge.notes]
 
 
-def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledge) -> str:
+def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledge) -> list[str]:
     ports = some_ports(bad)
     if within.impostor:
         text = f"another host than {check.destination} answered at {check.address} on {ports}"
@@ -169,7 +183,7 @@ def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledg
         f"find the rule that drops {check.protocol} from {check.source} to {check.address} "
         f"in OUTPUT of {check.source}, between the hosts, and in INPUT of {check.destination}"
     )
-    return _sentences(text, *_reasons(bad, knowledge), *knowledge.notes, hint)
+    return [text, *_reasons(bad, knowledge), *knowledge.notes, hint]
 
 
 def _reasons(ports: PortSet, knowledge: Knowledge) -> list[str]:
@@ -178,11 +192,7 @@ def _reasons(ports: PortSet, knowledge: Knowledge) -> list[str]:
     return [f"{some_ports(about)}: {text}" for text, about in told.items() if about]
 
 
-def _sentences(*parts: str) -> str:
-    return EVIDENCE_SEPARATOR.join(part for part in parts if part)
-
-
-def _row(check: Check, observed: str, verdict: str, wrong: PortSet, evidence: str) -> Cell:
+def _row(check: Check, observed: str, verdict: str, wrong: PortSet, *evidence: str) -> Cell:
     return Cell(
         check.requirement,
         check.source,

@@ -53,7 +53,7 @@ def internet_plan(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[st
     return internet_checks.plan(Cluster.from_dict(cluster), _hosts(run))
 
 
-def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
+def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> verification_report.Report:
     """All results of all rounds -> the report."""
     checks = _derive(cluster, run)
     read = Cluster.from_dict(cluster)

@@ -12,11 +12,12 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
     ADVICE,
     CORRECT,
     ERROR,
-    EVIDENCE_SEPARATOR,
     FLAKY,
     WRONG,
+    Cell,
 )
 from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import MOST_RANGES
+from ansible_collections.determined.network.plugins.plugin_utils._verification.report import Report
 
 # What a cell of the matrix shows, the worst state first.
 _SYMBOLS = (
@@ -34,22 +35,22 @@ MOST_COLUMNS = 40  # hosts in the matrix
 MOST_NAMES = 5  # of hosts in a sentence
 
 
-def render(report: Mapping[str, Any], path: str) -> list[str]:
+def render(report: Report, path: str) -> list[str]:
     """A report, and the path of its file -> the lines of the terminal."""
-    cells = report["checks"]
+    cells = report.cells
     # Wrong cells first: a host that does not answer must not hide them.
-    bad = [cell for verdict in (WRONG, ERROR, FLAKY) for cell in cells if cell["verdict"] == verdict]
-    lines = [_heading(report["run"]), ""]
-    lines += _requirement_lines(cells, sampled=report["run"]["sweep"] != "full")
-    if report["run"].get("not_verified"):
-        names = ", ".join(report["run"]["not_verified"])
+    bad = [cell for verdict in (WRONG, ERROR, FLAKY) for cell in report.with_verdict(verdict)]
+    lines = [_heading(report.run), ""]
+    lines += _requirement_lines(cells, sampled=report.run["sweep"] != "full")
+    if report.run.get("not_verified"):
+        names = ", ".join(report.run["not_verified"])
         lines.append(
             f"  Not verified, because a rehearsal has no Internet or determined_verify_internet is false: {names}"
         )
     if bad:
         lines += ["", *_matrix(cells)]
         lines += ["", *_bad_lines(bad, path)]
-    lines += ["", _summary_line(report["summary"]), f"Report: {path}"]
+    lines += ["", _summary_line(report.summary), f"Report: {path}"]
     return lines
 
 
@@ -63,27 +64,32 @@ def _heading(run: Mapping[str, Any]) -> str:
     return text
 
 
-def _requirement_lines(cells: Sequence[Mapping[str, Any]], sampled: bool) -> list[str]:
-    ids = list(dict.fromkeys(cell["requirement"] for cell in cells))
+def _requirement_lines(cells: Sequence[Cell], sampled: bool) -> list[str]:
+    ids = list(dict.fromkeys(cell.requirement for cell in cells))
     width = max((len(name) for name in ids), default=0)
     lines = []
     for name in ids:
-        named = [cell for cell in cells if cell["requirement"] == name]
-        mine = [cell for cell in named if cell["verdict"] != ADVICE]
+        named = [cell for cell in cells if cell.requirement == name]
+        mine = [cell for cell in named if cell.verdict != ADVICE]
         if mine:
             lines.append(_requirement_line(name, width, mine, sampled))
-        lines += [
-            f"  {name:<{width}}  advice: {text}" for text in _advice([c for c in named if c["verdict"] == ADVICE])
-        ]
+        lines += [f"  {name:<{width}}  advice: {text}" for text in _advice([c for c in named if c.verdict == ADVICE])]
     return lines
 
 
-def _advice(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Advice cells of one row -> sentences. Hosts with the same advice share one sentence."""
-    hosts: dict[str, list[str]] = {}
+def _advice(cells: Sequence[Cell]) -> list[str]:
+    """Advice cells of one row -> one text for each advice. It begins with the names of the hosts that share it."""
+    shared: dict[tuple[str, ...], list[Cell]] = {}
     for cell in cells:
-        hosts.setdefault(cell["evidence"], []).append(cell["source"])
-    return [f"{_names(sources)}: {text}" if any(sources) else text for text, sources in hosts.items()]
+        shared.setdefault(cell.evidence, []).append(cell)
+    return [_advice_text(same) for same in shared.values()]
+
+
+def _advice_text(cells: Sequence[Cell]) -> str:
+    sources = [cell.source for cell in cells if cell.source]
+    # The first sentence stands after a colon, so it does not begin with a capital letter.
+    sentences = [_with_full_stop(cells[0].evidence[0])] + _sentences(cells[0])[1:]
+    return (f"{_names(sources)}: " if sources else "") + " ".join(sentences)
 
 
 def _names(hosts: Sequence[str]) -> str:
@@ -91,30 +97,30 @@ def _names(hosts: Sequence[str]) -> str:
     return ", ".join(hosts[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _requirement_line(name: str, width: int, mine: Sequence[Mapping[str, Any]], sampled: bool) -> str:
-    counts = {verdict: sum(cell["verdict"] == verdict for cell in mine) for verdict in (WRONG, ERROR, FLAKY)}
-    correct = sum(cell["verdict"] == CORRECT for cell in mine)
-    different = len({cell["ports"] for cell in mine}) > 1
-    several = "every other port" if mine[0]["expected"] == "blocked" else "several ports"
-    ports = several if different else mine[0]["ports"]
-    text = f"  {name:<{width}}  {mine[0]['expected']:<7}  {correct:>5} of {len(mine):<5} correct"
+def _requirement_line(name: str, width: int, mine: Sequence[Cell], sampled: bool) -> str:
+    counts = {verdict: sum(cell.verdict == verdict for cell in mine) for verdict in (WRONG, ERROR, FLAKY)}
+    correct = sum(cell.verdict == CORRECT for cell in mine)
+    different = len({cell.ports for cell in mine}) > 1
+    several = "every other port" if mine[0].expected == "blocked" else "several ports"
+    ports = several if different else mine[0].ports
+    text = f"  {name:<{width}}  {mine[0].expected:<7}  {correct:>5} of {len(mine):<5} correct"
     text += "".join(f", {number} {verdict}" for verdict, number in counts.items() if number)
     # Ranges only: a sample holds every port that the table names.
-    is_range = any("-" in cell["ports"] for cell in mine if "via" not in cell)
-    return f"{text}  {mine[0]['protocol']} {ports}".rstrip() + (" (sampled)" if sampled and is_range else "")
+    is_range = any("-" in cell.ports for cell in mine if cell.via is None)
+    return f"{text}  {mine[0].protocol} {ports}".rstrip() + (" (sampled)" if sampled and is_range else "")
 
 
-def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+def _matrix(cells: Sequence[Cell]) -> list[str]:
     """The lines of a matrix with the worst state that the required rows observed between each two hosts.
 
     Each line is a source, each column is a destination. There is no matrix without a required row.
     """
     # A cell with a `via` is about a service outside the cluster, and the matrix shows hosts of the cluster only.
-    required = [cell for cell in cells if cell["expected"] == "open" and cell["source"] and "via" not in cell]
+    required = [cell for cell in cells if cell.expected == "open" and cell.source and cell.via is None]
     if not required:
         return []
-    sources = list(dict.fromkeys(cell["source"] for cell in required))[:MOST_COLUMNS]
-    destinations = list(dict.fromkeys(cell["destination"] for cell in required))[:MOST_COLUMNS]
+    sources = list(dict.fromkeys(cell.source for cell in required))[:MOST_COLUMNS]
+    destinations = list(dict.fromkeys(cell.destination for cell in required))[:MOST_COLUMNS]
     symbols = _worst_symbols(required)
     width = max(len(name) for name in sources)
     lines = [
@@ -127,14 +133,14 @@ def _matrix(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*lines, "  " + _LEGEND]
 
 
-def _worst_symbols(cells: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+def _worst_symbols(cells: Sequence[Cell]) -> dict[tuple[str, str], str]:
     """(source, destination) -> the symbol of the worst state that some cell of the two hosts observed."""
     rank = {state: number for number, (state, _unused) in enumerate(_SYMBOLS)}
     worst: dict[tuple[str, str], str] = {}
     for cell in cells:
-        key = (cell["source"], cell["destination"])
-        if key not in worst or rank[cell["observed"]] < rank[worst[key]]:
-            worst[key] = cell["observed"]
+        key = (cell.source, cell.destination)
+        if key not in worst or rank[cell.observed] < rank[worst[key]]:
+            worst[key] = cell.observed
     return {key: dict(_SYMBOLS)[state] for key, state in worst.items()}
 
 
@@ -142,37 +148,41 @@ def _symbol(symbols: Mapping[tuple[str, str], str], source: str, destination: st
     return "#" if source == destination else symbols.get((source, destination), " ")
 
 
-def _bad_lines(bad: Sequence[Mapping[str, Any]], path: str) -> list[str]:
+def _bad_lines(bad: Sequence[Cell], path: str) -> list[str]:
     """One line for each cell, and below it one indented line for each sentence of its evidence."""
     lines = []
     for cell in bad[:MOST_CELLS]:
-        lines.append(f"  {cell['verdict'].upper()} {_what_differs(cell)}")
-        lines += [f"      {sentence}" for sentence in _evidence(cell)]
+        lines.append(f"  {cell.verdict.upper()} {_what_differs(cell)}")
+        lines += [f"      {sentence}" for sentence in _sentences(cell)]
     if len(bad) > MOST_CELLS:
         lines.append(f"  ... and {len(bad) - MOST_CELLS} more in {path}")
     return lines
 
 
-def _what_differs(cell: Mapping[str, Any]) -> str:
+def _what_differs(cell: Cell) -> str:
     """The check of a cell, what it expects and what was observed, as one sentence."""
-    ports = _some(cell["wrong_ports"] or cell["ports"])
-    what = f"{cell['protocol']} {ports}".rstrip()
+    ports = _some(cell.wrong_ports or cell.ports)
+    what = f"{cell.protocol} {ports}".rstrip()
     return (
-        f"{cell['requirement']}: {cell['source']} to {_destination(cell)}, {what}: "
-        f"expected {cell['expected']}, observed {cell['observed']}."
+        f"{cell.requirement}: {cell.source} to {_destination(cell)}, {what}: "
+        f"expected {cell.expected}, observed {cell.observed}."
     )
 
 
-def _evidence(cell: Mapping[str, Any]) -> list[str]:
+def _sentences(cell: Cell) -> list[str]:
     """The evidence of a cell, as sentences with a capital letter and a full stop."""
-    return [_sentence(text, cell) for text in cell["evidence"].split(EVIDENCE_SEPARATOR) if text]
+    return [_sentence(text, cell) for text in cell.evidence]
 
 
-def _sentence(text: str, cell: Mapping[str, Any]) -> str:
+def _sentence(text: str, cell: Cell) -> str:
     first = text.split(" ", 1)[0]
     # The names of hosts, services and settings stay as they are.
-    if first.isalpha() and first not in (cell["source"], cell["destination"]):
+    if first.isalpha() and first not in (cell.source, cell.destination):
         text = text[0].upper() + text[1:]
+    return _with_full_stop(text)
+
+
+def _with_full_stop(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
@@ -181,17 +191,17 @@ def _summary_line(summary: Mapping[str, int]) -> str:
     return f"{summary['checks']} checks: " + ", ".join(parts)
 
 
-def success_message(report: Mapping[str, Any]) -> str:
+def success_message(report: Report) -> str:
     """The message of a play that does not fail."""
-    if not report["summary"][CORRECT] and not report["summary"][FLAKY]:
+    if not report.summary[CORRECT] and not report.summary[FLAKY]:
         return "NOTHING was verified: there is no check between any two hosts of this run."
-    if report["summary"][ADVICE]:
+    if report.summary[ADVICE]:
         text = "All that was checked is what the cluster requires."
         return f"{text} Advice is for information: it names what was not checked and what could be better."
     return "The network is what the cluster requires."
 
 
-def failure_messages(report: Mapping[str, Any], path: str) -> list[str]:
+def failure_messages(report: Report, path: str) -> list[str]:
     """Why the play must fail: a message about wrong cells, and one about cells without an answer."""
     problems = (
         (WRONG, "The network is not what the cluster requires", "wrong"),
@@ -199,9 +209,9 @@ def failure_messages(report: Mapping[str, Any], path: str) -> list[str]:
     )
     messages = []
     for verdict, text, what in problems:
-        cells = [cell for cell in report["checks"] if cell["verdict"] == verdict]
+        cells = report.with_verdict(verdict)
         if cells:
-            first = " ".join([_what_differs(cells[0]), *_evidence(cells[0])])
+            first = " ".join([_what_differs(cells[0]), *_sentences(cells[0])])
             which = "This is it:" if len(cells) == 1 else "This is the first one:"
             messages.append(f"{text}: {_count(cells)} {what}. {which} {first} The whole report is in this file: {path}")
     return messages
@@ -217,7 +227,7 @@ def _some(ports: str) -> str:
     return ports if len(ranges) <= MOST_RANGES else ",".join(ranges[:MOST_RANGES]) + ",..."
 
 
-def _destination(cell: Mapping[str, Any]) -> str:
-    if cell["address"] in ("", cell["destination"]):
-        return str(cell["destination"])
-    return f"{cell['destination']} ({cell['address']})"
+def _destination(cell: Cell) -> str:
+    if cell.address in ("", cell.destination):
+        return cell.destination
+    return f"{cell.destination} ({cell.address})"

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._verification import steps
+from ansible_collections.determined.network.plugins.plugin_utils._verification.report import Report
 
 MOST_ROUNDS = 9  # a verification that still asks after so many rounds would never end
 
@@ -129,8 +130,10 @@ class Network:
 
 
 class Played(NamedTuple):
-    """A whole verification: its report, the rounds, and whether something remained to be asked at the end."""
+    """A whole verification: its report as a value (``result``) and as the content of report.json (``report``), the
+    rounds, and whether something remained to be asked at the end."""
 
+    result: Report
     report: dict
     rounds: dict
     remaining: bool
@@ -169,5 +172,5 @@ def play(network, hosts=None, **run):
         listeners = again["listeners"]
         if not again["targets"]:
             break
-    report = _carry(steps.report(cluster, run, rounds))
-    return Played(report, rounds, bool(again["targets"]))
+    result = steps.report(cluster, run, rounds)
+    return Played(result, _carry(result.to_dict()), rounds, bool(again["targets"]))

@@ -81,12 +81,16 @@ def answers(found, **by_port):
     return {"targets": targets, "bypass": {"places": [], "findings": [], "problems": []}}
 
 
-def report(results, hosts=None, services=None, scope=None):
+def result(results, hosts=None, services=None, scope=None):
     services = SERVICES if services is None else services
     hosts = SMALL if hosts is None else hosts
     cluster = build(hosts, services=services)
     run = {**RUN, "hosts": list(scope or hosts), "internet": results}
-    return json.loads(json.dumps(steps.report(cluster.to_dict(), run, {})))
+    return steps.report(cluster.to_dict(), run, {})
+
+
+def report(*arguments, **more):
+    return json.loads(json.dumps(result(*arguments, **more).to_dict()))
 
 
 def cells(found, requirement, source="agent1"):
@@ -239,10 +243,12 @@ def test_cluster_traffic_through_a_proxy_is_wrong():
 
 def test_a_file_that_cannot_be_read_is_an_error():
     results = all_well()
-    results["agent1"]["bypass"]["problems"] = ["/etc/determined/agent.yaml: line 2: this way"]
+    results["agent1"]["bypass"]["problems"] = ["/etc/determined/agent.yaml: line 2: this way", "/etc/environment: no"]
     found = cells(report(results), "proxy_bypass")
     assert {cell["verdict"] for cell in found} == {"error"}
-    assert "could not read /etc/determined/agent.yaml: line 2" in found[0]["evidence"]
+    assert found[0]["evidence"] == (
+        "agent1 could not read /etc/determined/agent.yaml: line 2: this way; agent1 could not read /etc/environment: no"
+    )
 
 
 @pytest.mark.parametrize(
@@ -317,14 +323,14 @@ def test_what_instances_are_advised(instance, observed, text):
     (cell,) = verification_advice.cloud_cells({"agent1": {"cloud": instance}})
     row = {"aws": "cloud_aws_egress", "gcp": "cloud_gcp_egress"}[instance["provider"]]
     assert (cell.requirement, cell.verdict, cell.observed) == (row, "advice", observed)
-    assert cell.evidence == text
+    assert cell.to_dict()["evidence"] == text
     assert cell.address == ", ".join(instance["external"])
 
 
 def test_a_proxy_that_works_spares_the_way_out():
     result = {"cloud": cloud(egress=False), "targets": [seen(via="p:1")]}
     (cell,) = verification_advice.cloud_cells({"agent1": result})
-    assert cell.evidence.endswith("the proxy works, so this is needed only for traffic without the proxy")
+    assert cell.evidence[1:] == ("the proxy works, so this is needed only for traffic without the proxy",)
 
 
 @pytest.mark.parametrize("result", [{}, {"cloud": None}, {"cloud": {"provider": ""}}, {"skipped": True}])
@@ -336,7 +342,7 @@ def test_the_same_advice_for_many_hosts_is_said_once():
     results = all_well()
     for name in ("agent1", "agent2"):
         results[name]["cloud"] = cloud(egress=False)
-    lines = [line for line in text_report.render(report(results), "r.json") if "cloud_aws_egress" in line]
+    lines = [line for line in text_report.render(result(results), "r.json") if "cloud_aws_egress" in line]
     assert len(lines) == 1 and "advice: agent1, agent2: has no public IP address" in lines[0]
 
 

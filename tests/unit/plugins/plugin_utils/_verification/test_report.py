@@ -38,7 +38,7 @@ def knowledge(**known):
 
 
 def cell_of(one, known):
-    report = verification_report.build_report([one], [], {PAIR: known} if known else {}, {})
+    report = verification_report.build_report([one], [], {PAIR: known} if known else {}, {}).to_dict()
     (cell,) = report["checks"]
     assert report["summary"][cell["verdict"]] == report["summary"]["checks"] == 1
     return cell
@@ -256,8 +256,16 @@ def test_evidence_names_only_reasons_of_the_wrong_ports_and_stays_short():
     )
 
 
+def test_each_note_is_a_sentence_of_its_own():
+    known = knowledge(reached="1-9", notes=("a note; with a semicolon", "another one"))
+    (cell,) = verification_report.build_report([check(OPEN, "1-9")], [], {PAIR: known}, {}).cells
+    assert cell.evidence == ("dst answered by name on 9 ports", "a note; with a semicolon", "another one")
+
+
 def test_rows_without_a_check_are_advice():
-    report = verification_report.build_report([], [("tensorboard", "nobody is there")], {}, {"mode": "permit"})
+    report = verification_report.build_report(
+        [], [("tensorboard", "nobody is there")], {}, {"mode": "permit"}
+    ).to_dict()
     assert report["summary"] == {"checks": 1, "correct": 0, "wrong": 0, "flaky": 0, "error": 0, "advice": 1}
     (cell,) = report["checks"]
     assert (cell["requirement"], cell["verdict"], cell["evidence"]) == (

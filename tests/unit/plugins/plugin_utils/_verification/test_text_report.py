@@ -9,6 +9,8 @@ import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
 from ansible_collections.determined.network.plugins.plugin_utils._verification import steps, text_report
+from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import Cell
+from ansible_collections.determined.network.plugins.plugin_utils._verification.report import Report
 
 from tests.unit.plugins.plugin_utils.clusters import DEMO, build
 from tests.unit.plugins.plugin_utils.simulated_network import Network, play
@@ -32,7 +34,7 @@ def right_paths(cluster):
 
 def right_report():
     cluster = build(mode="restrict")
-    return play(Network(cluster, right_paths(cluster), SERVICES)).report
+    return play(Network(cluster, right_paths(cluster), SERVICES)).result
 
 
 def broken_report():
@@ -65,7 +67,7 @@ def test_a_right_report_fails_nothing():
 
 
 def cell(verdict, number=1, **more):
-    return {
+    fields = {
         "requirement": "row",
         "source": f"source{number}",
         "destination": "agent1",
@@ -77,16 +79,16 @@ def cell(verdict, number=1, **more):
         "observed": "filtered" if verdict == "wrong" else "unknown",
         "verdict": verdict,
         "wrong_ports": "5" if verdict == "wrong" else "",
-        "evidence": "because",
-        **more,
+        "evidence": ("because",),
     }
+    return Cell(**{**fields, **more})
 
 
 def report(*cells):
     verdicts = ("correct", "wrong", "flaky", "error", "advice")
-    summary = {verdict: sum(cell["verdict"] == verdict for cell in cells) for verdict in verdicts}
+    summary = {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in verdicts}
     run = {"mode": "permit", "sweep": "full", "seed": 1, "max_peers": 0}
-    return {"version": 1, "run": run, "summary": {"checks": len(cells), **summary}, "checks": list(cells)}
+    return Report(run, {"checks": len(cells), **summary}, cells)
 
 
 WRONG = (
@@ -136,11 +138,12 @@ def test_a_long_list_of_ports_is_abridged():
 @pytest.mark.parametrize(
     "evidence, sentences",
     [
-        ("", []),
-        ("none of these ports answers", ["None of these ports answers."]),
-        ("it is so; find the rule", ["It is so.", "Find the rule."]),
-        ("source1 has no route; agent1 says: no.", ["source1 has no route.", "agent1 says: no."]),
-        ("8080: prohibited; no_proxy is empty", ["8080: prohibited.", "no_proxy is empty."]),
+        ((), []),
+        (("none of these ports answers",), ["None of these ports answers."]),
+        (("it is so", "find the rule"), ["It is so.", "Find the rule."]),
+        (("source1 has no route", "agent1 says: no."), ["source1 has no route.", "agent1 says: no."]),
+        (("8080: prohibited", "no_proxy is empty"), ["8080: prohibited.", "no_proxy is empty."]),
+        (("the server says: go; away",), ["The server says: go; away."]),
     ],
 )
 def test_the_evidence_of_a_cell_is_shown_in_sentences_below_it(evidence, sentences):
@@ -149,6 +152,19 @@ def test_the_evidence_of_a_cell_is_shown_in_sentences_below_it(evidence, sentenc
     assert lines[number].endswith(": expected open, observed filtered.")
     assert lines[number + 1 : number + 1 + len(sentences)] == [f"      {sentence}" for sentence in sentences]
     assert lines[number + 1 + len(sentences)] == ""
+
+
+def test_advice_of_several_sentences_stands_in_one_line():
+    evidence = ("has no public address", "the proxy works")
+    cells = [cell("advice", number, evidence=evidence) for number in (1, 2)]
+    (line,) = [text for text in text_report.render(report(*cells), FILE) if "advice:" in text]
+    assert line == "  row  advice: source1, source2: has no public address. The proxy works."
+
+
+def test_advice_about_no_host_begins_with_its_reason():
+    advice = cell("advice", source="", evidence=("not checked: no agent takes part",))
+    (line,) = [text for text in text_report.render(report(advice), FILE) if "advice:" in text]
+    assert line == "  row  advice: not checked: no agent takes part."
 
 
 @pytest.mark.parametrize(
@@ -172,7 +188,7 @@ def test_symbols(observed, symbol):
 def test_the_heading_tells_how_thorough_the_run_was():
     right = report()
     assert text_report.render(right, FILE)[0] == "Verified in mode permit: every port of every range"
-    right["run"].update(sweep="sample", seed=5, max_peers=3)
+    right.run.update(sweep="sample", seed=5, max_peers=3)
     assert text_report.render(right, FILE)[0] == (
         "Verified in mode permit: a sample of every range (seed 5), at most 3 destinations for each source and row"
     )
@@ -189,5 +205,5 @@ def test_the_heading_tells_how_thorough_the_run_was():
 )
 def test_the_heading_names_whom_a_limited_run_left_out(left_out, told):
     limited = report()
-    limited["run"]["left_out"] = left_out
+    limited.run["left_out"] = left_out
     assert text_report.render(limited, FILE)[0] == "Verified in mode permit: every port of every range" + told
