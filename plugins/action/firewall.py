@@ -130,10 +130,10 @@ class ActionModule(ActionBase):
         """
         if files is None:
             answer = self._module("confirm")
-            said = None if answer.get("failed") else answer["said"]
+            said = "" if answer.get("failed") else str(answer["said"])
         else:
             answer = self._low_level_execute_command(CONFIRM.format(**files))
-            said = answer["stdout"].strip()
+            said = str(answer["stdout"]).strip()
         if said in ("kept", "gone", "unstored"):
             self._unstored = said == "unstored"
             return said != "gone"

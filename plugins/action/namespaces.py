@@ -35,4 +35,5 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         # This process is a worker. Its parent is ansible-playbook, which runs until the last play ends.
         arguments.setdefault("owner_pid", os.getppid())
-        return self._execute_module(module_args=arguments, task_vars=task_vars)
+        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        return result

@@ -175,7 +175,8 @@ class Connection(ConnectionBase):
                 f"There is no namespace for {host}: the rehearsal '{name}' has {len(state['namespaces'])} "
                 f"other hosts ({known}, ...). {build}"
             )
-        return state["namespaces"][host]
+        namespace: dict[str, Any] = state["namespaces"][host]
+        return namespace
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         """A command for a shell -> (exit code, stdout, stderr)."""

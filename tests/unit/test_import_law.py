@@ -89,16 +89,17 @@ def untyped(name):
             if not isinstance(node, ast.FunctionDef) or (node.name.startswith("_") and node.name != "__init__"):
                 continue
             arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            rest = [argument for argument in (node.args.vararg, node.args.kwarg) if argument]
             static = any(getattr(mark, "id", "") == "staticmethod" for mark in node.decorator_list)
             if isinstance(outer, ast.ClassDef) and not static:
                 arguments = arguments[1:]
-            if any(argument.annotation is None for argument in arguments) or (
+            if any(argument.annotation is None for argument in [*arguments, *rest]) or (
                 node.returns is None and node.name != "__init__"
             ):
                 yield f"{node.name} (line {node.lineno})"
 
 
-@pytest.mark.parametrize("name", [name for name in names(FILES) if name.startswith(("module_utils/", "plugin_utils/"))])
+@pytest.mark.parametrize("name", names(FILES))
 def test_public_functions_say_their_types(name):
     assert not list(untyped(name))
 
