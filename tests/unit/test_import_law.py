@@ -1,10 +1,17 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What no tool holds: where commands run and sockets open, where ports and roles are named, which functions have types.
+"""What no tool holds.
+
+- The host side imports only the standard library, never relatively, and nothing that Python 3.6 lacks.
+- Every public function says the types of its parameters and of its result.
+- Commands run and sockets open only at their doors, and the pure middle neither opens files nor prints.
+- No backend names a role of the cluster.
+- No port of the table of requirements stands in code, roles or playbooks.
+- No file is longer than 400 lines.
 
 Who may import whom is in the contracts of import-linter (pyproject.toml), and the oldest Python is vermin's subject;
-``make lint`` runs both.
+``make lint`` runs both. tests/unit/test_architecture.py compares the contracts with docs/architecture.md.
 """
 
 import ast

@@ -3,5 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every subject needs of a host: running commands, reading files, systemd, background processes.
 
-Knows no firewall, no proxy and no role of the cluster.
+It knows no firewall, no proxy and no role of the cluster. Questions and answers are in :mod:`commands`; only
+:mod:`runner`, :mod:`daemon` and :mod:`systemd` have effects.
 """
