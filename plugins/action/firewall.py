@@ -32,7 +32,7 @@ CONFIRM = """\
 if mv {armed} {confirmed} 2>/dev/null || test -e {confirmed}; then n=0; \
 while test -e {confirmed} && test $n -lt 500; do n=$((n+1)); sleep 0.02; done; \
 if test -e {confirmed} || test -e {unstored}; then echo unstored; else echo kept; fi; \
-elif test -e {unstored}; then echo unstored; elif ! test -e {armed}; then echo gone; fi"""
+elif test -e {unstored}; then echo unstored; elif ! test -e {armed}; then echo expired; fi"""
 
 
 class ActionModule(ActionBase):
@@ -134,9 +134,9 @@ class ActionModule(ActionBase):
         else:
             answer = self._low_level_execute_command(CONFIRM.format(**files))
             said = str(answer["stdout"]).strip()
-        if said in ("kept", "gone", "unstored"):
+        if said in ("kept", "expired", "unstored"):
             self._unstored = said == "unstored"
-            return said != "gone"
+            return said != "expired"
         self._problem = str(said or answer.get("msg") or answer.get("stderr") or answer)
         return None
 

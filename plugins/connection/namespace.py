@@ -150,7 +150,7 @@ class Connection(ConnectionBase):
         if not states.runs(self._keeper):
             self._connected = False
             raise AnsibleConnectionFailure(
-                f"The namespace of {self._host} is gone: the rehearsal '{self._rehearsal}' has ended "
+                f"The namespace of {self._host} no longer exists: the rehearsal '{self._rehearsal}' has ended "
                 f"(process {self._keeper['pid']} is no more). Play determined.network.rehearse again, or "
                 f"build it with determined.network.namespaces."
             )

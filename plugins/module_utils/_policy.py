@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host policy: all that one host must let in and out, as plain values that controller and hosts share.
+"""A host policy: the inbound and outbound traffic that one host must permit. Controller and hosts share it.
 
 Everything here is pure and travels as JSON: ``to_dict`` gives what ``from_dict`` takes.
 ``from_dict`` names every problem it finds in one ValueError, so that a bad policy fails
@@ -45,7 +45,7 @@ class Rule(NamedTuple):
 
 
 class HostPolicy(NamedTuple):
-    """All that one host must let in and out; what a backend renders.
+    """The inbound and outbound traffic that one host must permit. A backend renders it as rules.
 
     ``peers``: name -> family -> sorted tuple of addresses ("192.0.2.1") and networks
     ("198.51.100.0/24"). "0.0.0.0/0" and "::/0" stand for anybody of their family.

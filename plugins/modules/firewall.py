@@ -230,7 +230,7 @@ def main() -> None:
             raise HostError("Only root may read and change the firewall: run the task with become. Nothing was changed")
         if step == "confirm":
             said = apply.confirm(token)
-            module.exit_json(changed=said != "gone", kept=said == "kept", said=said)
+            module.exit_json(changed=said != "expired", kept=said == "kept", said=said)
         if step == "settle":
             module.exit_json(changed=False, settled=apply.settle(token))
         module.exit_json(**change(module, token, module.check_mode or step == "compare"))

@@ -154,15 +154,21 @@ def main() -> None:
 
 
 def _owner(module: AnsibleModule) -> Optional[states.Process]:
-    """The process whose end ends the rehearsal; None with ``keep``. ValueError if no such process runs."""
+    """The process that owns the rehearsal (None with ``keep``): the rehearsal is removed when the process ends.
+
+    ValueError if no such process runs.
+    """
     if module.params["keep"]:
         return None
     pid = module.params["owner_pid"]
     if pid is None:
-        raise ValueError("owner_pid is missing: give the process whose end ends the rehearsal, or keep: true")
+        raise ValueError(
+            "owner_pid is missing. Set it to the id of a process, and the rehearsal is removed when that process ends; "
+            "or set keep: true, and it stays until state: absent removes it."
+        )
     owner = states.process(pid)
     if owner is None:
-        raise ValueError("owner_pid is %d, and no such process runs" % pid)
+        raise ValueError("owner_pid is %d, but no process with this id runs. Set it to one that runs." % pid)
     return owner
 
 

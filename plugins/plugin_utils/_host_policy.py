@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flows -> what one host must let in and out. Pure.
+"""Flows -> the inbound and outbound traffic that one host must permit. Pure.
 
 Hosts with the same roles have the same policy, because its peers are named sets with all hosts of a role. The set also
 has the host itself, which does no harm: no packet from outside has the host's own address. So a cluster of any size

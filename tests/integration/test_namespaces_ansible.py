@@ -199,5 +199,5 @@ def test_a_rehearsal_that_is_gone_makes_its_hosts_unreachable(root, name):
     }
     done = root.run(root.python, "-m", "ansible", "adhoc", "a", "-i", "a,", "-m", "ping", "-e", json.dumps(variables))
     assert done.returncode == 4
-    assert f"The namespace of a is gone: the rehearsal '{name}' has ended" in done.stdout
+    assert f"The namespace of a no longer exists: the rehearsal '{name}' has ended" in done.stdout
     assert "Play determined.network.rehearse again" in done.stdout

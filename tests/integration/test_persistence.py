@@ -47,10 +47,10 @@ def test_a_second_run_writes_nothing(restricted):
 
 DRIFT = {
     "file changed": f"echo '# mine' >> {FILE}",
-    "file gone": f"rm {FILE}",
+    "file removed": f"rm {FILE}",
     "mode": f"chmod 644 {FILE}",
     "folder": "chmod 755 /etc/determined-network",
-    "unit gone": f"rm /etc/systemd/system/{UNITS[0]}",
+    "unit removed": f"rm /etc/systemd/system/{UNITS[0]}",
     "unit changed": f"sed -i s/120/1/ /etc/systemd/system/{UNITS[1]}",
     "disabled": f"systemctl disable --quiet {UNITS[0]}",
     "masked": f"rm /etc/systemd/system/{UNITS[0]}; systemctl mask --quiet {UNITS[0]}",
@@ -181,15 +181,15 @@ def test_the_switch_outlives_the_session_also_where_systemd_kills_what_it_leaves
 HALVES = {
     "whole": "true",
     "after a boot": "",
-    "file gone": f"rm {FILE}",
-    "folder gone": "rm -r /etc/determined-network",
-    "units gone": "rm /etc/systemd/system/determined-network-*",
-    "links gone": f"rm {' '.join(LINKS)}",
+    "file removed": f"rm {FILE}",
+    "folder removed": "rm -r /etc/determined-network",
+    "units removed": "rm /etc/systemd/system/determined-network-*",
+    "links removed": f"rm {' '.join(LINKS)}",
     "only links": f"rm -r /etc/determined-network /etc/systemd/system/determined-network-*; test -L {LINKS[0]}",
     "staged": "touch /etc/determined-network/.firewall.0123456789abcdef "
     f"/etc/systemd/system/.{UNITS[0]}.0123456789abcdef",
-    "rules gone": "iptables -D INPUT -j DETERMINED-INPUT; nft delete table inet determined; true",
-    "emergency": f": > {FILE}",
+    "rules removed": "iptables -D INPUT -j DETERMINED-INPUT; nft delete table inet determined; true",
+    "fallback rules": f": > {FILE}",
 }
 
 
@@ -203,7 +203,7 @@ def test_removal_leaves_nothing(restricted, half):
     lab = restricted
     if HALVES[half]:
         lab.shell(HOST, f"({HALVES[half]}) 2>/dev/null || true")
-    if half in ("after a boot", "emergency"):
+    if half in ("after a boot", "fallback rules"):
         lab.boot()
     result = lab.apply(state="absent")
     assert not result.get("failed") and result["changed"], result

@@ -123,9 +123,9 @@ def _plan_change(
         boot = backend.stored(policy if settings.persist else None, desired, reading)
         entries = stored.desired_entries(boot)
         current = storage.read(entries)
-        leftovers = storage.leftovers(backend.folders, {change.token for change in changes})
-        steps = stored.steps(current, entries, leftovers, settings.token)
-        before += stored.describe(current, leftovers)
+        orphaned = storage.orphaned(backend.folders, {change.token for change in changes})
+        steps = stored.steps(current, entries, orphaned, settings.token)
+        before += stored.describe(current, orphaned)
         after += stored.describe(stored.after(current, entries))
     plan = firewall_plan.compare(before, after, os.uname()[1])
     return _PlannedChange(reading, plan, backend.transactions(reading, desired), steps)
@@ -299,16 +299,16 @@ def _settle_one(backend: Backend, change: firewall_switch.Change, directory: str
 
 
 def confirm(token: str, directory: str = firewall_lock.DIRECTORY) -> str:
-    """Confirm a change -> "kept"; "unstored": a reboot would undo it; "gone": it does not await a confirmation.
+    """Confirm a change -> "kept"; "unstored": a reboot would undo it; "expired": it no longer awaits a confirmation.
 
     Waits until a run that still changes the host has ended, since its connection may have broken before that,
     and until the change is stored for the next boot.
     """
     if not os.path.lexists(directory):
-        return "gone"
+        return "expired"
     with firewall_lock.Lock(directory, _CONFIRM_SECONDS):
         if not firewall_switch.confirm(directory, token):
-            return "gone"
+            return "expired"
         unfinished = firewall_switch.await_end(directory, token, _CONFIRM_SECONDS)
         if unfinished is not None and unfinished.record.get("steps"):
             return "unstored"

@@ -113,14 +113,14 @@ def _firewalld_beside(running: bool, units: _Units) -> List[str]:
     """Warnings for a host that has firewalld although backend iptables is used."""
     if running:
         return [
-            "firewalld runs: it drops what its zones do not let in, whatever iptables accepts, and before release "
+            "firewalld runs: it drops what its zones do not permit, even if iptables accepts it, and before release "
             "2.0 each of its reloads removes our rules. Use backend firewalld, or stop it: systemctl disable --now "
             "firewalld; systemctl mask firewalld"
         ]
     unit = units.get("firewalld", {})
     if unit.get("UnitFileState") == "enabled" and unit.get("LoadState") != "masked":
         return [
-            "firewalld does not run now, but starts at the next boot and then drops what its zones do not let in. "
+            "firewalld does not run now, but starts at the next boot and then drops what its zones do not permit. "
             "Either: systemctl start firewalld, and play this again; or: systemctl mask firewalld"
         ]
     return []

@@ -46,12 +46,12 @@ DefaultDependencies=no
 Wants=network-pre.target
 {order}
 Conflicts=shutdown.target
-# Loading changes nothing where all is in place, so it may be asked for as often as anybody likes.
+# Loading changes nothing if the rules are already there, so this unit may be started as often as anybody likes.
 StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
-# Stopping changes nothing: a host that shuts down is as closed as before.
+# Stopping this unit removes no rule, so a host that shuts down stays protected.
 RemainAfterExit=yes
 TimeoutStartSec=120
 # bash writes here-documents to temporary files; this early only /run is sure to be there, writable and not full.
@@ -73,8 +73,8 @@ _SCRIPT = """\
 holds() {{
 {holds}
 }}
-emergency() {{
-{emergency}
+fallback_rules() {{
+{fallback}
 }}
 intact() {{
 [ -f {file} ] || {{ say 2 '{file} is missing.'; return 1; }}
@@ -96,16 +96,16 @@ main </dev/null
 """
 
 _FAILS_CLOSED = """\
-if emergency; then
-say 2 'The stored firewall cannot be loaded. Until it can, nothing new comes in \
-but management (as stored in this unit), ICMP and DHCP. {remedy}.'
+if fallback_rules; then
+say 2 'The stored firewall cannot be loaded, so the fallback rules are loaded. They drop all new inbound traffic \
+except management (as stored in this unit), ICMP and DHCP. {remedy}.'
 else
 say 0 'Neither the stored firewall nor the fallback rules can be loaded: THIS HOST IS OPEN. {remedy}.'
 fi"""
 
 _FAILS_OPEN = """\
-say 2 'The stored firewall cannot be loaded. Mode is permit, so nothing of ours is dropped; what the own \
-rules of this host drop stays dropped. {remedy}.'"""
+say 2 'The stored firewall cannot be loaded. Its mode is permit, so it would drop nothing. What it permits may now \
+be dropped by the other rules of this host. {remedy}.'"""
 
 
 def file_text(boot: Boot) -> str:
@@ -121,7 +121,7 @@ def unit_text(name: str, boot: Boot) -> str:
     script = _SCRIPT.format(
         say=_SAY,
         holds=boot.holds.rstrip("\n"),
-        emergency=boot.fallback.rstrip("\n") or "false",
+        fallback=boot.fallback.rstrip("\n") or "false",
         file=FILE,
         mark=MARK,
         remedy=REMEDY,

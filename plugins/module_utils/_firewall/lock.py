@@ -36,8 +36,8 @@ def make_directory(directory: str) -> None:
         return
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise HostError(
-            "%s is not a folder that only root may write, so what lies in it cannot be trusted. Look at it, "
-            "then remove it. Nothing was changed" % directory
+            "%s must be a folder in which only root may write. It is not, so its files cannot be trusted. Examine "
+            "it, then remove it. Nothing was changed" % directory
         )
 
 

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stored files themselves: read, written beside their places, put in place.
+"""The files that are stored for the next boot: read them, stage new ones beside them, and put these in place.
 
-All that can fail for want of space or permission happens in :func:`stage`, before the firewall
-changes. What remains for :func:`promote`, once the change is confirmed, are renames.
+Every step that can fail because of missing space or permission happens in :func:`stage`, before the firewall
+changes. After the confirmation, :func:`promote` only renames files.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from ansible_collections.determined.network.plugins.module_utils._host.commands 
 from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
 
 _OTHER_KINDS = ((stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
-_PERSIST_FALSE = ", or give up storing with persist: false"
+_PERSIST_FALSE = ", or store nothing for the next boot: set persist: false"
 
 
 def read(paths: Iterable[str]) -> Dict[str, Optional[stored.Entry]]:
@@ -54,7 +54,7 @@ def _foreign(folder: str) -> str:
     )
 
 
-def leftovers(folders: Iterable[str], unsettled: Collection[str]) -> List[str]:
+def orphaned(folders: Iterable[str], unsettled: Collection[str]) -> List[str]:
     """Sorted paths of the staged files of changes that no longer exist, for example after a reboot.
 
     ``folders``: where a backend stores further files. ``unsettled``: tokens of changes that still need
@@ -105,7 +105,7 @@ def _refuse_folder(step: stored.Step) -> None:
     is_folder = step.entry.kind == "folder" if step.entry else step.path == stored.FOLDER
     if (found.kind == "folder") != is_folder:
         raise HostError(
-            "%s is a %s, and that is not of this collection. Look at it, then move it away. Nothing was changed"
+            "%s is a %s, and this collection did not make it. Examine it, then move it away. Nothing was changed"
             % (step.path, found.kind)
         )
 

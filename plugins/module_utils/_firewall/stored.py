@@ -80,16 +80,16 @@ def staged_token(name: str) -> Optional[str]:
 def steps(
     current: Mapping[str, Optional[Entry]],
     desired: Mapping[str, Optional[Entry]],
-    leftovers: Iterable[str],
+    orphaned: Iterable[str],
     token: str,
 ) -> List[Step]:
     """The steps from the current to the desired entries (by path), empty if nothing differs.
 
-    ``leftovers``: paths of the staged files of earlier changes. Folders that become empty are removed, too.
+    ``orphaned``: paths of the staged files of earlier changes. Folders that become empty are removed, too.
     New files are put before old files are removed: wherever it stops, no file names one that is missing.
     """
     order = [path for path in PATHS if path in desired] + sorted(set(desired) - set(PATHS))
-    found = [Step("remove", path) for path in leftovers]
+    found = [Step("remove", path) for path in orphaned]
     for path in order:
         entry = desired[path]
         if entry is not None and not _same(current.get(path), entry):
@@ -153,7 +153,7 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def describe(entries: Mapping[str, Optional[Entry]], leftovers: Iterable[str] = ()) -> str:
+def describe(entries: Mapping[str, Optional[Entry]], orphaned: Iterable[str] = ()) -> str:
     """A text for people about the entries by path. Equal entries give equal texts."""
     lines: List[str] = []
     for path in sorted(entries):
@@ -167,6 +167,6 @@ def describe(entries: Mapping[str, Optional[Entry]], leftovers: Iterable[str] = 
         if entry.kind == "file":
             lines += _printable(entry.text).splitlines()
         lines.append("")
-    for path in leftovers:
+    for path in orphaned:
         lines += ["# file %s, of a change that was never confirmed" % path, ""]
     return "\n".join(lines)

@@ -81,8 +81,8 @@ def changes(directory: str) -> List[Change]:
         try:
             return _read_all(directory)
         except _Renamed:
-            # Listed under its old name, and gone from it when it was opened: a change that was passed over here
-            # would count as settled. A change has few states, so this ends.
+            # The file was listed under its old name and had another name when it was opened. A change that was passed
+            # over here would count as settled. A change has few states, so this ends.
             continue
 
 

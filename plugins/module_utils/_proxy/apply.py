@@ -1,7 +1,10 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run of the module ``proxy``: read the host, plan, carry the plan out, and report. Each has a file of its own."""
+"""One run of the module ``proxy``: read the host, make a plan, apply it, and return the result.
+
+Each of these steps has a file of its own: host, plan, transaction. This file puts them in order.
+"""
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
@@ -41,7 +44,7 @@ def change(params: Parameters, check_mode: bool, runner: Runner) -> Dict[str, An
     if problems:
         raise Problems(problems)
     if not check_mode:
-        transaction.carry_out(planned, record, runner)
+        transaction.apply(planned, record, runner)
     return _result(planned, requested, params, runner)
 
 

@@ -27,7 +27,7 @@ _REMEMBERED_CONTENTS = 3
 
 class Plan(NamedTuple):
     """``changes``: the files that must change. ``recorded``: path -> RecordedFile, as it is to be afterwards.
-    ``problems``: path -> why this file cannot be edited; a plan with problems must not be carried out."""
+    ``problems``: path -> why this file cannot be edited; a plan with problems must not be applied."""
 
     changes: Tuple[FileChange, ...]
     recorded: Dict[str, RecordedFile]

@@ -30,7 +30,7 @@ class Affected(NamedTuple):
 
 
 def affected_by(plan: Plan, runner: Runner) -> Affected:
-    """Return the running services that a plan affects, after it was carried out or in check mode. Raises HostError."""
+    """Return the running services that a plan affects, after it was applied, or in check mode. Raises HostError."""
     changed = {service for change in plan.changes for service in change.services}
     readers = {service for recorded in plan.recorded.values() for service in recorded.services}
     started = running(sorted(readers | changed), runner)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Carry out a plan as a whole: every file and the record change, or everything is restored."""
+"""Apply a plan as a whole: either every file and the record change, or everything is restored."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from ansible_collections.determined.network.plugins.module_utils._proxy.plan imp
 from ansible_collections.determined.network.plugins.module_utils._proxy.record import Record
 
 
-def carry_out(plan: Plan, before: Record, runner: Runner) -> None:
+def apply(plan: Plan, before: Record, runner: Runner) -> None:
     """Write the changes and the record, and activate the changes. If anything fails, restore everything.
 
     ``before``: the record as it is stored now. Raises HostError, and RollbackFailed when not all could be restored.

@@ -193,6 +193,6 @@ def _classify_icmp(extended: ExtendedError, own_address: str, prompt: bool) -> F
     if prompt:
         reason = "%s, %s (reject as unreachable)" % (reason, OWN_FIREWALL_REASON)
         return Finding(_socket_states.REJECTED, reason, OWN_UNREACHABLE)
-    # The kernel sends itself this error when ARP (RFC 826) or ND (RFC 4861 7.2.2) got no answer
-    # to three requests, a second apart. A REJECT of the own firewall comes at once.
+    # The kernel reports this error to the socket after three requests of ARP (RFC 826) or ND (RFC 4861 7.2.2), one
+    # second apart, got no answer. A REJECT rule of the own firewall reports it at once.
     return Finding(_socket_states.NO_ROUTE, "%s (%s)" % (_NO_NEIGHBOUR_REASON, reason), NO_NEIGHBOUR)

@@ -57,7 +57,7 @@ class Knowledge(NamedTuple):
     # Not about single ports:
     echo: bool | None = None  # whether the destination answered an ICMP echo of the source; None: not known
     answered: bool = False  # whether anything of the destination's own came back in some round
-    listener_lost: bool = False  # whether a listener behind the pair was gone at the end of a round
+    listener_lost: bool = False  # whether a listener behind the pair had ended before the end of a round
     states: dict[str, PortSet] = {}  # the last state that each port's socket saw
     reasons: dict[str, PortSet] = {}  # what an ICMP error or the system said, and of which ports
     notes: tuple[str, ...] = ()  # sentences of evidence

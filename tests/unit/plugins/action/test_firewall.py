@@ -44,7 +44,7 @@ def test_a_host_that_is_not_reached_any_more_is_not_called_restored(action):
     [
         ({"said": "kept"}, True, "timed out."),
         ({"said": "unstored"}, True, "timed out."),
-        ({"said": "gone"}, False, "timed out."),
+        ({"said": "expired"}, False, "timed out."),
         ({"failed": True, "msg": "kept"}, None, "kept"),  # a message never decides
     ],
 )

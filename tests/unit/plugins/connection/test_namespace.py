@@ -68,7 +68,7 @@ def test_a_variable_that_the_module_did_not_return_is_named(connect, value):
 def test_a_namespace_that_is_gone_is_told_from_a_failed_command(connect):
     with pytest.raises(AnsibleConnectionFailure) as problem:
         connect(namespace=entry("agent1", ENDED)).exec_command("true")
-    assert "namespace of agent1 is gone" in str(problem.value)
+    assert "namespace of agent1 no longer exists" in str(problem.value)
     assert "determined.network.rehearse" in str(problem.value)
 
 

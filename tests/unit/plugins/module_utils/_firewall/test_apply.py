@@ -109,7 +109,7 @@ def test_a_change_is_armed_until_it_is_confirmed(host):
     assert host.left() == [] and not os.path.exists(host.directory)
     wait_until(lambda: not os.path.exists(f"/proc/{change.record['pid']}"))
     assert host.file.read_text() == "new"
-    assert firewall_apply.confirm(TOKEN, host.directory) == "gone"
+    assert firewall_apply.confirm(TOKEN, host.directory) == "expired"
 
 
 def test_unchanged_and_check_mode_touch_nothing(host):
@@ -123,7 +123,7 @@ def test_without_confirmation_the_old_state_comes_back(host):
     assert host.file.read_text() == "new"
     wait_until(lambda: host.left() == ["restored-" + TOKEN])
     assert host.file.read_text() == "old"
-    assert firewall_apply.confirm(TOKEN, host.directory) == "gone"
+    assert firewall_apply.confirm(TOKEN, host.directory) == "expired"
     assert "old state is back" in firewall_apply.settle(TOKEN, host.directory)["message"]
     assert firewall_apply.settle(TOKEN, host.directory)["state"] == "unknown"
     assert not os.path.exists(host.directory)

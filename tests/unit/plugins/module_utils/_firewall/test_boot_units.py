@@ -25,8 +25,8 @@ class Disk:
 
     def boot(self, mode="restrict", load="true"):
         make = f"touch {self.folder}/"
-        emergency = make + "closed; " + make + "held" if mode == "restrict" else ""
-        made = Boot(f"{load} && {make}loaded && {make}held", f"test -e {self.folder}/held", emergency)
+        fallback = make + "closed; " + make + "held" if mode == "restrict" else ""
+        made = Boot(f"{load} && {make}loaded && {make}held", f"test -e {self.folder}/held", fallback)
         self.file.write_text(boot_units.file_text(made))
         return made
 
@@ -95,7 +95,7 @@ def test_permit_drops_nothing_and_says_what_to_do(disk, unit):
     disk.file.unlink()
     code, said = disk.run(unit, made)
     assert code == 1 and disk.left() == []
-    assert "nothing of ours is dropped" in said and boot_units.REMEDY in said
+    assert "it would drop nothing" in said and boot_units.REMEDY in said
 
 
 @pytest.mark.parametrize("unit, expected", [(FIRST, 1), (SECOND, 0)])

@@ -22,7 +22,7 @@ class NoTools:
 
 def steps_to(boot, token=TOKEN, alive=()):
     wanted = stored.desired_entries(boot)
-    return stored.steps(storage.read(wanted), wanted, storage.leftovers((), alive), token)
+    return stored.steps(storage.read(wanted), wanted, storage.orphaned((), alive), token)
 
 
 def everything(folder):
@@ -56,9 +56,9 @@ def test_removal_takes_the_folders_along(etc):
     steps = steps_to(BOOT)
     storage.stage(steps)
     storage.promote(steps, NoTools())
-    gone = steps_to(None)
-    storage.stage(gone)
-    storage.promote(gone, NoTools())
+    removal = steps_to(None)
+    storage.stage(removal)
+    storage.promote(removal, NoTools())
     assert everything(etc) == before and steps_to(None) == []
 
 
@@ -81,14 +81,14 @@ def test_what_others_keep_stays(etc):
     assert steps_to(None) == []
 
 
-def test_leftovers_are_those_of_changes_that_are_no_more(etc):
+def test_orphaned_files_are_those_of_changes_that_no_longer_exist(etc):
     steps = steps_to(BOOT)
     storage.stage(steps)
-    assert storage.leftovers((), {TOKEN}) == []
-    left = storage.leftovers((), set())
-    assert left == sorted(step.staged for step in steps if step.entry.kind != "folder")
+    assert storage.orphaned((), {TOKEN}) == []
+    orphaned = storage.orphaned((), set())
+    assert orphaned == sorted(step.staged for step in steps if step.entry.kind != "folder")
     again = steps_to(BOOT, "d" * 32)
-    assert [step.path for step in again if step.action == "remove"] == left
+    assert [step.path for step in again if step.action == "remove"] == orphaned
     storage.stage(again)
     storage.promote(again, NoTools())
     assert steps_to(BOOT) == []
@@ -96,9 +96,9 @@ def test_leftovers_are_those_of_changes_that_are_no_more(etc):
 
 def test_folders_of_a_backend_are_looked_into(etc):
     (etc / "more").mkdir()
-    left = etc / "more" / (".determined_agents_v4.xml." + TOKEN)
-    left.write_text("")
-    assert storage.leftovers((str(etc / "more"), str(etc / "missing")), set()) == [str(left)]
+    staged = etc / "more" / (".determined_agents_v4.xml." + TOKEN)
+    staged.write_text("")
+    assert storage.orphaned((str(etc / "more"), str(etc / "missing")), set()) == [str(staged)]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_is_not_ours_is_not_replaced(etc, place):
     before = everything(etc)
     with pytest.raises(commands.HostError) as caught:
         storage.stage(steps_to(BOOT))
-    assert "Look at it" in str(caught.value) and "Nothing was changed" in str(caught.value)
+    assert "Examine it" in str(caught.value) and "Nothing was changed" in str(caught.value)
     assert everything(etc) == before
 
 

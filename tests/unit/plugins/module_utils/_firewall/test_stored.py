@@ -95,7 +95,7 @@ def test_wherever_storing_ends_no_file_names_one_that_is_not_there():
             assert all(f"/etc/firewalld/ipsets/{name}.xml" in lie for name in named.split())
 
 
-def test_leftovers_are_removed_and_named():
+def test_orphaned_files_are_removed_and_named():
     left = "/etc/determined-network/.firewall." + TOKEN
     steps = stored.steps(lying(BOOT), stored.desired_entries(BOOT), [left], "b" * 32)
     assert [(step.action, step.path) for step in steps] == [("remove", left)]

@@ -123,7 +123,7 @@ def test_holds_needs_every_jump_of_every_family(kernel, tools):
             path.write_text("".join(lines))
 
 
-def test_an_emergency_needs_no_set_and_keeps_management(kernel, tools):
+def test_fallback_rules_need_no_set_and_keep_management(kernel, tools):
     office = {"ipv4": ["192.0.2.128/26", "198.51.100.7"], "ipv6": ["2001:db8:9::/64"]}
     management = [{"protocol": "tcp", "ports": "22", "peers": "office", "requirements": ["management"]}]
     made = boot(kernel, tools, peers=dict(AGENT["peers"], office=office), management=management)
@@ -143,14 +143,14 @@ def test_an_emergency_needs_no_set_and_keeps_management(kernel, tools):
 
 
 @pytest.mark.parametrize("refused", ["ipv4", "ipv6"])
-def test_an_emergency_closes_the_other_family_too(kernel, tools, refused):
+def test_fallback_rules_close_the_other_family_too(kernel, tools, refused):
     made = boot(kernel, tools)
     (tools.folder / f"refuse-{refused}").write_text("")
     assert tools.run(made.fallback) != 0
     assert re.findall("^== restore (ipv[46])", tools.told(), re.MULTILINE) == ["ipv4", "ipv6"]
 
 
-def test_permit_has_no_emergency_and_no_policy_nothing_to_store(kernel, tools):
+def test_permit_has_no_fallback_rules_and_no_policy_nothing_to_store(kernel, tools):
     assert boot(kernel, tools, mode="permit").fallback == ""
     backend = Iptables()
     reading = kernel.drive(backend.read())
