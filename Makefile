@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all you need; both set up what they lack.
+# `make demo` and `make test` are all you need. Both install the software that they need and do not find.
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 PYTEST := .venv/bin/python -m pytest
