@@ -6,33 +6,6 @@
 import pytest
 from ansible_collections.determined.network.plugins.module_utils._proxy import yaml_reader as yaml
 from ansible_collections.determined.network.plugins.module_utils._proxy.errors import FormatError
-from ansible_collections.determined.network.plugins.module_utils._proxy.yaml_nodes import (
-    BlockScalar,
-    FlowMapping,
-    FlowSequence,
-    Mapping,
-    Scalar,
-    Sequence,
-)
-
-
-def plain(node):
-    """A Node as plain values; a block of text as its lines."""
-    if isinstance(node, Mapping):
-        return {entry.key: plain(entry.node) for entry in node.entries}
-    if isinstance(node, Sequence):
-        return [plain(item.node) for item in node.items]
-    if isinstance(node, FlowMapping):
-        return {key: plain(value) for key, value in node.pairs}
-    if isinstance(node, FlowSequence):
-        return [plain(value) for value in node.nodes]
-    if isinstance(node, Scalar):
-        return node.text
-    return node.lines if isinstance(node, BlockScalar) else None
-
-
-def read(text):
-    return {entry.key: plain(entry.node) for entry in yaml.read(text)}
 
 
 @pytest.mark.parametrize(
@@ -60,8 +33,8 @@ def read(text):
         ("a: -1\nb: -x\nc: ?x\n", {"a": "-1", "b": "-x", "c": "?x"}),
     ],
 )
-def test_what_is_read(text, expected):
-    assert read(text) == expected
+def test_what_is_read(plain, text, expected):
+    assert plain(yaml.read(text)) == expected
 
 
 @pytest.mark.parametrize(
