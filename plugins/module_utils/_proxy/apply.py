@@ -43,9 +43,10 @@ def change(params: Parameters, check_mode: bool, runner: Runner) -> Dict[str, An
     problems = requested.problems + list(dict(requested.unreadable, **planned.problems).values())
     if problems:
         raise Problems(problems)
+    started = services.running_readers(planned, runner)
     if not check_mode:
         transaction.apply(planned, record, runner)
-    return _result(planned, requested, params, runner)
+    return _result(planned, requested, params, services.affected_by(planned, started))
 
 
 class _Requested(NamedTuple):
@@ -86,10 +87,9 @@ def _own_daemon_json(record: Record) -> Tuple[List[str], Dict[str, str]]:
         return [], {path: plan.unreadable(path, problem)}
 
 
-def _result(planned: Plan, requested: _Requested, params: Parameters, runner: Runner) -> Dict[str, Any]:
+def _result(planned: Plan, requested: _Requested, params: Parameters, affected: services.Affected) -> Dict[str, Any]:
     settings = requested.settings
     secrets = settings.description.secrets() if settings else []
-    affected = services.affected_by(planned, runner)
     result = {
         "changed": bool(planned.changes),
         "files": [{"path": file.path, "target": file.target, "action": file.action} for file in planned.changes],

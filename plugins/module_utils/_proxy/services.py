@@ -29,16 +29,30 @@ class Affected(NamedTuple):
     outdated: Set[str]
 
 
-def affected_by(plan: Plan, runner: Runner) -> Affected:
-    """Return the running services that a plan affects, after it was applied, or in check mode. Raises HostError."""
-    changed = {service for change in plan.changes for service in change.services}
+def running_readers(plan: Plan, runner: Runner) -> Dict[str, float]:
+    """Return the running services that read a file of the plan, as :func:`running` does. Raises HostError.
+
+    Ask before the plan is applied: if systemd does not answer, nothing has been changed yet.
+    """
     readers = {service for recorded in plan.recorded.values() for service in recorded.services}
-    started = running(sorted(readers | changed), runner)
+    return running(sorted(readers | _changed(plan)), runner)
+
+
+def affected_by(plan: Plan, started: Mapping[str, float]) -> Affected:
+    """Return the running services that a plan affects, after it was applied, or in check mode.
+
+    ``started``: as :func:`running_readers` returns it.
+    """
+    changed = _changed(plan)
     needed = {service for change in plan.changes if _needs_restart(change) for service in change.services}
     return Affected(
         restart=needed & set(started),
         outdated=(changed & set(started)) | outdated(plan.recorded, started),
     )
+
+
+def _changed(plan: Plan) -> Set[str]:
+    return {service for change in plan.changes for service in change.services}
 
 
 def _needs_restart(change: FileChange) -> bool:

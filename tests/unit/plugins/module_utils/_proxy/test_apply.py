@@ -67,6 +67,8 @@ class Machine:
             raise problem
 
     def find_running(self, asked, runner):
+        if self.running is None:
+            raise HostError("systemctl show failed")
         return {name: started for name, started in self.running.items() if name in asked}
 
     def run(self, check_mode=False, **more):
@@ -186,6 +188,17 @@ def test_a_failed_change_is_restored(machine, problem):
     assert machine.activated[0] == machine.activated[1]
     machine.failures = []
     assert machine.run()["changed"]
+
+
+@pytest.mark.parametrize("arguments_of_a_change", [{}, ABSENT])
+def test_nothing_is_written_if_systemd_does_not_answer(machine, arguments_of_a_change):
+    if arguments_of_a_change:
+        machine.run()
+    before, activated = dict(machine.files), list(machine.activated)
+    machine.running = None
+    with pytest.raises(HostError, match="systemctl show failed"):
+        machine.run(**arguments_of_a_change)
+    assert machine.files == before and machine.activated == activated
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b'{"version": 9}'])
