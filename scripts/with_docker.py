@@ -1,7 +1,8 @@
 """Run a command while Docker runs: the daemon that is there, or one of our own, which ends with the command.
 
 Usage: python3 scripts/with_docker.py COMMAND [ARGUMENT ...]
-The exit code is the command's. Starting a daemon needs root: this script asks sudo for it, as the Makefile does.
+The exit code is the command's. Starting a daemon needs root: this script asks sudo for it, as the Makefile does. It
+needs sudo only at the beginning: at the end, sudo may have forgotten the password.
 """
 
 import os
@@ -14,9 +15,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOG = ROOT / "build/dockerd.log"
-PID_FILE = Path("/var/run/docker.pid")
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo"]
 START_SECONDS, END_SECONDS = 60, 60
+
+# Runs as root: a daemon that gets SIGTERM when the standard input ends. That happens when this script closes it, and
+# also when this script is killed. Ctrl-C must reach the tests alone, which still need the daemon to remove their hosts.
+# So the daemon is in a session of its own, and the shell ignores what the terminal sends. The session begins below
+# sudo, because sudo remembers a password for one terminal.
+HOLD = """
+trap '' INT QUIT HUP
+exec 3<&0
+setsid dockerd </dev/null 3<&- & daemon=$!
+{ read -r _ <&3; kill "$daemon"; } & watcher=$!
+wait "$daemon"; code=$?
+kill "$watcher"
+exit "$code"
+"""
 
 
 def docker_runs() -> bool:
@@ -36,13 +50,8 @@ def may_become_root() -> bool:
 def start() -> subprocess.Popen:
     """Start a daemon and wait until it answers. SystemExit with one line that says what to do if it does not."""
     LOG.parent.mkdir(exist_ok=True)
-    # In a session of its own: Ctrl-C must reach the tests alone, which still need the daemon to remove their hosts.
-    # If this script is killed, the daemon gets SIGTERM.
-    command = ["dockerd"] if AS_ROOT else ["setpriv", "--pdeathsig", "TERM", "dockerd"]
     with LOG.open("wb") as log:
-        daemon = subprocess.Popen(
-            [*AS_ROOT, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        daemon = subprocess.Popen([*AS_ROOT, "sh", "-c", HOLD], stdin=subprocess.PIPE, stdout=log, stderr=log)
     try:
         end = time.monotonic() + START_SECONDS
         while not docker_runs():
@@ -58,18 +67,11 @@ def start() -> subprocess.Popen:
 
 def stop(daemon: subprocess.Popen) -> None:
     """End the daemon and wait until it has ended."""
-    if daemon.poll() is not None:
-        return
-    if AS_ROOT:
-        # The daemon is not our process, but that of sudo.
-        pid = PID_FILE.read_text().strip() if PID_FILE.exists() else ""
-        subprocess.run([*AS_ROOT, "kill", pid], check=False)
-    else:
-        daemon.terminate()
+    daemon.stdin.close()
     try:
         daemon.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
-        print(f"The Docker daemon (process {daemon.pid}) does not end", file=sys.stderr)
+        print(f"The Docker daemon below process {daemon.pid} does not end; {LOG} may say why", file=sys.stderr)
 
 
 def run(command: list) -> int:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import re
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,14 +44,18 @@ slow: ; @touch begun; exec sleep 60
 @pytest.fixture
 def place(tmp_path):
     """A checkout with these scripts, a Makefile, and programs that stand in for Docker."""
-    (tmp_path / "scripts").mkdir()
-    (tmp_path / "bin").mkdir()
+    return checkout(tmp_path)
+
+
+def checkout(folder: Path) -> Path:
+    (folder / "scripts").mkdir()
+    (folder / "bin").mkdir()
     for name in ("stages.py", "with_docker.py"):
-        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
-    (tmp_path / "Makefile").write_text(MAKEFILE)
-    program(tmp_path, "docker", DOCKER)
-    program(tmp_path, "dockerd", DOCKERD)
-    return tmp_path
+        shutil.copy(ROOT / "scripts" / name, folder / "scripts")
+    (folder / "Makefile").write_text(MAKEFILE)
+    program(folder, "docker", DOCKER)
+    program(folder, "dockerd", DOCKERD)
+    return folder
 
 
 def program(place: Path, name: str, text: str) -> None:
@@ -119,6 +127,67 @@ def test_a_docker_that_does_not_start_is_told_in_one_line(place):
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1
     assert re.fullmatch(r"Docker does not start here; \S+/build/dockerd\.log says why\..*\n", output)
+
+
+USER, ID, PASSWORD = "tester", 31337, "right-horse"
+# A private view of /etc and /run, in which sudo asks the user for a password.
+AS_USER = f"""
+mount -t tmpfs tmpfs /run
+for name in passwd shadow sudoers; do mount --bind {{etc}}/$name /etc/$name; done
+exec setpriv --reuid {ID} --regid {ID} --clear-groups env HOME=/ PATH={{folder}}/bin:$PATH \\
+    python3 {{folder}}/scripts/with_docker.py "$@"
+"""
+
+
+@pytest.fixture
+def user_place(tmp_path) -> Iterator[Path]:
+    """A checkout that belongs to an ordinary user, to whom pytest's own folder is closed."""
+    with tempfile.TemporaryDirectory(prefix="determined-scripts-") as name:
+        folder = checkout(Path(name))
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, ID, ID)
+        folder.chmod(0o755)
+        etc = tmp_path / "etc"
+        etc.mkdir()
+        hashed = subprocess.run(
+            ["openssl", "passwd", "-6", PASSWORD], capture_output=True, text=True, check=True
+        ).stdout
+        (etc / "passwd").write_text(f"root:x:0:0::/:/bin/sh\n{USER}:x:{ID}:{ID}::/:/bin/sh\n")
+        (etc / "shadow").write_text(f"root:*:19000::::::\n{USER}:{hashed.strip()}:19000:0:99999:7:::\n")
+        (etc / "sudoers").write_text(
+            f'Defaults lecture=never, passprompt="password: "\nroot ALL=(ALL) ALL\n{USER} ALL=(ALL) ALL\n'
+        )
+        (etc / "sudoers").chmod(0o440)
+        yield folder
+
+
+def as_user(folder: Path, etc: Path, *command: str) -> tuple[int, str]:
+    """Run a command with a Docker daemon of our own, on a terminal, as a user who types the password when asked."""
+    script = AS_USER.format(etc=etc, folder=folder)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvp("unshare", ["unshare", "--mount", "sh", "-ec", script, "sh", *command])
+        sys.exit(1)
+    output = ""
+    # Reading the terminal fails once its last process has ended.
+    with contextlib.suppress(OSError):
+        while True:
+            text = os.read(terminal, 4096).decode()
+            output += text
+            if "password: " in text:
+                os.write(terminal, f"{PASSWORD}\n".encode())
+    _pid, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), output
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_docker_of_our_own_ends_when_sudo_no_longer_knows_the_password(user_place, tmp_path, code):
+    forget = f"test -e {user_place}/runs && sudo -k && ! sudo -n true && exit {code}"
+    found, output = as_user(user_place, tmp_path / "etc", "sh", "-c", forget)
+    assert found == code, output
+    assert output.count("password: ") == 1
+    assert log(user_place) == ["began", "ended"] and not (user_place / "runs").exists()
 
 
 def test_stages_show_what_failed_and_a_table(place):
