@@ -12,7 +12,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -167,14 +166,13 @@ def as_user(folder: Path, etc: Path, *command: str) -> tuple[int, str]:
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvp("unshare", ["unshare", "--mount", "sh", "-ec", script, "sh", *command])
-        sys.exit(1)
     output = ""
     # Reading the terminal fails once its last process has ended.
     with contextlib.suppress(OSError):
         while True:
             text = os.read(terminal, 4096).decode()
             output += text
-            if "password: " in text:
+            if output.endswith("password: "):
                 os.write(terminal, f"{PASSWORD}\n".encode())
     _pid, status = os.waitpid(pid, 0)
     os.close(terminal)
