@@ -13,6 +13,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     bus,
     errors,
+    iptables_rules,
     reload,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.bus_values import Value
@@ -95,7 +96,7 @@ def read_running(client: Client, release: Tuple[int, int]) -> Conversation[Runni
     lost = _lost_policies(policies) + _lost_sets(sets) + _lost_zones(zones, manager_runs, flush_all == "yes")
     lost += reload.runtime_only("firewalld's direct configuration", direct, permanent_direct)
     if reload.flushes_iptables(release, variant, any(direct.values())):
-        lost += yield from _read_lost_iptables_rules(reload.direct_rules(permanent_direct))
+        lost += yield from _read_lost_iptables_rules(iptables_rules.direct(permanent_direct))
     return Running(
         variant=variant,
         policies={name: _policy(settings) for name, settings in our_policies.items()},
@@ -162,7 +163,7 @@ def _read_lost_iptables_rules(direct: Sequence[Sequence[str]]) -> Conversation[L
             output = yield command
             if output.code != 0:
                 raise HostError(errors.explain(command, output))
-            lost += ["%s-%s %s" % (tool, variant, rule) for rule in reload.foreign_rules(output.stdout, direct)]
+            lost += ["%s-%s %s" % (tool, variant, rule) for rule in iptables_rules.foreign(output.stdout, direct)]
     return lost
 
 
