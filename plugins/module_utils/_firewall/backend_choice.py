@@ -9,10 +9,11 @@ and may flush the rules of iptables; otherwise it means iptables.
 """
 
 import re
-from typing import Any, Dict, Generator, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._host.commands import (
     Command,
+    Conversation,
     FindTool,
     HostError,
     ListDirectory,
@@ -43,9 +44,9 @@ class Choice(NamedTuple):
     warnings: Tuple[str, ...]
 
 
-def choose(requested: str) -> Generator[Any, Any, Choice]:
+def choose(requested: str) -> Conversation[Choice]:
     """Choose a backend. ``requested``: one of CHOICES. HostError if systemd does not answer."""
-    installed = bool((yield FindTool("firewall-cmd")))
+    installed = bool((yield from FindTool("firewall-cmd").ask()))
     units = yield from _read_units()
     running, state = yield from _firewalld(installed, units)
     if requested == AUTO:
@@ -60,7 +61,7 @@ def choose(requested: str) -> Generator[Any, Any, Choice]:
     return Choice(name, reason, tuple(warnings))
 
 
-def _firewalld(installed: bool, units: _Units) -> Generator[Any, Any, Tuple[bool, str]]:
+def _firewalld(installed: bool, units: _Units) -> Conversation[Tuple[bool, str]]:
     """Whether firewalld runs, and its state for people."""
     unit = units.get("firewalld", {})
     if not installed:
@@ -73,21 +74,21 @@ def _firewalld(installed: bool, units: _Units) -> Generator[Any, Any, Tuple[bool
         at_boot = "starts at boot" if unit["UnitFileState"] == "enabled" else "not enabled"
         return False, "firewalld is installed, but does not run (%s, %s)" % (unit["ActiveState"], at_boot)
     command = Command(("firewall-cmd", "--state"), purpose="ask whether firewalld runs")
-    output = yield command
+    output = yield from command.ask()
     running = output.code == 0 and output.stdout.strip() == "running"
     return running, "firewalld runs" if running else "firewalld is installed, but does not run"
 
 
-def _read_units() -> Generator[Any, Any, _Units]:
+def _read_units() -> Conversation[_Units]:
     """The properties of each unit by its name; {} if systemd is not process 1 of the host."""
-    if (yield ListDirectory(_SYSTEMD)) is None:
+    if (yield from ListDirectory(_SYSTEMD).ask()) is None:
         return {}
-    systemctl = yield FindTool("systemctl")
+    systemctl = yield from FindTool("systemctl").ask()
     if systemctl is None:
         return {}
     argv = (systemctl, "show", "--no-pager", "--property=%s" % ",".join(_PROPERTIES))
     services = tuple("%s.service" % name for name in _UNITS)
-    output = yield Command(argv + services, purpose="ask systemd for the firewalls of this host")
+    output = yield from Command(argv + services, purpose="ask systemd for the firewalls of this host").ask()
     if output.code != 0:
         raise HostError(
             "Could not ask systemd for the firewalls of this host. systemctl (exit code %d) said: %s"
@@ -126,12 +127,12 @@ def _firewalld_beside(running: bool, units: _Units) -> List[str]:
     return []
 
 
-def _rivals(units: _Units) -> Generator[Any, Any, List[str]]:
+def _rivals(units: _Units) -> Conversation[List[str]]:
     """Warnings about other programs that load rules."""
     warnings: List[str] = []
     ufw = units.get("ufw", {})
     if ufw.get("LoadState") == "loaded":
-        text = yield ReadFile(_UFW)
+        text = yield from ReadFile(_UFW).ask()
         if text and _ENABLED.search(text):
             warnings.append(
                 "ufw is active: ufw enable, ufw reload and ufw reset write all of its chains anew, and its own rules "
@@ -149,7 +150,7 @@ def _rivals(units: _Units) -> Generator[Any, Any, List[str]]:
     if nftables.get("LoadState") == "loaded" and nftables.get("UnitFileState") == "enabled":
         found = _NFT_FILE.search(nftables["ExecStart"])
         path = found.group(1) if found else "/etc/nftables.conf"
-        text = yield ReadFile(path)
+        text = yield from ReadFile(path).ask()
         if text and _FLUSH.search(text):
             warnings.append(
                 "nftables.service is enabled and %s begins with flush ruleset: each start and reload of it removes "

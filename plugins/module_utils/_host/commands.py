@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Questions to a host, and their answers: commands to run, files to read, programs to look for.
 
-These are plain values. Pure code yields them and :mod:`runner` answers them, so that only the runner starts a
-process.
+These are plain values. Pure code yields them (``yield from question.ask()``) and :mod:`runner` answers them, so that
+only the runner starts a process.
 """
 
-from typing import Any, Callable, Generator, Match, NamedTuple, Pattern, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Generator, Match, NamedTuple, Optional, Pattern, Sequence, Tuple, TypeVar, Union
 
 
 class HostError(Exception):
@@ -30,6 +30,10 @@ class Command(NamedTuple):
     timeout: float = 60.0
     retry_on: str = ""
     loses: Tuple[str, ...] = ()
+
+    def ask(self) -> "Conversation[Output]":
+        """Yield this question -> its answer, for ``yield from``."""
+        return (yield self)
 
 
 class Output(NamedTuple):
@@ -69,11 +73,19 @@ class ReadFile(NamedTuple):
 
     path: str
 
+    def ask(self) -> "Conversation[Optional[str]]":
+        """Yield this question -> its answer, for ``yield from``."""
+        return (yield self)
+
 
 class ListDirectory(NamedTuple):
     """A folder to look into. The answer is the sorted tuple of its entries' names; None when it is missing."""
 
     path: str
+
+    def ask(self) -> "Conversation[Optional[Tuple[str, ...]]]":
+        """Yield this question -> its answer, for ``yield from``."""
+        return (yield self)
 
 
 class FindTool(NamedTuple):
@@ -81,10 +93,14 @@ class FindTool(NamedTuple):
 
     name: str
 
+    def ask(self) -> "Conversation[Optional[str]]":
+        """Yield this question -> its answer, for ``yield from``."""
+        return (yield self)
+
 
 Question = Union[Command, ReadFile, ListDirectory, FindTool]
 
 _Result = TypeVar("_Result")
-# A generator that yields questions, is sent their answers (of the type that each question's class names), and
-# returns a result.
+# A generator that yields questions, is sent their answers, and returns a result. Python's types know only one type for
+# all answers of a generator, so code asks with ``yield from question.ask()``, which has the type of this answer.
 Conversation = Generator[Question, Any, _Result]

@@ -71,7 +71,7 @@ class Firewalld(Backend):
         self.container_interfaces = tuple(container_interfaces)
 
     def read(self) -> Conversation[Reading]:
-        has_ipv6 = (yield ReadFile(_IPV6)) is not None
+        has_ipv6 = (yield from ReadFile(_IPV6).ask()) is not None
         found = yield from read()
         return Reading(
             state=_state(found),

@@ -46,7 +46,7 @@ class Client:
 
 
 def _ask(command: Command, parse: Callable[[str], _T]) -> Conversation[_T]:
-    output = yield command
+    output = yield from command.ask()
     if output.code != 0:
         raise HostError(errors.explain(command, output))
     try:

@@ -68,9 +68,9 @@ class Found(NamedTuple):
 
 def read() -> Conversation[Found]:
     """Return what this host has. Raises HostError when an answer cannot be trusted."""
-    firewall_cmd = yield FindTool("firewall-cmd")
-    busctl = yield FindTool("busctl")
-    nft = yield FindTool("nft")
+    firewall_cmd = yield from FindTool("firewall-cmd").ask()
+    busctl = yield from FindTool("busctl").ask()
+    nft = yield from FindTool("nft").ask()
     table, counters = yield from _read_table(nft)
     files = yield from _read_files()
     found = Found(bool(firewall_cmd), busctl, nft, table, counters, files)
@@ -96,7 +96,7 @@ def release(version: str) -> Tuple[int, int]:
 
 def _is_running(client: Client) -> Conversation[bool]:
     folder, socket = bus.SOCKET.rsplit("/", 1)
-    if socket not in ((yield ListDirectory(folder)) or ()):
+    if socket not in ((yield from ListDirectory(folder).ask()) or ()):
         return False  # firewalld cannot run without the system bus
     return (yield from client.has_owner(bus.NAME))
 
@@ -124,7 +124,7 @@ def _read_table(nft: Optional[str]) -> Conversation[Tuple[Optional[nft_table.Tab
 def _list(nft: str, arguments: Tuple[str, ...], purpose: str) -> Conversation[Optional[str]]:
     """Return what nft prints; None when the kernel lacks nf_tables, and therefore has no table."""
     command = Command((nft, "-j") + arguments, purpose=purpose)
-    output = yield command
+    output = yield from command.ask()
     if output.code != 0 and "rotocol not supported" in output.stderr:
         return None
     if output.code != 0:
@@ -136,11 +136,11 @@ def _read_files() -> Conversation[Dict[str, str]]:
     """Return path -> text of our files below /etc/firewalld."""
     files: Dict[str, str] = {}
     for kind, folder in sorted(FOLDERS.items()):
-        for name in (yield ListDirectory(folder)) or ():
+        for name in (yield from ListDirectory(folder).ask()) or ():
             if not is_ours(kind, name):
                 continue
             path = "%s/%s" % (folder, name)
-            text = yield ReadFile(path)
+            text = yield from ReadFile(path).ask()
             if text is not None:
                 files[path] = text
     return files

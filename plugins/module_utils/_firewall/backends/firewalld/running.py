@@ -154,13 +154,13 @@ def _read_lost_iptables_rules(direct: Sequence[Sequence[str]]) -> Conversation[L
     lost: List[str] = []
     for tool, legacy_tables in sorted(_LEGACY_TABLES.items()):
         for variant in ("nft", "legacy"):
-            if variant == "legacy" and not (yield ReadFile(legacy_tables)):
+            if variant == "legacy" and not (yield from ReadFile(legacy_tables).ask()):
                 continue
-            path = yield FindTool("%s-%s-save" % (tool, variant))
+            path = yield from FindTool("%s-%s-save" % (tool, variant)).ask()
             if path is None:
                 continue
             command = Command((path,), purpose="read the rules of %s-%s" % (tool, variant))
-            output = yield command
+            output = yield from command.ask()
             if output.code != 0:
                 raise HostError(errors.explain(command, output))
             lost += ["%s-%s %s" % (tool, variant, rule) for rule in iptables_rules.foreign(output.stdout, direct)]

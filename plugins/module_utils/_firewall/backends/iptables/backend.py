@@ -76,7 +76,7 @@ class Iptables(Backend):
         return self._read(counters=False)
 
     def _read(self, counters: bool) -> Conversation[Reading]:
-        families = ("ipv4", "ipv6") if (yield ReadFile(iptables_stored.IPV6)) is not None else ("ipv4",)
+        families = ("ipv4", "ipv6") if (yield from ReadFile(iptables_stored.IPV6).ask()) is not None else ("ipv4",)
         tools, default, missing = yield from iptables_tools.find(families)
         warnings = [] if "ipv6" in families else ["this kernel has no IPv6: only IPv4 is handled"]
         warnings += yield from _hidden_legacy_tables(tools, families)
@@ -124,13 +124,13 @@ class Iptables(Backend):
         self, tools: iptables_tools.Tools, variant: str, family: str, counters: bool
     ) -> Conversation[Optional[str]]:
         """The output of iptables-save, None when this kernel does not support the variant."""
-        if variant == "legacy" and not (yield ReadFile(_LEGACY_TABLES[family])):
+        if variant == "legacy" and not (yield from ReadFile(_LEGACY_TABLES[family]).ask()):
             return ""  # no legacy table exists, and reading one with the tool might create it
         command = Command(
             (tools.save[variant, family],) + (("-c",) if counters else ()),
             purpose="read the %s rules of iptables-%s" % (_FAMILY_NAMES[family], variant),
         )
-        output = yield command
+        output = yield from command.ask()
         if output.code == 0:
             text: str = output.stdout
             return text
@@ -155,7 +155,7 @@ class Iptables(Backend):
 
     def _ask(self, argv: Tuple[str, ...], purpose: str) -> Conversation[str]:
         command = Command(argv, purpose=purpose)
-        output = yield command
+        output = yield from command.ask()
         if output.code != 0:
             raise HostError(self.explain(command, output))
         text: str = output.stdout
@@ -258,7 +258,7 @@ def _hidden_legacy_tables(tools: iptables_tools.Tools, families: Sequence[str]) 
     """Warnings about legacy tables of the kernel that no installed program can read."""
     warnings = []
     for family in families:
-        if ("legacy", family) not in tools.save and (yield ReadFile(_LEGACY_TABLES[family])):
+        if ("legacy", family) not in tools.save and (yield from ReadFile(_LEGACY_TABLES[family]).ask()):
             warnings.append(
                 "the kernel holds legacy tables of %s, which cannot be read here: iptables-legacy is not "
                 "installed" % _FAMILY_NAMES[family]

@@ -29,7 +29,7 @@ class Tools(NamedTuple):
 
 def find(families: Sequence[str]) -> Conversation[Tuple[Tools, Optional[str], List[str]]]:
     """Families -> Tools, the variant of the command ``iptables`` (None without it), sentences on missing programs."""
-    tools = Tools({}, {}, (yield FindTool("ipset")))
+    tools = Tools({}, {}, (yield from FindTool("ipset").ask()))
     for family in families:
         for variant in state.VARIANTS:
             yield from _find_pair(tools, variant, family, "%s-%s" % (COMMANDS[family], variant))
@@ -46,19 +46,19 @@ def find(families: Sequence[str]) -> Conversation[Tuple[Tools, Optional[str], Li
 
 def _find_pair(tools: Tools, variant: str, family: str, name: str) -> Conversation[None]:
     """Add NAME-save and NAME-restore to ``tools`` if both exist."""
-    save = yield FindTool(name + "-save")
-    restore = yield FindTool(name + "-restore")
+    save = yield from FindTool(name + "-save").ask()
+    restore = yield from FindTool(name + "-restore").ask()
     if save and restore:
         tools.save[variant, family] = save
         tools.restore[variant, family] = restore
 
 
 def _default_variant() -> Conversation[Optional[str]]:
-    plain = yield FindTool("iptables")
+    plain = yield from FindTool("iptables").ask()
     if not plain:
         return None
     command = Command((plain, "--version"), purpose="ask iptables for its version")
-    output = yield command
+    output = yield from command.ask()
     if output.code != 0:
         raise HostError(errors.explain(command, output))
     return iptables_variant.of_version(output.stdout)
