@@ -14,7 +14,7 @@ import re
 import pytest
 
 # File -> the parameters (as pytest writes them into a test's name) that each boot hosts of their own.
-WORLDS = {
+VARIANTS = {
     "test_demo.py": ("oldest", "newest"),
     "test_docker.py": ("bookworm, nft", "trixie, legacy"),
     "test_firewalld.py": ("bookworm-nftables", "trixie-nftables", "bookworm-iptables"),
@@ -64,9 +64,9 @@ def group_of(nodeid: str) -> str:
     """The group of a test: ``test_reboot.py`` or ``test_reboot.py[iptables]``."""
     file, _unused, test = nodeid.partition("::")
     name = file.rpartition("/")[2]
-    for world in WORLDS.get(name, ()):
-        if re.search(rf"[\[-]{re.escape(world)}[\]-]", test):
-            return f"{name}[{world}]"
+    for variant in VARIANTS.get(name, ()):
+        if re.search(rf"[\[-]{re.escape(variant)}[\]-]", test):
+            return f"{name}[{variant}]"
     return name
 
 

@@ -172,7 +172,7 @@ class SystemdLab:
         assert not failed.strip(), f"{host}: {failed}"
 
     def restart(self, host: str, wait: bool = True) -> None:
-        """Reboot: everything in memory is gone (processes, rules, /run), files and addresses stay."""
+        """Reboot: everything in memory is lost (processes, rules, /run), files and addresses stay."""
         docker("restart", "--time=30", self.container(host))
         if wait:
             self.wait_for_boot(host)

@@ -169,7 +169,7 @@ def is_empty_base(text: str) -> bool:
 
 
 def same(host: Host, before: tuple[list[str], list[str]]) -> None:
-    """Nothing of others is gone, changed or moved, and what is new is empty."""
+    """No foreign object was removed, changed or moved, and every new object is empty."""
     texts, objects = saved(host), nft_objects(host)
     if texts != before[0]:
         new = list(texts)

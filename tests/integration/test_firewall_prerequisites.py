@@ -45,7 +45,7 @@ def test_a_held_lock_is_waited_for_and_then_an_error(host):
     short = host.start("flock", "-F", "/run/xtables.lock", "sh", "-c", "echo held; exec sleep 1")
     assert short.stdout.readline() == "held\n"
     assert host.apply(wanted, lock_timeout=10)["changed"]
-    # A lock held during an unchanged run is no reason to believe that the chains are gone.
+    # A lock held during an unchanged run is no reason to believe that the chains were removed.
     holder = host.start("flock", "-F", "/run/xtables.lock", "sh", "-c", "echo held; exec sleep 100")
     assert holder.stdout.readline() == "held\n"
     assert not host.apply(wanted, lock_timeout=1)["changed"]

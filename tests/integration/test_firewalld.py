@@ -168,7 +168,7 @@ def test_packets_and_whatever_is_foreign(lab):
     assert not lab.connects("stranger", lab.addresses["agent"][0], 22, 1)
     assert lab.connects("stranger", lab.addresses["agent"][1], 22, 1)
 
-    # What was in force only is gone with this, what is ours stays.
+    # This removes what was in force only, and keeps what is ours.
     lab.shell("agent", "firewall-cmd --quiet --reload")
     assert "7777/tcp" not in runtime_ports(lab)
     assert reachable(lab, "master") == {22, REQUIRED} and reachable(lab, "stranger") == {22}

@@ -17,13 +17,13 @@ import pytest
 from ansible_collections.determined.network.plugins.module_utils import _no_proxy
 from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
 
-from . import _internet_world as internet
-from ._internet_world import FAR, FORBIDDEN, GATE, GHOST, INDEX, PASSWORD, PROXY, REGISTRY, SILENT, USER
+from . import _internet_network as internet
+from ._internet_network import FAR, FORBIDDEN, GATE, GHOST, INDEX, PASSWORD, PROXY, REGISTRY, SILENT, USER
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    with internet.world(tmp_path_factory.mktemp("internet"), "internet") as built:
+def network(tmp_path_factory):
+    with internet.network(tmp_path_factory.mktemp("internet"), "internet") as built:
         yield built
 
 
@@ -45,7 +45,7 @@ def proxies(port, username=USER, password=PASSWORD, host=PROXY, scheme="http"):
 WELL = ("open", "http", "")
 
 
-def test_the_direct_way(world):
+def test_the_direct_way(network):
     expected = {
         "a package index": (at(internet.GOOD), WELL),
         "without TLS": (plain(80), WELL),
@@ -71,7 +71,7 @@ def test_the_direct_way(world):
         "dropped": (at(internet.DROPPED), ("filtered", "connect", "network")),
         "rejected": (at(internet.REJECTED), ("rejected", "connect", "network")),
     }
-    found, results = world.reach(*(target for target, _unused in expected.values()), timeout=2)
+    found, results = network.reach(*(target for target, _unused in expected.values()), timeout=2)
     assert dict(zip(expected, found, strict=True)) == {name: outcome for name, (_unused, outcome) in expected.items()}
     assert all(result["via"] == "" for result in results)
     by_name = dict(zip(expected, results, strict=True))
@@ -80,56 +80,56 @@ def test_the_direct_way(world):
     assert "communication administratively prohibited" in by_name["rejected"]["reason"]
 
 
-def test_without_the_authority_nothing_of_it_is_trusted(world):
-    found, _unused = world.reach(at(internet.GOOD), at(443, REGISTRY, purpose="registry"), ca="")
+def test_without_the_authority_nothing_of_it_is_trusted(network):
+    found, _unused = network.reach(at(internet.GOOD), at(443, REGISTRY, purpose="registry"), ca="")
     assert found == [("certificate_untrusted", "tls", "target")] * 2
 
 
-def test_a_name_service_that_says_nothing_is_no_unknown_name(world):
-    world.lab.shell("gate", "iptables -w -I INPUT -p udp --dport 53 -j DROP")
+def test_a_name_service_that_says_nothing_is_no_unknown_name(network):
+    network.lab.shell("gate", "iptables -w -I INPUT -p udp --dport 53 -j DROP")
     try:
-        found, results = world.reach(at(internet.GOOD))
+        found, results = network.reach(at(internet.GOOD))
     finally:
-        world.lab.shell("gate", "iptables -w -D INPUT -p udp --dport 53 -j DROP")
+        network.lab.shell("gate", "iptables -w -D INPUT -p udp --dport 53 -j DROP")
     assert found == [("name_server_silent", "name", "host")]
     assert results[0]["attempts"] == 3
 
 
-def test_an_own_firewall_is_told_from_one_on_the_way(world):
-    world.lab.shell("agent1", f"iptables -w -I OUTPUT -d {FAR} -p tcp --dport {internet.GOOD} -j REJECT")
+def test_an_own_firewall_is_told_from_one_on_the_way(network):
+    network.lab.shell("agent1", f"iptables -w -I OUTPUT -d {FAR} -p tcp --dport {internet.GOOD} -j REJECT")
     try:
-        found, results = world.reach(at(internet.GOOD))
+        found, results = network.reach(at(internet.GOOD))
     finally:
-        world.lab.shell("agent1", f"iptables -w -D OUTPUT -d {FAR} -p tcp --dport {internet.GOOD} -j REJECT")
+        network.lab.shell("agent1", f"iptables -w -D OUTPUT -d {FAR} -p tcp --dport {internet.GOOD} -j REJECT")
     assert found == [("rejected", "connect", "host")]
     assert "this host's own firewall" in results[0]["reason"]
 
 
-def test_no_way_there(world):
+def test_no_way_there(network):
     for host, ways, expected in (
         ("agent1", None, ("no_route", "connect", "host")),
         ("gate", proxies(internet.SQUID), ("no_route", "proxy", "target")),
     ):
-        world.lab.shell(host, f"ip route add unreachable {FAR}/32")
+        network.lab.shell(host, f"ip route add unreachable {FAR}/32")
         try:
-            found, results = world.reach(at(internet.GOOD, FAR), **({"proxies": ways} if ways else {}))
+            found, results = network.reach(at(internet.GOOD, FAR), **({"proxies": ways} if ways else {}))
         finally:
-            world.lab.shell(host, f"ip route del unreachable {FAR}/32")
+            network.lab.shell(host, f"ip route del unreachable {FAR}/32")
         assert found == [expected], results
 
 
 @pytest.fixture
-def no_way_out(world):
+def no_way_out(network):
     """Agents reach nothing outside by themselves, and know no name but the proxy's."""
     cut = "iptables -w {} OUTPUT -p tcp -d " + FAR + " -j DROP"
-    world.lab.shell("agent1", cut.format("-I"))
-    world.lab.shell("agent1", f"echo {GATE} {PROXY} >> /etc/hosts; echo hosts: files > /etc/nsswitch.conf")
+    network.lab.shell("agent1", cut.format("-I"))
+    network.lab.shell("agent1", f"echo {GATE} {PROXY} >> /etc/hosts; echo hosts: files > /etc/nsswitch.conf")
     yield
-    world.lab.shell("agent1", cut.format("-D"))
-    world.lab.shell("agent1", f"sed -i /{PROXY}/d /etc/hosts; echo hosts: files dns > /etc/nsswitch.conf")
+    network.lab.shell("agent1", cut.format("-D"))
+    network.lab.shell("agent1", f"sed -i /{PROXY}/d /etc/hosts; echo hosts: files dns > /etc/nsswitch.conf")
 
 
-def test_through_squid(world, no_way_out):
+def test_through_squid(network, no_way_out):
     expected = {
         "a package index": (at(internet.GOOD), WELL),
         "without TLS": (plain(80), WELL),
@@ -152,35 +152,35 @@ def test_through_squid(world, no_way_out):
         "nobody listens, without TLS": (plain(internet.CLOSED), ("refused", "proxy", "target")),
         "dropped": (at(internet.DROPPED), ("timeout", "proxy", "proxy_or_target")),
     }
-    found, results = world.reach(
+    found, results = network.reach(
         *(target for target, _unused in expected.values()), proxies=proxies(internet.SQUID), timeout=2
     )
     assert dict(zip(expected, found, strict=True)) == {name: outcome for name, (_unused, outcome) in expected.items()}
     assert all(result["via"] == f"{PROXY}:{internet.SQUID}" for result in results)
-    log = world.squid_log.read_text()
+    log = network.squid_log.read_text()
     assert f"CONNECT {REGISTRY}:443 {USER}" in log and f"GET http://{INDEX}/ {USER}" in log
     secrets = (PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
     assert not [secret for secret in secrets if secret in json.dumps(results, ensure_ascii=False)]
 
 
-def test_a_slow_proxy_in_the_end_names_the_trouble(world, no_way_out):
-    found, _unused = world.reach(at(internet.DROPPED), proxies=proxies(internet.SQUID), timeout=9)
+def test_a_slow_proxy_in_the_end_names_the_trouble(network, no_way_out):
+    found, _unused = network.reach(at(internet.DROPPED), proxies=proxies(internet.SQUID), timeout=9)
     assert found == [("filtered", "proxy", "target")]
 
 
 @pytest.mark.parametrize("port", [internet.SQUID, internet.TINYPROXY])
 @pytest.mark.parametrize("target", [at(internet.GOOD), plain(80)], ids=["https", "http"])
-def test_credentials(world, no_way_out, port, target):
+def test_credentials(network, no_way_out, port, target):
     right = "simple" if port == internet.TINYPROXY else PASSWORD
-    assert world.reach(target, proxies=proxies(port, password=right))[0] == [WELL]
+    assert network.reach(target, proxies=proxies(port, password=right))[0] == [WELL]
     for username, words in ((USER, "refuses the credentials"), ("", "wants credentials, and none are set")):
-        found, results = world.reach(target, proxies=proxies(port, username, "wrong"))
+        found, results = network.reach(target, proxies=proxies(port, username, "wrong"))
         assert found == [("proxy_credentials", "proxy", "proxy")]
         assert words in results[0]["reason"]
         assert results[0]["attempts"] == 1, "repeated wrong passwords lock accounts"
 
 
-def test_through_tinyproxy(world, no_way_out):
+def test_through_tinyproxy(network, no_way_out):
     expected = [
         (at(internet.GOOD), WELL),
         (plain(80), WELL),
@@ -193,25 +193,25 @@ def test_through_tinyproxy(world, no_way_out):
         (at(internet.EXPIRED), ("certificate_expired", "tls", "target")),
     ]
     ways = proxies(internet.TINYPROXY_OPEN, "")
-    found, results = world.reach(*(target for target, _unused in expected), proxies=ways)
+    found, results = network.reach(*(target for target, _unused in expected), proxies=ways)
     assert found == [outcome for _unused, outcome in expected], results
 
 
-def test_a_proxy_that_is_reached_by_tls(world, no_way_out):
+def test_a_proxy_that_is_reached_by_tls(network, no_way_out):
     ways = proxies(internet.SQUID_TLS, scheme="https")
     targets = [at(internet.GOOD), plain(80), at(443, REGISTRY, purpose="registry"), at(internet.EXPIRED)]
-    found, _unused = world.reach(*targets, proxies=ways)
+    found, _unused = network.reach(*targets, proxies=ways)
     assert found == [WELL, WELL, WELL, ("certificate_expired", "tls", "target")]
     # Its certificate is for its name, and by a private authority.
-    found, _unused = world.reach(at(internet.GOOD), proxies=proxies(internet.SQUID_TLS, host=GATE, scheme="https"))
+    found, _unused = network.reach(at(internet.GOOD), proxies=proxies(internet.SQUID_TLS, host=GATE, scheme="https"))
     assert found == [("certificate_of_another", "tls", "proxy")]
-    found, _unused = world.reach(at(internet.GOOD), proxies=ways, ca="")
+    found, _unused = network.reach(at(internet.GOOD), proxies=ways, ca="")
     assert found == [("certificate_untrusted", "tls", "proxy")]
-    found, _unused = world.reach(at(internet.GOOD), proxies=proxies(internet.SQUID, scheme="https"))
+    found, _unused = network.reach(at(internet.GOOD), proxies=proxies(internet.SQUID, scheme="https"))
     assert found[0][1:] == ("tls", "proxy")
 
 
-def test_a_proxy_that_is_not_there(world):
+def test_a_proxy_that_is_not_there(network):
     cases = [
         (proxies(internet.CLOSED), ("refused", "connect", "proxy")),
         (proxies(internet.SQUID, host=GHOST), ("name_not_found", "name", "proxy")),
@@ -221,13 +221,14 @@ def test_a_proxy_that_is_not_there(world):
         (proxies(internet.GARBAGE, host=FAR), ("no_http", "proxy", "proxy")),
     ]
     for ways, outcome in cases:
-        found, results = world.reach(at(internet.GOOD), proxies=ways, timeout=2)
+        found, results = network.reach(at(internet.GOOD), proxies=ways, timeout=2)
         assert found == [outcome], results
 
 
-def test_no_proxy_is_the_direct_way(world):
+def test_no_proxy_is_the_direct_way(network):
     ways = proxies(internet.CLOSED)
-    found, results = world.reach(at(internet.GOOD), at(443, SILENT), proxies=ways, no_proxy=".example.test", timeout=2)
+    targets = (at(internet.GOOD), at(443, SILENT))
+    found, results = network.reach(*targets, proxies=ways, no_proxy=".example.test", timeout=2)
     assert found[0] == WELL and found[1] == ("refused", "connect", "proxy")
     assert [result["via"] for result in results] == ["", f"{PROXY}:{internet.CLOSED}"]
 
@@ -247,13 +248,13 @@ print(json.dumps(found))
 """
 
 
-def test_the_rule_for_curl_beside_curl_itself(world):
+def test_the_rule_for_curl_beside_curl_itself(network):
     entries = "192.0.2.0/24 192.0.2.10 192.0.2.10:8080 192.0.2.10/0 192.0.2.10/33 0.0.0.0/0 example.com .example.com"
     entries += " *.example.com m.example.com. ple.com 2001:db8::10 [2001:db8::10] *"
     lists = [*entries.split(), "*,a", "a, m.example.com", "a m.example.com", ",,192.0.2.10,"]
     hosts = ["192.0.2.10", "m.example.com", "example.com", "2001:db8::10"]
     cases = [(no_proxy, host) for no_proxy in lists for host in hosts]
-    command = [*world.lab.enter("agent1"), sys.executable, "-c", CURL]
+    command = [*network.lab.enter("agent1"), sys.executable, "-c", CURL]
     done = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, timeout=120, check=True)
     found = dict(zip(cases, json.loads(done.stdout), strict=True))
     assert found == {(no_proxy, host): _no_proxy.bypasses("curl", no_proxy, host, 8080) for no_proxy, host in cases}
@@ -267,9 +268,9 @@ OUTSIDE = [at(internet.GOOD)]
 
 
 @pytest.fixture
-def cloud(world, tmp_path):
+def cloud(network, tmp_path):
     """Make agent1 an instance: its firmware names a maker, and a metadata service answers."""
-    lab, started = world.lab, []
+    lab, started = network.lab, []
     log = tmp_path / "metadata.log"
 
     def make(kind, address="", maker=None):
@@ -280,7 +281,7 @@ def cloud(world, tmp_path):
             )
         if kind:
             lab.shell("agent1", f"ip address add {METADATA_ADDRESS}/32 dev lo")
-            started.append(world.script("agent1", internet.METADATA, kind, address, str(log)))
+            started.append(network.script("agent1", internet.METADATA, kind, address, str(log)))
         return log
 
     yield make
@@ -295,29 +296,29 @@ def cloud(world, tmp_path):
     [("gcp", "gcp", "Google"), ("aws-v2", "aws", "Amazon EC2"), ("aws-v1", "aws", "Amazon EC2")],
 )
 @pytest.mark.parametrize("address", ["203.0.113.9", ""])
-def test_instances_of_clouds(world, cloud, kind, provider, maker, address, firmware):
+def test_instances_of_clouds(network, cloud, kind, provider, maker, address, firmware):
     log = cloud(kind, address, maker if firmware else None)
     expected = {"provider": provider, "external": [address] if address else [], "known": True, "reason": ""}
-    assert world.run("agent1", what="cloud") == expected
+    assert network.run("agent1", what="cloud") == expected
     asked = log.read_text().split("\n")
     assert ("PUT /latest/api/token" in asked) == (provider == "aws")
 
 
 @pytest.mark.parametrize("kind", ["", "gcp"])
-def test_off_the_clouds_nothing_is_said_and_nothing_asked(world, cloud, kind):
+def test_off_the_clouds_nothing_is_said_and_nothing_asked(network, cloud, kind):
     log = cloud(kind, "203.0.113.9", "QEMU")
-    assert world.run("agent1", what="cloud")["provider"] == ""
+    assert network.run("agent1", what="cloud")["provider"] == ""
     assert not log.exists()
 
 
-def test_somebody_else_at_the_metadata_address_is_no_cloud(world, cloud):
+def test_somebody_else_at_the_metadata_address_is_no_cloud(network, cloud):
     cloud("another")
-    assert world.run("agent1", what="cloud")["provider"] == ""
+    assert network.run("agent1", what="cloud")["provider"] == ""
 
 
-def test_an_instance_whose_metadata_service_is_off(world, cloud):
+def test_an_instance_whose_metadata_service_is_off(network, cloud):
     cloud("", maker="Amazon EC2")
-    found = world.run("agent1", what="cloud")
+    found = network.run("agent1", what="cloud")
     assert found["provider"] == "aws" and not found["known"] and "does not answer" in found["reason"]
 
 
@@ -329,43 +330,43 @@ SERVICES = [
 ]
 
 
-def cells(world, *requirements):
-    return [cell for cell in world.lab.report()["checks"] if cell["requirement"] in requirements]
+def cells(network, *requirements):
+    return [cell for cell in network.lab.report()["checks"] if cell["requirement"] in requirements]
 
 
 INTERNET_ROWS = ("registry_access", "resource_access", "agents_to_services")
 
 
-def verify(world, **variables):
+def verify(network, **variables):
     """Play the role with the Internet -> the process; the report lies in the lab."""
     settings = {
         "determined_verify_internet": True,
         "determined_verify_internet_timeout": 2,
-        "determined_proxy_ca_certificate": world.authority.pem,
+        "determined_proxy_ca_certificate": network.authority.pem,
     }
-    return world.lab.play("verify", determined_verify_seed=1, **{**settings, **variables})
+    return network.lab.play("verify", determined_verify_seed=1, **{**settings, **variables})
 
 
-def test_a_right_cluster_that_reaches_what_it_needs(world):
+def test_a_right_cluster_that_reaches_what_it_needs(network):
     services = [SERVICES[0], {"host": INDEX, "ports": 80}, {"host": INDEX, "ports": internet.GOOD, "scheme": "https"}]
-    done = verify(world, determined_services=services)
+    done = verify(network, determined_services=services)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [cell["verdict"] for cell in cells(world, *INTERNET_ROWS)] == ["correct"] * (2 + 4 + 6)
-    assert {cell["via"] for cell in cells(world, *INTERNET_ROWS)} == {""}
-    bypass = cells(world, "proxy_bypass")
+    assert [cell["verdict"] for cell in cells(network, *INTERNET_ROWS)] == ["correct"] * (2 + 4 + 6)
+    assert {cell["via"] for cell in cells(network, *INTERNET_ROWS)} == {""}
+    bypass = cells(network, "proxy_bypass")
     assert {(cell["source"], cell["destination"]) for cell in bypass} == {
         ("master", "agents"), ("agent1", "master"), ("agent1", "agent2"), ("agent2", "master"), ("agent2", "agent1"),
     }  # fmt: skip
     assert {cell["evidence"] for cell in bypass} == {"no proxy is set on this host"}
     # There is no client in this cluster.
-    assert [cell["requirement"] for cell in world.lab.report()["checks"] if cell["verdict"] != "correct"] == [
+    assert [cell["requirement"] for cell in network.lab.report()["checks"] if cell["verdict"] != "correct"] == [
         "master_from_clients"
     ]
-    assert world.lab.report()["run"]["not_verified"] == []
+    assert network.lab.report()["run"]["not_verified"] == []
     assert "registry_access" in done.stdout and "Not verified" not in done.stdout
 
 
-def test_the_report_names_step_and_culprit_and_no_secret(world, no_way_out):
+def test_the_report_names_step_and_culprit_and_no_secret(network, no_way_out):
     services = [
         SERVICES[0],
         {"host": FORBIDDEN, "ports": internet.GOOD, "scheme": "https"},
@@ -375,7 +376,7 @@ def test_the_report_names_step_and_culprit_and_no_secret(world, no_way_out):
     ]
     url = f"http://{PROXY}:{internet.SQUID}"
     done = verify(
-        world,
+        network,
         determined_services=services,
         determined_proxy_http=url,
         determined_proxy_https=url,
@@ -383,7 +384,7 @@ def test_the_report_names_step_and_culprit_and_no_secret(world, no_way_out):
         determined_proxy_password=PASSWORD,
     )
     assert done.returncode != 0
-    mine = {cell["destination"] + cell["ports"]: cell for cell in cells(world, "registry_access", "resource_access")
+    mine = {cell["destination"] + cell["ports"]: cell for cell in cells(network, "registry_access", "resource_access")
             if cell["source"] == "agent1"}  # fmt: skip
     shown = {key: (cell["verdict"], cell["observed"], cell["step"], cell["blame"]) for key, cell in mine.items()}
     assert shown == {
@@ -402,11 +403,11 @@ def test_the_report_names_step_and_culprit_and_no_secret(world, no_way_out):
     ):
         assert text in done.stdout
     encoded = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    everything = done.stdout + done.stderr + json.dumps(world.lab.report(), ensure_ascii=False)
+    everything = done.stdout + done.stderr + json.dumps(network.lab.report(), ensure_ascii=False)
     assert PASSWORD not in everything and encoded not in everything
 
 
-def test_no_secret_is_shown_however_much_is_asked_for(world, no_way_out):
+def test_no_secret_is_shown_however_much_is_asked_for(network, no_way_out):
     url = f"http://{PROXY}:{internet.SQUID}"
     settings = {
         "determined_verify_internet": True,
@@ -419,10 +420,10 @@ def test_no_secret_is_shown_however_much_is_asked_for(world, no_way_out):
         "determined_proxy_password": "wrong-" + PASSWORD,
     }
     # The variables go into the inventory, as they do where they are kept safe.
-    extra = world.folder / "secrets.json"
-    extra.write_text(json.dumps({**settings, "determined_proxy_ca_certificate": world.authority.pem}))
-    done = world.lab.play("verify", "-vvvv", "-e", f"@{extra}")
-    (first, *_rest) = cells(world, "registry_access")
+    extra = network.folder / "secrets.json"
+    extra.write_text(json.dumps({**settings, "determined_proxy_ca_certificate": network.authority.pem}))
+    done = network.lab.play("verify", "-vvvv", "-e", f"@{extra}")
+    (first, *_rest) = cells(network, "registry_access")
     assert (first["observed"], first["blame"]) == ("proxy_credentials", "proxy")
     assert "correct determined_proxy_username and determined_proxy_password" in done.stdout
     encoded = base64.b64encode(f"{USER}:wrong-{PASSWORD}".encode()).decode()
@@ -443,8 +444,8 @@ def test_no_secret_is_shown_however_much_is_asked_for(world, no_way_out):
         ),
     ],
 )
-def test_bad_variables_fail_before_anything_is_asked(world, variables, text):
-    done = verify(world, **variables)
+def test_bad_variables_fail_before_anything_is_asked(network, variables, text):
+    done = verify(network, **variables)
     assert done.returncode != 0 and text in done.stdout.replace("\n", " ")
     assert "TASK [determined.network.verify : Listen]" not in done.stdout
 
@@ -455,8 +456,8 @@ AGENT_YAML = (
 EVERYBODY = "192.0.2.10,[2001:db8:1::10],2001:db8:1::10,192.0.2.21,192.0.2.22,[2001:db8:1::22],2001:db8:1::22"
 
 
-def test_settings_that_lead_the_cluster_through_the_proxy(world):
-    lab = world.lab
+def test_settings_that_lead_the_cluster_through_the_proxy(network):
+    lab = network.lab
     lab.shell("agent1", "mkdir -p /etc/determined /etc/systemd/system/docker.service.d /etc/docker")
     files = {
         "/etc/environment": f"https_proxy=http://proxy:3128\nno_proxy=192.0.2.0/24,{EVERYBODY[11:]}\n",
@@ -465,20 +466,20 @@ def test_settings_that_lead_the_cluster_through_the_proxy(world):
         "/etc/docker/daemon.json": "{}",
     }
     for path, text in files.items():
-        (world.folder / "text").write_text(text)
-        lab.shell("agent1", f"cat {world.folder}/text > {path}")
+        (network.folder / "text").write_text(text)
+        lab.shell("agent1", f"cat {network.folder}/text > {path}")
     # A running agent has its own idea of the proxy.
     running = lab.start("agent1", "cp /bin/sleep /run/determined-agent; NO_PROXY=192.0.2.10 HTTP_PROXY=http://p:1 "
                                   "exec /run/determined-agent 600")  # fmt: skip
     try:
-        done = verify(world, determined_services=[])
+        done = verify(network, determined_services=[])
     finally:
         internet.end(running)
         lab.shell(
             "agent1", "rm -r /etc/determined /etc/systemd/system/docker.service.d /etc/docker; : > /etc/environment"
         )
     assert done.returncode != 0
-    mine = {cell["destination"]: cell for cell in cells(world, "proxy_bypass") if cell["source"] == "agent1"}
+    mine = {cell["destination"]: cell for cell in cells(network, "proxy_bypass") if cell["source"] == "agent1"}
     assert {name: (cell["verdict"], cell["observed"]) for name, cell in mine.items()} == {
         "master": ("wrong", "proxy"),
         "agent2": ("correct", "direct"),
@@ -495,39 +496,39 @@ def test_settings_that_lead_the_cluster_through_the_proxy(world):
         "go would go through the proxy: in the running determined-agent (process",
     ):
         assert text in evidence, evidence
-    assert "secret" not in json.dumps(world.lab.report())
+    assert "secret" not in json.dumps(network.lab.report())
 
 
-def test_a_cloud_without_a_way_out_is_advised(world, cloud, no_way_out):
+def test_a_cloud_without_a_way_out_is_advised(network, cloud, no_way_out):
     cloud("aws-v2", "", "Amazon EC2")
-    done = verify(world, determined_services=[{"host": FAR, "ports": internet.GOOD, "scheme": "https"}])
-    (advice,) = cells(world, "cloud_aws_egress")
+    done = verify(network, determined_services=[{"host": FAR, "ports": internet.GOOD, "scheme": "https"}])
+    (advice,) = cells(network, "cloud_aws_egress")
     assert (advice["source"], advice["verdict"], advice["observed"]) == ("agent1", "advice", "no_route")
     assert "agent1: has no public IP address, and reaches no service outside directly" in done.stdout
     assert "configure an Internet Gateway" in advice["evidence"]
 
 
-def test_a_cloud_behind_nat_is_fine(world, cloud):
+def test_a_cloud_behind_nat_is_fine(network, cloud):
     cloud("gcp", "", "Google")
-    done = verify(world, determined_services=[{"host": INDEX, "ports": internet.GOOD, "scheme": "https"}])
+    done = verify(network, determined_services=[{"host": INDEX, "ports": internet.GOOD, "scheme": "https"}])
     assert done.returncode == 0, done.stdout + done.stderr
-    (advice,) = cells(world, "cloud_gcp_egress")
+    (advice,) = cells(network, "cloud_gcp_egress")
     text = f"has no external IP address, and reaches {INDEX}:{internet.GOOD} directly nevertheless, through some NAT"
     assert (advice["verdict"], advice["evidence"]) == ("advice", text)
 
 
-def test_a_rehearsal_says_that_it_has_no_internet(world):
-    done = world.lab.play("verify", determined_verify_seed=1)
+def test_a_rehearsal_says_that_it_has_no_internet(network):
+    done = network.lab.play("verify", determined_verify_seed=1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
         "Not verified, because a rehearsal has no Internet or determined_verify_internet is false: registry_access"
         in done.stdout
     )
-    assert cells(world, *INTERNET_ROWS, "proxy_bypass") == []
+    assert cells(network, *INTERNET_ROWS, "proxy_bypass") == []
 
 
-def test_what_the_role_proxy_writes_passes(world, no_way_out):
-    lab = world.lab
+def test_what_the_role_proxy_writes_passes(network, no_way_out):
+    lab = network.lab
     for agent in ("agent1", "agent2"):
         lab.shell(agent, f"mkdir -p /etc/determined; echo master_host: 192.0.2.10 > /etc/determined/agent.yaml; "
                          f"grep -q {PROXY} /etc/hosts || echo {GATE} {PROXY} >> /etc/hosts")  # fmt: skip
@@ -544,7 +545,7 @@ def test_what_the_role_proxy_writes_passes(world, no_way_out):
         "determined_proxy_password": PASSWORD,
     }
     settings |= {"determined_proxy_targets": ["environment", "profile", "agent_config"]}
-    settings |= {"determined_proxy_ca_certificate": world.authority.pem}
+    settings |= {"determined_proxy_ca_certificate": network.authority.pem}
     hosts = lab.inventory_without_rehearsal()  # a rehearsal writes no proxy
     try:
         done = lab.play("site", "--tags", "proxy,verify", inventory=hosts, **settings)
@@ -557,8 +558,8 @@ def test_what_the_role_proxy_writes_passes(world, no_way_out):
             )
     assert done.returncode == 0 and undone.returncode == 0, done.stdout + done.stderr + undone.stdout
     assert "no_proxy" in written and "https_proxy" in written
-    assert {cell["via"] for cell in cells(world, "registry_access")} == {f"{PROXY}:{internet.SQUID}"}
-    bypass = {(cell["source"], cell["destination"]): cell for cell in cells(world, "proxy_bypass")}
+    assert {cell["via"] for cell in cells(network, "registry_access")} == {f"{PROXY}:{internet.SQUID}"}
+    bypass = {(cell["source"], cell["destination"]): cell for cell in cells(network, "proxy_bypass")}
     assert {cell["verdict"] for cell in bypass.values()} == {"correct"}
     for place in ("/etc/environment", "/etc/profile.d/", "/etc/determined/agent.yaml (task containers)"):
         assert place in bypass["agent1", "agent2"]["evidence"]

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A cluster whose only way out is a proxy that asks for a password.
 
-``gate`` runs squid; ``far`` runs a registry and a package index behind TLS of a private authority, and lets in nobody
-but the gate. Only the gate knows the names of what runs there. Agents run two releases of Docker.
+``gate`` runs squid; ``far`` runs a registry and a package index behind TLS of a private authority, and accepts
+connections only from the gate. Only the gate knows the names of what runs there. Agents run two releases of Docker.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ print(json.dumps(found))
 """
 
 
-class World(SystemdLab):
+class ProxyLab(SystemdLab):
     """The hosts above, with everything that runs on them."""
 
     def __init__(self) -> None:
         super().__init__(HOSTS, releases={"agent2": "trixie"})
         self.variables: dict[str, object] = {}
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> ProxyLab:
         super().__enter__()
         try:
             self._certificates()

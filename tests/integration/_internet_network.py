@@ -214,7 +214,7 @@ class Authority:
         return path
 
 
-class World:
+class Network:
     """The running Internet of one test module."""
 
     def __init__(self, folder: Path, lab: Lab) -> None:
@@ -306,7 +306,7 @@ class World:
             self.command("gate", f"exec tinyproxy -d -c {path}")
 
     def command(self, host: str, command: str) -> subprocess.Popen:
-        """Start something on a host that goes on until the world ends."""
+        """Start something on a host that goes on until the network is removed."""
         command_line = [*self.lab.enter(host), "setpriv", "--pdeathsig", "KILL", "sh", "-ec", command]
         with open(self.folder / f"{len(self.processes)}.err", "wb") as said:
             process = subprocess.Popen(command_line, stdout=subprocess.DEVNULL, stderr=said)
@@ -374,13 +374,13 @@ def end(process: subprocess.Popen) -> None:
 
 
 @contextlib.contextmanager
-def world(folder: Path, name: str, **variables: object) -> Iterator[World]:
+def network(folder: Path, name: str, **variables: object) -> Iterator[Network]:
     """The Internet, for as long as the block lasts."""
     # squid does not run as root, and pytest's folders are root's alone.
     services = Path(tempfile.mkdtemp(prefix="determined-network-"))
     services.chmod(0o777)
     with Lab(folder, name, HOSTS, **variables) as lab:
-        built = World(services, lab)
+        built = Network(services, lab)
         try:
             built.start()
             yield built
