@@ -185,14 +185,14 @@ class ActionModule(ActionBase):
         if settled is None:
             return self._failure(
                 False,
-                "The host cannot be reached now either, so it is not known whether its dead man's switch has put "
-                "the old state back. Log in by another way (console), and run iptables-save there",
+                "The host cannot be reached now either, so it is not known whether its dead man's switch has "
+                "restored the old state. Log in by another way (console), and run iptables-save there",
             )
         if settled["state"] == "restored":
             lost = settled["lost"]
             text = lost_settings.describe(lost)
             return {
-                **self._failure(True, f"The host's dead man's switch has put the old state back{text}"),
+                **self._failure(True, f"The host's dead man's switch has restored the old state{text}"),
                 "lost": lost,
             }
         return self._failure(False, f"The host reports about the change: {settled['message']}")

@@ -76,7 +76,7 @@ def test_a_host_that_is_cut_off_restores_itself_and_the_task_says_so(lab):
     result = lab.play([task(policy=LOCKED_OUT, allow_lockout=True, confirm_timeout=4)], check=False)
     assert result["failed"] and result["returncode"] == 2, result
     assert result["restored"] is True and result["changed"] is False
-    for word in ("could not be confirmed", "within 4 s", "has put the old state back", "confirm_timeout"):
+    for word in ("could not be confirmed", "within 4 s", "has restored the old state", "confirm_timeout"):
         assert word in result["msg"], result["msg"]
     assert time.monotonic() - began < 25
     assert sorted(line.split(" hashsize")[0] for line in lab.host.rules().splitlines()) == before

@@ -165,7 +165,7 @@ def test_a_forced_policy_is_rolled_back_and_older_sessions_live_on(lab, sessions
     assert len(outcomes) == 20
     for outcome in outcomes:
         assert outcome["restored"] is True and outcome["changed"] is False, outcome
-        assert "has put the old state back" in outcome["msg"], outcome
+        assert "has restored the old state" in outcome["msg"], outcome
     assert closed == set(HOSTS), "no host was seen in its locked state"
     assert all_rules(lab) == before
     assert all(session.lives() for session in sessions.values())

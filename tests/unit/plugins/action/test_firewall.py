@@ -19,7 +19,7 @@ def action():
 
 @pytest.mark.parametrize(
     "lost, sentence",
-    [([], "the old state back. "), (["a ban; for now", "b"], "others have lost by that: a ban; for now; b. ")],
+    [([], "has restored the old state. "), (["a ban; for now", "b"], "others have lost by that: a ban; for now; b. ")],
 )
 def test_what_others_lost_is_a_list_in_the_result_and_told(action, lost, sentence):
     settled = {"state": "restored", "message": "it says something else; x", "seconds_left": 0.0, "lost": lost}
