@@ -1,4 +1,4 @@
-"""What lies on disk, and the way from one state of it to another."""
+"""The stored files, and the steps from one state of them to another."""
 
 import json
 
@@ -10,7 +10,7 @@ BOOT = Boot("true", "true", "true")
 TOKEN = "a" * 32
 
 
-def lying(boot):
+def stored_entries(boot):
     return {path: entry for path, entry in stored.desired_entries(boot).items() if entry is not None}
 
 
@@ -19,11 +19,11 @@ def paths(steps, action):
 
 
 def test_nothing_to_store():
-    assert set(stored.desired_entries(None)) == set(stored.PATHS) and lying(None) == {}
+    assert set(stored.desired_entries(None)) == set(stored.PATHS) and stored_entries(None) == {}
     assert stored.steps({}, stored.desired_entries(None), [], TOKEN) == []
 
 
-def test_the_first_time_data_comes_before_what_names_it():
+def test_files_are_stored_before_those_that_name_them():
     steps = stored.steps({}, stored.desired_entries(BOOT), [], TOKEN)
     assert paths(steps, "put") == list(stored.PATHS) and paths(steps, "remove") == []
     assert stored.reloads(steps) and not stored.removes_units(steps)
@@ -33,14 +33,14 @@ def test_the_first_time_data_comes_before_what_names_it():
     assert all(modes[path][0] == "link" for path in stored.LINKS)
 
 
-def test_removal_goes_the_other_way():
-    steps = stored.steps(lying(BOOT), stored.desired_entries(None), [], TOKEN)
+def test_removal_is_in_the_opposite_order():
+    steps = stored.steps(stored_entries(BOOT), stored.desired_entries(None), [], TOKEN)
     assert paths(steps, "remove") == list(reversed(stored.PATHS)) and paths(steps, "put") == []
     assert stored.reloads(steps) and stored.removes_units(steps)
 
 
 def test_another_policy_replaces_one_file():
-    steps = stored.steps(lying(BOOT), stored.desired_entries(BOOT._replace(load="false")), [], TOKEN)
+    steps = stored.steps(stored_entries(BOOT), stored.desired_entries(BOOT._replace(load="false")), [], TOKEN)
     assert [step.path for step in steps] == [boot_units.FILE]
     assert steps[0].staged == "/etc/determined-network/.firewall." + TOKEN
     assert not stored.reloads(steps)
@@ -49,23 +49,23 @@ def test_another_policy_replaces_one_file():
 @pytest.mark.parametrize("path", stored.PATHS)
 @pytest.mark.parametrize("change", [{"mode": 0o666}, {"owner": 7}, {"kind": "device"}, {"text": "other"}])
 def test_every_difference_is_repaired(path, change):
-    current = lying(BOOT)
+    current = stored_entries(BOOT)
     current[path] = current[path]._replace(**change)
     others = path == stored.FOLDER and "text" in change  # what others keep there
     assert paths(stored.steps(current, stored.desired_entries(BOOT), [], TOKEN), "put") == ([] if others else [path])
 
 
 def test_a_folder_that_others_use_stays():
-    current = lying(BOOT)
+    current = stored_entries(BOOT)
     current[stored.FOLDER] = current[stored.FOLDER]._replace(text="note")
-    wanted = stored.desired_entries(None)
-    assert stored.FOLDER not in paths(stored.steps(current, wanted, [], TOKEN), "remove")
-    assert stored.after(current, wanted)[stored.FOLDER] == current[stored.FOLDER]
+    desired = stored.desired_entries(None)
+    assert stored.FOLDER not in paths(stored.steps(current, desired, [], TOKEN), "remove")
+    assert stored.after(current, desired)[stored.FOLDER] == current[stored.FOLDER]
     only = {stored.FOLDER: current[stored.FOLDER]}
-    assert stored.steps(only, wanted, [], TOKEN) == []
+    assert stored.steps(only, desired, [], TOKEN) == []
 
 
-def test_files_of_a_backend_come_and_go():
+def test_files_of_a_backend_are_stored_and_removed():
     boot = Boot("", "", files=(("/etc/other/new.xml", "<x/>"), ("/etc/other/old.xml", None)))
     current = {"/etc/other/old.xml": stored.Entry("file", "<y/>", 0o644)}
     steps = stored.steps(current, stored.desired_entries(boot), [], TOKEN)
@@ -78,28 +78,30 @@ def test_files_of_a_backend_come_and_go():
     assert "# file /etc/other/new.xml, mode 0644, owner 0\n<x/>\n" in described and "old.xml" not in described
 
 
-def test_wherever_storing_ends_no_file_names_one_that_is_not_there():
+def test_if_storing_stops_no_file_names_a_missing_one():
     def files(*names):
         sets = [(f"/etc/firewalld/ipsets/{name}.xml", name) for name in ("a", "b", "c")]
         found = [(path, name if name in names else None) for path, name in sets]
         return tuple(found + [("/etc/firewalld/policies/p.xml", " ".join(names) or None)])
 
     for old, new in (("ab", "bc"), ("", "ab"), ("ab", ""), ("a", "c")):
-        lie = {path: entry for path, entry in stored.desired_entries(Boot("", "", files=files(*old))).items() if entry}
-        for step in stored.steps(dict(lie), stored.desired_entries(Boot("", "", files=files(*new))), [], TOKEN):
+        found = {
+            path: entry for path, entry in stored.desired_entries(Boot("", "", files=files(*old))).items() if entry
+        }
+        for step in stored.steps(dict(found), stored.desired_entries(Boot("", "", files=files(*new))), [], TOKEN):
             if step.action == "put":
-                lie[step.path] = step.entry
+                found[step.path] = step.entry
             else:
-                del lie[step.path]
-            named = lie["/etc/firewalld/policies/p.xml"].text if "/etc/firewalld/policies/p.xml" in lie else ""
-            assert all(f"/etc/firewalld/ipsets/{name}.xml" in lie for name in named.split())
+                del found[step.path]
+            named = found["/etc/firewalld/policies/p.xml"].text if "/etc/firewalld/policies/p.xml" in found else ""
+            assert all(f"/etc/firewalld/ipsets/{name}.xml" in found for name in named.split())
 
 
 def test_orphaned_files_are_removed_and_named():
-    left = "/etc/determined-network/.firewall." + TOKEN
-    steps = stored.steps(lying(BOOT), stored.desired_entries(BOOT), [left], "b" * 32)
-    assert [(step.action, step.path) for step in steps] == [("remove", left)]
-    assert left in stored.describe({}, [left])
+    staged = "/etc/determined-network/.firewall." + TOKEN
+    steps = stored.steps(stored_entries(BOOT), stored.desired_entries(BOOT), [staged], "b" * 32)
+    assert [(step.action, step.path) for step in steps] == [("remove", staged)]
+    assert staged in stored.describe({}, [staged])
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_orphaned_files_are_removed_and_named():
         (".other.service." + TOKEN, None),
     ],
 )
-def test_what_was_staged_is_told_by_its_name(name, token):
+def test_a_staged_file_is_recognized_by_its_name(name, token):
     assert stored.staged_token(name) == token
 
 
@@ -127,7 +129,7 @@ def test_staged_names_are_recognized(path):
 
 
 def test_steps_survive_json_without_their_texts():
-    steps = stored.steps(dict(lying(None)), stored.desired_entries(BOOT), ["/etc/x"], TOKEN)
+    steps = stored.steps(dict(stored_entries(None)), stored.desired_entries(BOOT), ["/etc/x"], TOKEN)
     text = json.dumps(stored.dump(steps))
     assert "StandardInputText" not in text
     loaded = stored.load(json.loads(text))
@@ -136,6 +138,6 @@ def test_steps_survive_json_without_their_texts():
 
 
 def test_describe_is_the_same_for_equal_entries():
-    one, other = lying(BOOT), dict(reversed(list(lying(BOOT).items())))
+    one, other = stored_entries(BOOT), dict(reversed(list(stored_entries(BOOT).items())))
     assert stored.describe(one) == stored.describe(other)
     assert "-> /etc/systemd/system/determined-network-firewall.service" in stored.describe(one)
