@@ -18,6 +18,7 @@ _REQUEST = {"ipv4": 8, "ipv6": 128}
 _REPLY = {"ipv4": 0, "ipv6": 129}
 _FIRST_WAIT = 0.1  # seconds
 _COOKIE = 8  # bytes that mark our requests
+_BURST = 64  # packets read at once, so that a flood does not keep the probe from its other work
 
 
 def checksum(data: bytes) -> int:
@@ -91,7 +92,9 @@ class Echo:
 
     def readable(self) -> None:
         """Read what has come. Call this when the socket is readable."""
-        while self.sock is not None:
+        for _unused in range(_BURST):
+            if self.sock is None:
+                return
             try:
                 payload = parse_reply(self.family, self.raw, self.sock.recv(2048))
             except BlockingIOError:
@@ -101,6 +104,8 @@ class Echo:
                 return
             if payload is not None and payload[:_COOKIE] == self.cookie and len(payload) == _COOKIE + 2:
                 sequence = struct.unpack("!H", payload[_COOKIE:])[0]
+                if not 1 <= sequence <= len(self.sent_at):
+                    continue  # whoever answers may have changed it
                 elapsed = time.monotonic() - self.sent_at[sequence - 1]
                 self.result = {"answered": True, "milliseconds": round(1000 * elapsed, 3), "reason": ""}
                 self.close()
