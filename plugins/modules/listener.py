@@ -10,7 +10,9 @@ version_added: 0.1.0
 description:
   - Starts listeners on the addresses and ports that a verification is about to probe, so that a probe can
     tell whether it reached the right host. The listener sends one line, O(answer), to every client and
-    disconnects it. It answers a UDP datagram with the same line.
+    disconnects it. The line is sealed with O(secret), so only a probe of the same run can read it
+    (M(determined.network.probe)). It answers a UDP datagram with the same line if the datagram proves that its
+    sender knows O(secret). It answers no other datagram, and never with more bytes than it received.
   - The listeners run in a detached process. They end with O(state=stopped). Otherwise they end by
     themselves when O(lifetime) is over, even if the play that started them has failed.
   - Only the given addresses are bound. The module does not touch a port that a real service holds, and
@@ -35,14 +37,19 @@ options:
     default: started
   token:
     description:
-      - Name of the verification run, 1 to 64 letters, digits, C(-) and C(_).
+      - Name of the verification run, 1 to 64 letters, digits, C(-) and C(_). It is no secret.
       - Listeners of different tokens do not touch each other.
     type: str
     required: true
   answer:
     description:
-      - The line that a listener sends, at most 200 characters. It should name the run and the host.
+      - The line that a listener sends, at most 200 bytes. It should name the run and the host.
       - Required if O(state=started).
+    type: str
+  secret:
+    description:
+      - What only the listeners and the probes of the run know, at least 16 characters, best made for one run only.
+      - Required if O(state=started). It is not stored on the host, and no result contains it.
     type: str
   lifetime:
     description:
@@ -71,7 +78,8 @@ options:
 notes:
   - Needs Linux and Python 3.6 or later on the managed host, and no root, except to listen on ports below
     C(net.ipv4.ip_unprivileged_port_start) (1024).
-  - Only root and the user who started listeners may control them.
+  - Only the user who started listeners may control them. Every user of a host can make sockets that are named like
+    the control sockets of listeners. Those of other users are ignored, and RV(notes) says so.
   - The module starts more than one process if the hard limit of open files demands it.
   - While listeners hold most of C(net.ipv4.ip_local_port_range), the host can hardly open connections of
     its own. On real hosts prefer few ports; ranges can be checked without listeners, see
@@ -87,6 +95,7 @@ EXAMPLES = r"""
   determined.network.listener:
     token: run-20260102-1
     answer: "determined.network run-20260102-1 {{ inventory_hostname }}"
+    secret: "{{ secret_of_the_run }}"
     lifetime: 300
     listeners:
       - address: 192.0.2.12
@@ -168,14 +177,21 @@ listening_services:
   returned: always
   type: dict
   sample: {"tcp": "22,8080", "udp": "68"}
+notes:
+  description:
+    - What was ignored on this host, one sentence each; also as warnings. For example sockets of other users that are
+      named like the control sockets of listeners.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 """
 
 from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.determined.network.plugins.module_utils._listener import control, plan
-
-_LONGEST_ANSWER = 200
+from ansible_collections.determined.network.plugins.module_utils._listener import control, daemon, plan
+from ansible_collections.determined.network.plugins.module_utils._sockets import proof
 
 
 def main() -> None:
@@ -184,6 +200,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["started", "read", "stopped"], "default": "started"},
             "token": {"type": "str", "required": True, "no_log": False},
             "answer": {"type": "str"},
+            "secret": {"type": "str", "no_log": True},
             "lifetime": {"type": "int", "default": 600},
             "listeners": {
                 "type": "list",
@@ -195,13 +212,15 @@ def main() -> None:
                 },
             },
         },
-        required_if=[("state", "started", ("answer", "listeners"))],
+        required_if=[("state", "started", ("answer", "secret", "listeners"))],
         supports_check_mode=True,
     )
     try:
         result = _run(module.params, module.check_mode)
-    except (ValueError, control.NotPermitted, RuntimeError) as problem:
+    except (ValueError, RuntimeError) as problem:
         module.fail_json(msg=str(problem))
+    for note in result["notes"]:
+        module.warn(note)
     module.exit_json(**result)
 
 
@@ -213,9 +232,11 @@ def _run(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
         listeners = plan.read_listeners(params["listeners"])
         _check_answer(params["answer"])
         _check_lifetime(params["lifetime"])
+        secret = proof.read_secret(params["secret"])
         result["changed"] = True
         if not check_mode:
-            report = control.start(token, params["answer"], params["lifetime"], listeners)
+            group = daemon.Group(token, params["answer"], secret, params["lifetime"], listeners)
+            report = control.start(group)
             result.update(report, alive=True)
     elif params["state"] == "read" or check_mode:
         state = control.read(token)
@@ -226,13 +247,13 @@ def _run(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     if check_mode and params["state"] != "read":
         result["msg"] = "check mode: no listeners were started or stopped"
     result["counters"] = control.counters()
-    result["listening_services"] = control.listening_services()
+    result["listening_services"], result["notes"] = control.survey()
     return result
 
 
 def _check_answer(answer: Optional[str]) -> None:
-    if not answer or len(answer) > _LONGEST_ANSWER or not answer.isprintable():
-        raise ValueError("answer is %r, not one line of 1 to %d characters" % (answer, _LONGEST_ANSWER))
+    if not answer or not answer.isprintable() or len(answer.encode("utf-8")) > proof.LONGEST_LINE:
+        raise ValueError("answer is %r, not one line of 1 to %d bytes" % (answer, proof.LONGEST_LINE))
 
 
 def _check_lifetime(lifetime: int) -> None:

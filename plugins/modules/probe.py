@@ -94,6 +94,13 @@ options:
       - This needs root or a group in C(net.ipv4.ping_group_range). If the host has neither, the result says so.
     type: bool
     default: false
+  secret:
+    description:
+      - The secret of the verification run, as in M(determined.network.listener), at least 16 characters.
+      - With it, the lines of the listeners of the run are readable, and every UDP datagram carries the proof that
+        listeners ask for. Anybody else's line is returned with C(unproven:) before it.
+      - Without it, lines are returned as they come, and listeners do not answer datagrams.
+    type: str
 notes:
   - Needs Linux and Python 3.6 or later on the managed host.
   - The soft limit of open files is raised to the hard one. At most 20,000 sockets are open at the same time, which
@@ -113,6 +120,7 @@ EXAMPLES = r"""
       - address: 192.0.2.12
         ports: 12355
         identify: 12355
+    secret: "{{ secret_of_the_run }}"
   register: probed
 
 - name: Test whether every ephemeral port of that agent is permitted
@@ -160,6 +168,7 @@ observations:
     answers:
       description:
         - The compact ports of O(targets[].identify) by the first line that they sent.
+        - With O(secret), a line that no listener of the run has sealed begins with C(unproven:).
         - The key is empty for open ports that sent nothing.
       type: dict
     rejections:
@@ -242,6 +251,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils._probe import batch, observation
+from ansible_collections.determined.network.plugins.module_utils._sockets import proof
 
 
 def main() -> None:
@@ -262,11 +272,13 @@ def main() -> None:
             "timeout": {"type": "float", "default": 3.5},
             "window": {"type": "int", "default": 256},
             "echo": {"type": "bool", "default": False},
+            "secret": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
     try:
-        targets = observation.read_targets(module.params["targets"])
+        secret = module.params["secret"]
+        targets = observation.read_targets(module.params["targets"], None if secret is None else proof.Proof(secret))
         batch.check_settings(module.params["timeout"], module.params["window"])
     except ValueError as problem:
         module.fail_json(msg=str(problem))

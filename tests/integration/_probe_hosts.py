@@ -24,17 +24,20 @@ sys.path.insert(0, sys.argv[1])
 request = json.load(sys.stdin)
 if request.get("files"):
     resource.setrlimit(resource.RLIMIT_NOFILE, (request["files"], request["files"]))
-from ansible_collections.determined.network.plugins.module_utils._listener import control
+from ansible_collections.determined.network.plugins.module_utils._listener import control, daemon
 from ansible_collections.determined.network.plugins.module_utils._listener import plan as listener_plan
 from ansible_collections.determined.network.plugins.module_utils._probe import (batch)
 from ansible_collections.determined.network.plugins.module_utils._probe import (observation as probe_observation)
+from ansible_collections.determined.network.plugins.module_utils._sockets import proof
 what = request["what"]
 if what == "probe":
-    targets = probe_observation.read_targets(request["targets"])
+    proven = proof.Proof(request["secret"]) if request["secret"] else None
+    targets = probe_observation.read_targets(request["targets"], proven)
     result = batch.run(targets, request["timeout"], request["window"], request["echo"])
 elif what == "start":
     listeners = listener_plan.read_listeners(request["listeners"])
-    result = control.start(request["token"], request["answer"], request["lifetime"], listeners)
+    group = [request[name] for name in ("token", "answer", "secret", "lifetime")]
+    result = control.start(daemon.Group(*group, listeners))
 elif what == "read":
     result = control.read(request["token"])
 elif what == "stop":
@@ -42,9 +45,11 @@ elif what == "stop":
 elif what == "counters":
     result = control.counters()
 else:
-    result = control.listening_services()
+    result = control.survey()._asdict()
 print(json.dumps(result))
 """
+
+SECRET = "a-secret-of-these-two-hosts"
 
 # A service: address, port, and what it does with who connects.
 SERVICE = """
@@ -177,13 +182,21 @@ class Host:
         )
         return json.loads(text)
 
-    def probe(self, *targets: dict, timeout: float = 3.5, window: int = 256, echo: bool = False, files: int = 0):
-        result = self.ask("probe", targets=targets, timeout=timeout, window=window, echo=echo, files=files)
-        return result["observations"]
+    def probe(
+        self,
+        *targets: dict,
+        timeout: float = 3.5,
+        window: int = 256,
+        echo: bool = False,
+        files: int = 0,
+        secret: str = SECRET,
+    ):
+        request = {"timeout": timeout, "window": window, "echo": echo, "files": files, "secret": secret}
+        return self.ask("probe", targets=targets, **request)["observations"]
 
     def listen(self, *listeners: dict, token: str = "t", lifetime: int = 60, files: int = 0) -> dict:
         answer = f"determined.network {token} {self.name}"
-        request = {"token": token, "answer": answer, "lifetime": lifetime, "listeners": listeners}
+        request = {"token": token, "answer": answer, "secret": SECRET, "lifetime": lifetime, "listeners": listeners}
         return self.ask("start", files=files, **request)
 
     def play(self, script: str, *arguments: str) -> subprocess.Popen:

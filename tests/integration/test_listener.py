@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration._probe_hosts import COLLECTIONS, SERVICE, run, two_hosts
+from tests.integration._probe_hosts import COLLECTIONS, SECRET, SERVICE, run, two_hosts
 
 FAMILIES = ("ipv4", "ipv6")
 
@@ -33,6 +33,16 @@ def listening(host) -> set[str]:
     return {line.split()[3] for line in lines}
 
 
+def become_nobody(host) -> None:
+    """What the host is asked from now on, it does as an unprivileged user."""
+    host.python = "/usr/bin/python3"
+    host.user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def become_root(host) -> None:
+    host.python, host.user = sys.executable, []
+
+
 def wait_until(condition, seconds: float) -> float:
     """Wait for a condition; returns how long it took, fails after ``seconds``."""
     started = time.monotonic()
@@ -40,6 +50,12 @@ def wait_until(condition, seconds: float) -> float:
         assert time.monotonic() - started < seconds, "waited in vain"
         time.sleep(0.05)
     return time.monotonic() - started
+
+
+def control_names(host) -> list[str]:
+    """The names of the control sockets of a host, as every user can read them."""
+    words = host.run("cat", "/proc/net/unix").split()
+    return [word[1:] for word in words if word.startswith("@determined.network.listener.")]
 
 
 def ended(pid: int) -> bool:
@@ -81,7 +97,7 @@ def test_a_port_that_a_service_holds_is_left_to_it(hosts, bound, family, protoco
     assert report["listening"] == [{"address": address, "protocol": protocol, "ports": "1734,1751"}]
     assert report["held"] == [{"address": address, "protocol": protocol, "ports": "1750"}]
     assert report["busy"] == report["problems"] == []
-    assert destination.ask("services")[protocol] == "1750"
+    assert destination.ask("services")["services"][protocol] == "1750"
     assert service.poll() is None
 
 
@@ -118,8 +134,7 @@ def test_an_address_of_another_host_is_a_problem_of_its_own(hosts):
 
 def test_low_ports_need_root(hosts):
     _source, destination = hosts
-    destination.python = "/usr/bin/python3"
-    destination.user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    become_nobody(destination)
     report = destination.listen({"address": destination.ipv4, "ports": "80,1023-1025"})
     assert report["listening"] == [{"address": "192.0.2.2", "protocol": "tcp", "ports": "1024-1025"}]
     assert report["problems"] == ["192.0.2.2 tcp ports 80,1023: listening on these needs root (become: true)"]
@@ -152,13 +167,13 @@ def test_they_end_at_their_deadline_even_when_hung(hosts):
     pid = destination.listen({"address": destination.ipv4, "ports": "1734"}, lifetime=1)["pid"]
     # A client that says nothing keeps the supervisor waiting past its deadline: its alarm goes off.
     silent = (
-        "import socket, time\n"
+        "import socket, sys, time\n"
         "sock = socket.socket(socket.AF_UNIX)\n"
-        "sock.connect('\\0determined.network.listener.t')\n"
+        "sock.connect('\\0' + sys.argv[1])\n"
         "print('ready', flush=True)\n"
         "time.sleep(100)\n"
     )
-    destination.play(silent)
+    destination.play(silent, control_names(destination)[0])
     assert wait_until(lambda: ended(pid), 4.5) < 3.5
     wait_until(lambda: listening(destination) == set(), 1)
 
@@ -189,7 +204,7 @@ def test_a_second_start_replaces_the_first_and_nobody_elses(hosts):
     assert second["held"] == []
     assert ended(first["pid"])
     assert destination.ask("read", token="other")["pid"] == other["pid"]
-    assert destination.ask("services") == {"tcp": "", "udp": ""}
+    assert destination.ask("services") == {"services": {"tcp": "", "udp": ""}, "notes": []}
     target = {"address": destination.ipv4, "ports": "1734,1750-1751,2000", "identify": "1750-1751,2000"}
     (seen,) = source.probe(target)
     assert seen["refused"] == "1734"
@@ -210,17 +225,17 @@ def test_one_token_on_two_hosts_is_two_groups(hosts):
 def test_another_user_controls_nothing(hosts):
     _source, destination = hosts
     destination.listen({"address": destination.ipv4, "ports": "1734"})
-    destination.python = "/usr/bin/python3"
-    destination.user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    for what in ("stop", "read"):
-        with pytest.raises(AssertionError, match="only uid 0 and root may control them"):
-            destination.ask(what, token="t")
-    destination.listen({"address": destination.ipv4, "ports": "1750"}, token="mine")
-    assert destination.ask("stop", token="mine") is True
-    destination.listen({"address": destination.ipv4, "ports": "1750"}, token="mine")
-    destination.user = []
-    assert destination.ask("stop", token="mine") is True  # root
-    assert destination.ask("read", token="t")["alive"] is True
+    become_nobody(destination)
+    assert destination.ask("stop", token="t") is False
+    assert destination.ask("read", token="t") is None
+    destination.listen({"address": destination.ipv4, "ports": "1750"}, token="t")
+    become_root(destination)
+    assert destination.ask("read", token="t")["listening"][0]["ports"] == "1734"
+    assert destination.ask("stop", token="t") is True
+    assert listening(destination) == {"192.0.2.2:1750"}  # root does not believe, and does not end, the other user's
+    become_nobody(destination)
+    assert destination.ask("stop", token="t") is True
+    assert listening(destination) == set()
 
 
 def test_forty_six_thousand_listeners_say_who_they_are(hosts):
@@ -279,6 +294,7 @@ def test_the_module_returns_at_once_and_leaves_a_detached_process(hosts, tmp_pat
     wanted = {
         "token": "run-1",
         "answer": "determined.network run-1 agent2",
+        "secret": SECRET,
         "lifetime": 100,
         "listeners": [{"address": destination.ipv4, "ports": "1734"}],
     }
@@ -298,6 +314,7 @@ def test_the_module_returns_at_once_and_leaves_a_detached_process(hosts, tmp_pat
         "probe",
         targets=[{"address": destination.ipv4, "ports": "1733-1734", "identify": "1734"}],
         echo=True,
+        secret=SECRET,
     )
     assert (code, result["changed"]) == (0, False)
     assert result["observations"][0]["answers"] == {"determined.network run-1 agent2": "1734"}
@@ -309,7 +326,7 @@ def test_the_module_returns_at_once_and_leaves_a_detached_process(hosts, tmp_pat
 def test_check_mode_does_nothing_and_says_so(hosts, tmp_path):
     _source, destination = hosts
     listeners = [{"address": destination.ipv4, "ports": "1734"}]
-    wanted = {"token": "t", "answer": "x", "listeners": listeners}
+    wanted = {"token": "t", "answer": "x", "secret": SECRET, "listeners": listeners}
     _code, result = play_module(destination, tmp_path, "listener", "--check", **wanted)
     assert (result["changed"], result["listening"], result["pid"]) == (True, [], None)
     assert result["msg"] == "check mode: no listeners were started or stopped"
@@ -328,12 +345,23 @@ def test_check_mode_does_nothing_and_says_so(hosts, tmp_path):
         ("listener", {"token": "t"}, "state is started but all of the following are missing"),
         (
             "listener",
-            {"token": "t", "answer": "a\nb", "listeners": [{"address": "192.0.2.2", "ports": "1"}]},
-            "not one line of 1 to 200 characters",
+            {"token": "t", "answer": "a\nb", "secret": SECRET, "listeners": [{"address": "192.0.2.2", "ports": "1"}]},
+            "not one line of 1 to 200 bytes",
         ),
         (
             "listener",
-            {"token": "t", "answer": "a", "lifetime": 0, "listeners": [{"address": "x", "ports": "y"}]},
+            {"token": "t", "answer": "a", "secret": "x7", "listeners": [{"address": "192.0.2.2", "ports": "1"}]},
+            "secret is shorter than 16 characters",
+        ),
+        (
+            "listener",
+            {
+                "token": "t",
+                "answer": "a",
+                "secret": SECRET,
+                "lifetime": 0,
+                "listeners": [{"address": "x", "ports": "y"}],
+            },
             "listeners[0].address is 'x', not an IPv4 or IPv6 address; listeners[0].ports: 'y'",
         ),
         ("probe", {"targets": [{"address": "agent2", "ports": "1"}]}, "targets[0].address is 'agent2'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 
 import pytest
@@ -240,6 +241,21 @@ def test_listeners_end_by_themselves_when_the_play_is_killed(lab):
         play.kill()
         play.wait()
     wait_until(lambda: not listening(lab), 40)
+
+
+def test_the_secret_of_a_run_is_shown_nowhere(lab):
+    secret = "the-secret-that-nobody-may-see"
+    done = lab.play("verify", "-vvv", __verify_secret=secret)  # an extra variable outranks the role's own
+    assert done.returncode == 0, done.stdout + done.stderr
+    # So much is shown of the modules' arguments.
+    assert re.search(r"\blifetime\W+\d", done.stdout)
+    assert re.search(r"\bsecret\W+VALUE_SPECIFIED_IN_NO_LOG_PARAMETER", done.stdout)
+    assert secret not in done.stdout + done.stderr
+    (made,) = re.findall(r"TASK \[.*Make the secret.*?(?=\nTASK)", done.stdout, re.DOTALL)
+    assert "hidden due to the fact that 'no_log: true'" in " ".join(made.replace("''", "'").split())
+    assert "__verify_secret" not in made
+    for path in lab.folder.rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
 
 
 def test_a_limited_run_says_what_it_left_out(lab):

@@ -6,12 +6,15 @@
     module --fork--> (session leader, exits) --fork--> supervisor --fork--> workers
 
 The control socket has an abstract name (unix(7)). There is no file, and every network namespace has names
-of its own. The supervisor obeys only its own user and root (SO_PEERCRED). It holds the writing end of a
-pipe, the leash: when it ends for whatever reason, its workers end. Every process also has an alarm(2) that
-kills it shortly after the deadline, whatever it is doing.
+of its own. Any user can take any such name. So the name holds the supervisor's process id and a random
+part, and :mod:`control` finds out who holds it. The supervisor obeys only its own user (SO_PEERCRED), and
+disconnects others at once.
+
+The supervisor holds the writing end of a pipe, the leash: when it ends for whatever reason, its workers
+end. Every process also has an alarm(2) that kills it shortly after the deadline, whatever it is doing.
 """
 
-import errno
+import binascii
 import functools
 import json
 import os
@@ -19,43 +22,41 @@ import resource
 import select
 import signal
 import socket
-import struct
 import time
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._host import daemon
 from ansible_collections.determined.network.plugins.module_utils._listener import plan
 from ansible_collections.determined.network.plugins.module_utils._listener import worker as listener_worker
 from ansible_collections.determined.network.plugins.module_utils._sockets import sockets
 
-_NAME = "\0determined.network.listener."
 _RESERVE = 64  # descriptors that a worker needs beside its listeners: clients, pipes
 _ALARM_DELAY = 2  # seconds after the deadline at which the kernel kills a process that has not ended
-_REFUSAL_SECONDS = 0.5  # how long to wait for a client that has no permission
-_CLIENT_SECONDS = 5.0  # how long to wait for a client of the control socket, and for an old name to be free
+_CLIENT_SECONDS = 5.0  # how long to wait for a client of the control socket
+_WAITING_CLIENTS = 1024  # so that others can hardly keep our user out; the kernel bounds it by net.core.somaxconn
 
 
-def control_address(token: str) -> str:
-    """The abstract name of the control socket of a token."""
-    return _NAME + token
+class Group(NamedTuple):
+    """What a group of listeners is started with.
+
+    ``answer``: the line that clients are sent, sealed with ``secret``. ``lifetime``: seconds.
+    """
+
+    token: str
+    answer: str
+    secret: str
+    lifetime: float
+    listeners: Sequence[plan.Listener]
 
 
-def peer(sock: socket.socket) -> Tuple[int, int, int]:
-    """A connected Unix socket -> ``(pid, uid, gid)`` of the process at its other end (unix(7))."""
-    size = struct.calcsize("=3i")
-    pid, uid, gid = struct.unpack("=3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return pid, uid, gid
-
-
-def launch(token: str, answer: str, lifetime: float, listeners: Sequence[plan.Listener]) -> Dict[str, Any]:
+def launch(group: Group) -> Dict[str, Any]:
     """Start a detached group of listeners -> its report, after everything listens.
 
-    ``answer``: the line that every client is sent, without its end. ``lifetime``: seconds. The report is that
-    of the workers together (:func:`plan.merge_reports`) and ``pid``; or only ``error``, a sentence, when there
-    is no group of listeners.
+    The report is that of the workers together (:func:`plan.merge_reports`) and ``pid``; or only ``error``, a
+    sentence, when there is no group of listeners.
     """
     try:
-        started = daemon.start(lambda report: _supervise(report, token, answer, lifetime, listeners))
+        started = daemon.start(lambda report: _supervise(report, group))
     except daemon.DaemonDied:
         return {"error": "the listeners ended before they could report; see the kernel's log for a kill"}
     except daemon.DaemonError as problem:
@@ -63,16 +64,14 @@ def launch(token: str, answer: str, lifetime: float, listeners: Sequence[plan.Li
     return dict(started.answer)
 
 
-def _supervise(
-    report_pipe: daemon.Report, token: str, answer: str, lifetime: float, listeners: Sequence[plan.Listener]
-) -> None:
+def _supervise(report_pipe: daemon.Report, group: Group) -> None:
     """The supervisor's whole life. ``report_pipe``: where its first report goes."""
-    deadline = time.monotonic() + lifetime
+    deadline = time.monotonic() + group.lifetime
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(int(lifetime) + _ALARM_DELAY)
+    signal.alarm(int(group.lifetime) + _ALARM_DELAY)
     try:
-        control = _claim(token)
-        workers, leash, report = _start_workers(answer, deadline, lifetime, listeners)
+        control = _listen(group.token)
+        workers, leash, report = _start_workers(group, deadline)
     except (OSError, RuntimeError) as problem:
         report_pipe.send({"error": "the listeners could not be started: %s" % problem})
         return
@@ -87,33 +86,23 @@ def _supervise(
         client.close()
 
 
-def _claim(token: str) -> socket.socket:
-    """Listen on the control socket of a token, after the process that had it before has ended."""
+def _listen(token: str) -> socket.socket:
+    """Listen on a control socket of a token, whose name nobody can have taken before."""
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    give_up = time.monotonic() + _CLIENT_SECONDS
-    while True:
-        try:
-            control.bind(control_address(token))
-            break
-        except OSError as problem:
-            if problem.errno != errno.EADDRINUSE or time.monotonic() > give_up:
-                raise
-            time.sleep(0.02)
-    control.listen(16)
+    control.bind("\0" + plan.control_name(token, os.getpid(), binascii.hexlify(os.urandom(3)).decode("ascii")))
+    control.listen(_WAITING_CLIENTS)
     return control
 
 
-def _start_workers(
-    answer: str, deadline: float, lifetime: float, listeners: Sequence[plan.Listener]
-) -> Tuple[List[int], int, Dict[str, Any]]:
+def _start_workers(group: Group, deadline: float) -> Tuple[List[int], int, Dict[str, Any]]:
     """Start the workers -> (their process ids, the writing end of the leash, their merged report)."""
     limit = sockets.raise_file_limit()
     most = 65536 if limit == resource.RLIM_INFINITY else max(1, limit - _RESERVE)
     leash_reader, leash_writer = os.pipe()
     workers, pipes = [], []
-    for part in plan.divide(listeners, most):
+    for part in plan.divide(group.listeners, most):
         reader, writer = os.pipe()
-        work = functools.partial(_work, part, answer, deadline, lifetime, leash_reader, writer)
+        work = functools.partial(_work, group._replace(listeners=part), deadline, leash_reader, writer)
         workers.append(daemon.fork(work))
         os.close(writer)
         pipes.append(reader)
@@ -129,13 +118,15 @@ def _start_workers(
     return workers, leash_writer, plan.merge_reports(reports)
 
 
-def _work(
-    part: Sequence[plan.Listener], answer: str, deadline: float, lifetime: float, leash: int, writer: int
-) -> None:
-    """A worker's whole life. ``leash`` and ``writer``: the only descriptors that it keeps."""
+def _work(part: Group, deadline: float, leash: int, writer: int) -> None:
+    """A worker's whole life, with its part of the listeners.
+
+    ``leash`` and ``writer``: the only descriptors that it keeps.
+    """
     daemon.close_all_but(leash, writer)
-    signal.alarm(int(lifetime) + _ALARM_DELAY)  # a child does not inherit alarms (fork(2))
-    listener_worker.run(part, answer.encode("utf-8") + b"\n", deadline, leash, daemon.Report(writer).send)
+    signal.alarm(int(part.lifetime) + _ALARM_DELAY)  # a child does not inherit alarms (fork(2))
+    answers = listener_worker.Answers(part.answer, part.secret)
+    listener_worker.run(part.listeners, answers, deadline, leash, daemon.Report(writer).send)
 
 
 def _serve_control_socket(
@@ -150,7 +141,10 @@ def _serve_control_socket(
             return None
         if not poll.poll(1000 * remaining):
             continue
-        client = control.accept()[0]
+        try:
+            client = control.accept()[0]
+        except OSError:
+            continue  # the client has closed, or this host lacks something at the moment
         if _answer_client(client, deadline, report, workers):
             return client
         client.close()
@@ -160,11 +154,7 @@ def _answer_client(client: socket.socket, deadline: float, report: Dict[str, Any
     """Answer one control connection -> whether it asks for the end of the listeners."""
     client.settimeout(_CLIENT_SECONDS)
     try:
-        if peer(client)[1] not in (0, os.getuid()):
-            refusal = {"error": "only uid %d and root may" % os.getuid()}
-            client.settimeout(_REFUSAL_SECONDS)
-            client.sendall(json.dumps(refusal).encode("utf-8"))
-            client.recv(16)  # closing a socket with unread data would discard the refusal
+        if sockets.peer(client).uid != os.getuid():
             return False
         command = client.recv(16)
         if command == b"read":

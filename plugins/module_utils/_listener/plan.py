@@ -4,18 +4,32 @@
 """Reading the requested listeners, dividing them among workers, and merging the workers' reports. Pure."""
 
 import ipaddress
+import json
 import re
-from typing import Any, Dict, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _policy, _ports
 
 LONGEST_LIFETIME = 86400  # seconds
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _FIELDS = ("address", "protocol", "ports")
+CONTROL_PREFIX = "determined.network.listener."
+_CONTROL_NAME = re.compile(r"determined\.network\.listener\.([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,6})\.[0-9a-f]{6}\Z")
 
 Listener = Tuple[str, str, _ports.PortSet]  # address, protocol, ports
 Item = Dict[str, str]  # {"address", "protocol", "ports"}, the ports compact
 Sockets = Dict[str, Set[Tuple[str, int]]]  # protocol -> {(address, port)}
+
+_MOST_DIGITS = 20
+# What a supervisor tells, and of which types.
+_STATE: Dict[str, Any] = {
+    "listening": list,
+    "held": list,
+    "problems": list,
+    "pid": int,
+    "alive": bool,
+    "seconds_left": (int, float),
+}
 
 
 def read_token(token: str) -> str:
@@ -23,6 +37,56 @@ def read_token(token: str) -> str:
     if not _TOKEN.match(token or ""):
         raise ValueError("token is %r, not 1 to 64 letters, digits, - and _" % (token,))
     return token
+
+
+class ControlName(NamedTuple):
+    """Whose control socket it is, as its name says."""
+
+    token: str
+    pid: int
+
+
+def control_name(token: str, pid: int, random: str) -> str:
+    """The abstract name of a control socket, without the NUL. ``random``: six hexadecimal digits.
+
+    With the longest token and process id (PID_MAX_LIMIT, proc(5)) it has 106 bytes; 107 fit (unix(7)).
+    """
+    return "%s%s.%d.%s" % (CONTROL_PREFIX, token, pid, random)
+
+
+def read_control_name(name: bytes) -> Optional[ControlName]:
+    """What :func:`control_name` has made -> its parts; None for any other name."""
+    match = _CONTROL_NAME.match(name.decode("ascii", "replace"))
+    return ControlName(match.group(1), int(match.group(2))) if match else None
+
+
+def read_state(data: bytes) -> Dict[str, Any]:
+    """What a supervisor answered to ``read`` -> its state. Raises ValueError for anything malformed."""
+    try:
+        state = json.loads(data.decode("utf-8"), parse_int=_read_number)
+    except RecursionError as problem:
+        raise ValueError("the state is nested too deeply") from problem
+    if not isinstance(state, dict):
+        raise ValueError("the state is no dictionary")
+    for name, kinds in _STATE.items():
+        if isinstance(state.get(name), bool) != (kinds is bool) or not isinstance(state.get(name), kinds):
+            raise ValueError("%s is missing or of a wrong type" % name)
+    for name in ("listening", "held"):
+        for item in state[name]:
+            if not isinstance(item, dict) or set(item) != set(_FIELDS):
+                raise ValueError("an item of %s has not the keys %s" % (name, ", ".join(_FIELDS)))
+            _listener, problems = _read_listener(name, item)
+            if problems:
+                raise ValueError("; ".join(problems))
+    if not all(isinstance(problem, str) for problem in state["problems"]):
+        raise ValueError("problems are no texts")
+    return {name: state[name] for name in _STATE}
+
+
+def _read_number(text: str) -> int:
+    if len(text) > _MOST_DIGITS:  # int() takes minutes for a million digits
+        raise ValueError("a number has %d digits" % len(text))
+    return int(text)
 
 
 def read_listeners(data: Sequence[Mapping[str, Any]]) -> List[Listener]:

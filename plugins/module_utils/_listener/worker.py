@@ -5,14 +5,15 @@
 
 import contextlib
 import errno
+import os
 import select
 import socket
 import time
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._listener import plan
-from ansible_collections.determined.network.plugins.module_utils._sockets import errors
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors, proof
 from ansible_collections.determined.network.plugins.module_utils._sockets import sockets as probe_sockets
 
 _BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn
@@ -83,7 +84,25 @@ def _problem(address: str, protocol: str, number: int, numbers: Sequence[int]) -
     return "%s %s ports %s: %s" % (address, protocol, ports, errors.describe_errno(number))
 
 
-def serve(sockets: Sequence[socket.socket], answer: bytes, deadline: float, leash: int) -> None:
+class Answers:
+    """What a worker sends: its line, sealed with the secret of the run (:mod:`proof`)."""
+
+    def __init__(self, line: str, secret: str) -> None:
+        self.line = line
+        self.proof = proof.Proof(secret)
+        # All TCP clients are sent the same bytes, so that thousands of them cost no computation.
+        self.for_connections = self.proof.seal(line, os.urandom(proof.RANDOM))
+
+    def to_datagram(self, datagram: bytes) -> Optional[bytes]:
+        """The answer, as long as the datagram; or None, unless a probe of the same run has sent it.
+
+        Whoever repeats such a datagram with a forged source has one answer sent there, and nobody answers that.
+        """
+        nonce = self.proof.read_question(datagram)
+        return None if nonce is None else self.proof.seal(self.line, os.urandom(proof.RANDOM), nonce)
+
+
+def serve(sockets: Sequence[socket.socket], answers: Answers, deadline: float, leash: int) -> None:
     """Answer until ``deadline`` (time.monotonic) or until the file descriptor ``leash`` is closed.
 
     The supervisor holds the other end of the leash. When it ends for whatever reason, this function returns.
@@ -101,27 +120,29 @@ def serve(sockets: Sequence[socket.socket], answer: bytes, deadline: float, leas
         for descriptor, _unused in epoll.poll(remaining, 1024):
             if descriptor == leash:
                 return
-            _answer(by_descriptor[descriptor], answer)
+            _answer(by_descriptor[descriptor], answers)
 
 
-def _answer(sock: socket.socket, answer: bytes) -> None:
+def _answer(sock: socket.socket, answers: Answers) -> None:
     """Answer one client. epoll(7) reports the socket again while more clients wait."""
     try:
         if sock.type & socket.SOCK_DGRAM:
-            _unused, client = sock.recvfrom(2048)
-            sock.sendto(answer, client)
+            datagram, client = sock.recvfrom(proof.LENGTH + 1)  # the kernel cuts off what is longer
+            answer = answers.to_datagram(datagram)
+            if answer is not None:
+                sock.sendto(answer, client)
             return
         connection, _unused = sock.accept()
     except OSError:
         return  # the client has closed, or there are too many clients at once; those that still wait come again
     with contextlib.suppress(OSError):
-        connection.send(answer)
+        connection.send(answers.for_connections)
     connection.close()
 
 
 def run(
     listeners: Sequence[plan.Listener],
-    answer: bytes,
+    answers: Answers,
     deadline: float,
     leash: int,
     report_to: Callable[[Dict[str, Any]], object],
@@ -130,4 +151,4 @@ def run(
     probe_sockets.raise_file_limit()
     sockets, report = bind_all(listeners)
     report_to(report)
-    serve(sockets, answer, deadline, leash)
+    serve(sockets, answers, deadline, leash)

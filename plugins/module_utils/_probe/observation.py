@@ -13,8 +13,10 @@ from ansible_collections.determined.network.plugins.module_utils import _policy,
 from ansible_collections.determined.network.plugins.module_utils._ports import PortSet
 from ansible_collections.determined.network.plugins.module_utils._sockets.destination import Destination
 from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
+from ansible_collections.determined.network.plugins.module_utils._sockets.proof import Proof
 
 ANSWER_LENGTH = 200  # characters kept of what a service says
+UNPROVEN = "unproven: "  # begins the line of who did not prove to know the secret
 _FIELDS = ("address", "protocol", "ports", "identify", "source")
 
 
@@ -22,10 +24,17 @@ class Target(Destination):
     """One address, one protocol, the ports to try there, and what was observed of them."""
 
     def __init__(
-        self, address: str, protocol: str, ports: PortSet, identify: PortSet = (), source: Optional[str] = None
+        self,
+        address: str,
+        protocol: str,
+        ports: PortSet,
+        identify: PortSet = (),
+        source: Optional[str] = None,
+        proof: Optional[Proof] = None,
     ) -> None:
-        """``identify``: the ports whose answer is read."""
+        """``identify``: the ports whose answer is read. ``proof``: opens the lines of this run's listeners."""
         super().__init__(address, protocol, source)
+        self.proof = proof
         self.ports = ports
         self.identify: FrozenSet[int] = frozenset(_ports.numbers(identify))
         self.states: Dict[str, List[int]] = {state: [] for state in _socket_states.STATES}
@@ -43,10 +52,18 @@ class Target(Destination):
         if finding.reason:
             self.findings.setdefault(finding, []).append(port)
 
-    def answered(self, port: int, data: bytes) -> None:
-        """Keep the first line of what an open port sent (nothing: b"")."""
-        line = data.split(b"\n", 1)[0].decode("utf-8", "replace").strip()[:ANSWER_LENGTH]
+    def answered(self, port: int, data: bytes, nonce: bytes = b"") -> None:
+        """Keep the first line of what an open port sent (nothing: b"").
+
+        ``nonce``: of the datagram that it answers. With a secret, a line that no listener of this run has sealed is
+        marked. So nobody else can pass for one, whatever it says.
+        """
+        sealed, newline, _rest = data.partition(b"\n")
+        proven = self.proof.unseal(sealed + newline, nonce) if self.proof else None
+        line = (sealed.decode("utf-8", "replace") if proven is None else proven).strip()[:ANSWER_LENGTH]
         line = "".join(char if char.isprintable() else "?" for char in line)
+        if line and self.proof and proven is None:
+            line = UNPROVEN + line
         self.answers.setdefault(line, []).append(port)
 
     def take(self, state: str, ports: Optional[Iterable[int]] = None) -> List[int]:
@@ -107,14 +124,17 @@ def median(values: Sequence[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0
 
 
-def read_targets(data: Sequence[Dict[str, Any]]) -> List[Target]:
-    """Read the module's parameter ``targets``. Raises ValueError that lists all problems."""
+def read_targets(data: Sequence[Dict[str, Any]], proof: Optional[Proof] = None) -> List[Target]:
+    """Read the module's parameter ``targets``. Raises ValueError that lists all problems.
+
+    ``proof``: that of the listeners of this run, for all targets.
+    """
     targets: List[Target] = []
     problems: List[str] = []
     for index, item in enumerate(data):
         where = "targets[%d]" % index
         found: List[str] = []
-        target = _read_target(where, item, found)
+        target = _read_target(where, item, found, proof)
         if found:
             problems += found
         else:
@@ -124,7 +144,7 @@ def read_targets(data: Sequence[Dict[str, Any]]) -> List[Target]:
     return targets
 
 
-def _read_target(where: str, item: Dict[str, Any], problems: List[str]) -> Target:
+def _read_target(where: str, item: Dict[str, Any], problems: List[str], proof: Optional[Proof]) -> Target:
     """One item as a Target, which is right only if the item adds no problem."""
     for name in sorted(set(item) - set(_FIELDS)):
         problems.append("%s.%s is unknown; known are %s" % (where, name, ", ".join(_FIELDS)))
@@ -145,7 +165,7 @@ def _read_target(where: str, item: Dict[str, Any], problems: List[str]) -> Targe
     elif _ports.subtract(identify, ports):
         extra = _ports.format_ports(_ports.subtract(identify, ports))
         problems.append("%s.identify has ports that are not in ports: %s" % (where, extra))
-    return Target(address, protocol, ports, identify, source)
+    return Target(address, protocol, ports, identify, source, proof)
 
 
 def _read_address(where: str, name: str, value: Any, problems: List[str]) -> str:

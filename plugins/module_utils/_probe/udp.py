@@ -6,9 +6,13 @@
 UDP has no handshake. An answer means open. An ICMP error means rejected, even if a host without
 a firewall says by it that the port is closed (RFC 1122 4.1.3.1). If nothing comes back, the port
 is filtered, or its service does not answer to unknown datagrams.
+
+A source address is easily forged. So where a listener of this run should answer, the probe waits for the answer that
+proves it; another answer counts only if that one does not come.
 """
 
 import collections
+import os
 import select
 import socket
 import time
@@ -16,7 +20,7 @@ from typing import Deque, Dict, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._probe.observation import Target
-from ansible_collections.determined.network.plugins.module_utils._sockets import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets import errors, proof, sockets
 from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 _DATAGRAM = b"determined.network probe\n"
@@ -46,11 +50,14 @@ class _Port:
         self.target, self.number, self.since = target, number, since
         self.sock: Optional[socket.socket] = sock
         self.sent = 0
+        self.nonce = os.urandom(proof.RANDOM) if target.proof else b""
+        self.datagram = target.proof.question(self.nonce) if target.proof else _DATAGRAM
+        self.unproven: Optional[bytes] = None  # the first answer that proves nothing
 
     def send(self) -> None:
         """Send a datagram. Raises OSError."""
         if self.sock is not None:
-            self.sock.send(_DATAGRAM)
+            self.sock.send(self.datagram)
             self.sent += 1
             self.target.sent += 1
 
@@ -65,17 +72,26 @@ class _Port:
         except OSError as problem:
             self._failed(self.sock, problem)
             return
+        identify = self.number in self.target.identify
+        if identify and self.target.proof and self.target.proof.unseal(data, self.nonce) is None:
+            self.unproven = self.unproven or data
+            return
         self.target.seconds.append(time.monotonic() - self.since)
+        self._open(self.sock, data)
+
+    def _open(self, sock: socket.socket, data: bytes) -> None:
         if self.number in self.target.identify:
-            self.target.answered(self.number, data)
-        self._end(self.sock, Finding(_socket_states.OPEN))
+            self.target.answered(self.number, data, self.nonce)
+        self._end(sock, Finding(_socket_states.OPEN))
 
     def send_again_or_end(self, now: float, timeout: float) -> None:
         """Send a further datagram if it is due; if the time is over, the port is filtered."""
         if self.sock is None:
             return
         elapsed = now - self.since
-        if elapsed >= timeout:
+        if elapsed >= timeout and self.unproven is not None:
+            self._open(self.sock, self.unproven)
+        elif elapsed >= timeout:
             self._end(self.sock, Finding(_socket_states.FILTERED))
         elif self.sent < _MOST_DATAGRAMS and elapsed >= timeout * self.sent / _MOST_DATAGRAMS:
             try:

@@ -8,10 +8,11 @@ Sources: proc(5) and, in the kernel, net/ipv4/proc.c, net/ipv6/proc.c, net/ipv4/
 
 import ipaddress
 import struct
-from typing import Dict, Set, Tuple
+from typing import Dict, List, Set, Tuple
 
 TCP_LISTEN = "0A"  # TCP_LISTEN of include/net/tcp_states.h
 UDP_UNCONNECTED = "07"  # a bound UDP socket is shown in state TCP_CLOSE
+_UNIX_LISTENS = 0x10000  # the flag __SO_ACCEPTCON of include/linux/net.h
 
 
 def parse_counters(text: str) -> Dict[str, Dict[str, int]]:
@@ -58,3 +59,23 @@ def decode_address(text: str) -> str:
     words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
     data = struct.pack("=%dI" % len(words), *words)
     return str(ipaddress.IPv4Address(data) if len(data) == 4 else ipaddress.IPv6Address(data))
+
+
+def parse_unix_listeners(text: bytes, prefix: bytes) -> List[Tuple[int, bytes]]:
+    """The ``(inode, name)`` of listening Unix sockets whose abstract names begin with ``prefix``, without the NUL.
+
+    ``text``: /proc/net/unix. Any user chooses such names freely, with spaces and line feeds as well. So a name may be
+    cut off or invented, and only who connects learns whose it is. Lines that cannot be read are left out.
+    """
+    found = []
+    for line in text.split(b"\n"):
+        if b" @" + prefix not in line:
+            continue
+        fields = line.split(None, 7)
+        try:
+            flags, inode = int(fields[3], 16), int(fields[6])
+        except (IndexError, ValueError):
+            continue
+        if flags & _UNIX_LISTENS and len(fields) == 8 and fields[7].startswith(b"@" + prefix):
+            found.append((inode, fields[7][1:]))
+    return found

@@ -7,7 +7,7 @@ import os
 import resource
 import socket
 import struct
-from typing import Any, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._sockets import errors
 from ansible_collections.determined.network.plugins.module_utils._sockets.destination import Destination
@@ -24,6 +24,20 @@ TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 # An unanswered connection takes 5.5 kB of kernel memory, so 20,000 of them take 110 MB.
 MOST_SOCKETS = 20000
 _RESERVE = 24  # descriptors that the rest of this process may need
+
+
+class Peer(NamedTuple):
+    """The process at the other end of a Unix socket, as it was when it called connect or listen (unix(7))."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer(sock: socket.socket) -> Peer:
+    """Who is at the other end of a connected Unix socket (SO_PEERCRED). Raises OSError."""
+    size = struct.calcsize("=3i")
+    return Peer(*struct.unpack("=3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)))
 
 
 def raise_file_limit() -> int:

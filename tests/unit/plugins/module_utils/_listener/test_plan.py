@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What listeners are asked for, divided among workers, and put together again."""
 
+import json
+
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._listener import plan
@@ -21,6 +23,72 @@ def test_tokens(token):
 def test_wrong_tokens(token):
     with pytest.raises(ValueError, match="1 to 64 letters"):
         plan.read_token(token)
+
+
+def test_the_name_of_a_control_socket():
+    name = plan.control_name("x" * 64, 4194304, "0123ab")
+    assert len(name) <= 107
+    assert plan.read_control_name(name.encode()) == ("x" * 64, 4194304)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"determined.network.listener.t",
+        b"determined.network.listener.t.1.012345\n",
+        b"determined.network.listener.t.01.012345",
+        b"determined.network.listener.t.1.01234",
+        b"determined.network.listener.t.\xff.012345",
+        b"x determined.network.listener.t.1.012345",
+        b"",
+    ],
+)
+def test_other_names_are_not_ours(name):
+    assert plan.read_control_name(name) is None
+
+
+STATE = {
+    "listening": [{"address": "192.0.2.2", "protocol": "tcp", "ports": "1734"}],
+    "held": [],
+    "problems": ["a sentence"],
+    "pid": 4711,
+    "alive": True,
+    "seconds_left": 9.5,
+}
+
+
+def test_a_state_is_read_and_nothing_beside_it():
+    assert plan.read_state(json.dumps(dict(STATE, more="x")).encode()) == STATE
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff", b"[]", b"1", b"null", b"{", b"[" * 100000, b"9" * 100000]
+    + [json.dumps({name: STATE[name] for name in STATE if name != missing}).encode() for missing in STATE]
+    + [
+        json.dumps(dict(STATE, **changed)).encode()
+        for changed in (
+            {"pid": True},
+            {"pid": "1"},
+            {"alive": 1},
+            {"seconds_left": "1"},
+            {"problems": [1]},
+            {"problems": "x"},
+            {"held": {}},
+            {"held": [1]},
+            {"held": [{}]},
+            {"held": [{"address": "x", "protocol": "tcp", "ports": "1"}]},
+            {"held": [{"address": "192.0.2.2", "protocol": [], "ports": "1"}]},
+            {"held": [{"address": "192.0.2.2", "protocol": "icmp", "ports": "1"}]},
+            {"listening": [{"address": "192.0.2.2", "protocol": "tcp", "ports": "1-99999"}]},
+            {"listening": [{"address": "192.0.2.2", "protocol": "tcp", "ports": {}}]},
+            {"listening": [{"address": "192.0.2.2", "protocol": "tcp", "ports": "1", "x": 1}]},
+        )
+    ],
+)
+def test_a_malformed_state_is_refused(data):
+    with pytest.raises(ValueError):
+        plan.read_state(data)
 
 
 def test_read_listeners():

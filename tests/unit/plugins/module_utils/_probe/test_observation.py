@@ -6,6 +6,7 @@
 import pytest
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._probe import observation
+from ansible_collections.determined.network.plugins.module_utils._sockets import proof
 from ansible_collections.determined.network.plugins.module_utils._sockets.errors import Finding
 
 
@@ -129,3 +130,18 @@ def test_all_wrong_targets_are_named_at_once():
         observation.read_targets([{"address": "x", "ports": "1"}, {"address": "192.0.2.1", "ports": "x"}])
     assert "targets[0].address" in str(problem.value)
     assert "targets[1].ports" in str(problem.value)
+
+
+def test_with_a_secret_only_sealed_lines_have_no_mark():
+    ours, others = proof.Proof("the secret of this run"), proof.Proof("the secret of another run")
+    asked = target("1-6", "1-6", proof=ours)
+    salt, nonce = b"s" * proof.RANDOM, b"n" * proof.RANDOM
+    asked.answered(1, ours.seal("line of agent2", salt))
+    asked.answered(2, ours.seal("line of agent2", salt, nonce), nonce)
+    asked.answered(3, b"line of agent2\n")
+    asked.answered(4, others.seal("line of agent2", salt))
+    asked.answered(5, b"")
+    asked.answered(6, ours.seal("line of agent2", salt) + b"more")
+    answers = {line: ports for line, ports in asked.observation()["answers"].items() if "unproven" not in line}
+    assert answers == {"line of agent2": "1-2,6", "": "5"}
+    assert "unproven: line of agent2" in asked.answers

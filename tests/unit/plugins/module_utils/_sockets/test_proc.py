@@ -67,3 +67,20 @@ def test_sockets(text, state, expected):
 def test_this_kernel_is_understood(name, key):
     with open("/proc/net/" + name) as text:
         assert proc.parse_counters(text.read())[key[0]][key[1]] >= 0
+
+
+UNIX = b"""\
+Num       RefCount Protocol Flags    Type St Inode Path
+00000000a: 00000002 00000000 00010000 0001 01 11 /run/ours.x
+00000000b: 00000002 00000000 00010000 0001 01 12 @ours.x
+00000000c: 00000003 00000000 00000000 0001 03 13 @ours.x
+00000000d: 00000002 00000000 00010000 0001 01 14 @theirs.@ours.x
+00000000e: 00000002 00000000 00010000 0001 01 15 @ours.\xff y
+00000000f: 00000002 00000000 00010000 0001 01 16 @ours.
+ @ours.z
+0: x 0 y 0001 01 17 @ours.z
+"""
+
+
+def test_listening_unix_sockets_whatever_their_names():
+    assert proc.parse_unix_listeners(UNIX, b"ours.") == [(12, b"ours.x"), (15, b"ours.\xff y"), (16, b"ours.")]
