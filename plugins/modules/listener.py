@@ -187,11 +187,10 @@ notes:
   sample: []
 """
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils._listener import control, daemon, plan
-from ansible_collections.determined.network.plugins.module_utils._sockets import proof
 
 
 def main() -> None:
@@ -230,12 +229,12 @@ def _run(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     result: Dict[str, Any] = {"listening": [], "held": [], "busy": [], "problems": [], "alive": False, "pid": None}
     if params["state"] == "started":
         listeners = plan.read_listeners(params["listeners"])
-        _check_answer(params["answer"])
-        _check_lifetime(params["lifetime"])
-        secret = proof.read_secret(params["secret"])
+        answer = plan.read_answer(params["answer"])
+        lifetime = plan.read_lifetime(params["lifetime"])
+        secret = plan.read_secret(params["secret"])
         result["changed"] = True
         if not check_mode:
-            group = daemon.Group(token, params["answer"], secret, params["lifetime"], listeners)
+            group = daemon.Group(token, answer, secret, lifetime, listeners)
             report = control.start(group)
             result.update(report, alive=True)
     elif params["state"] == "read" or check_mode:
@@ -249,16 +248,6 @@ def _run(params: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     result["counters"] = control.counters()
     result["listening_services"], result["notes"] = control.survey()
     return result
-
-
-def _check_answer(answer: Optional[str]) -> None:
-    if not answer or not answer.isprintable() or len(answer.encode("utf-8")) > proof.LONGEST_LINE:
-        raise ValueError("answer is %r, not one line of 1 to %d bytes" % (answer, proof.LONGEST_LINE))
-
-
-def _check_lifetime(lifetime: int) -> None:
-    if not 1 <= lifetime <= plan.LONGEST_LIFETIME:
-        raise ValueError("lifetime is %d, not 1 to %d seconds" % (lifetime, plan.LONGEST_LIFETIME))
 
 
 if __name__ == "__main__":

@@ -251,7 +251,6 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils._probe import batch, observation
-from ansible_collections.determined.network.plugins.module_utils._sockets import proof
 
 
 def main() -> None:
@@ -277,8 +276,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        secret = module.params["secret"]
-        targets = observation.read_targets(module.params["targets"], None if secret is None else proof.Proof(secret))
+        targets = observation.read_targets(module.params["targets"], module.params["secret"])
         batch.check_settings(module.params["timeout"], module.params["window"])
     except ValueError as problem:
         module.fail_json(msg=str(problem))

@@ -28,11 +28,9 @@ from ansible_collections.determined.network.plugins.module_utils._listener impor
 from ansible_collections.determined.network.plugins.module_utils._listener import plan as listener_plan
 from ansible_collections.determined.network.plugins.module_utils._probe import (batch)
 from ansible_collections.determined.network.plugins.module_utils._probe import (observation as probe_observation)
-from ansible_collections.determined.network.plugins.module_utils._sockets import proof
 what = request["what"]
 if what == "probe":
-    proven = proof.Proof(request["secret"]) if request["secret"] else None
-    targets = probe_observation.read_targets(request["targets"], proven)
+    targets = probe_observation.read_targets(request["targets"], request["secret"] or None)
     result = batch.run(targets, request["timeout"], request["window"], request["echo"])
 elif what == "start":
     listeners = listener_plan.read_listeners(request["listeners"])

@@ -9,6 +9,7 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _policy, _ports
+from ansible_collections.determined.network.plugins.module_utils._sockets import proof
 
 LONGEST_LIFETIME = 86400  # seconds
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -37,6 +38,25 @@ def read_token(token: str) -> str:
     if not _TOKEN.match(token or ""):
         raise ValueError("token is %r, not 1 to 64 letters, digits, - and _" % (token,))
     return token
+
+
+def read_secret(secret: str) -> str:
+    """The secret of a run -> the same secret. ValueError, which does not repeat it, if it is too short."""
+    return proof.read_secret(secret)
+
+
+def read_answer(answer: Optional[str]) -> str:
+    """The line that a listener sends -> the same line; ValueError if it is not one, or is too long to be sealed."""
+    if not answer or not answer.isprintable() or len(answer.encode("utf-8")) > proof.LONGEST_LINE:
+        raise ValueError("answer is %r, not one line of 1 to %d bytes" % (answer, proof.LONGEST_LINE))
+    return answer
+
+
+def read_lifetime(lifetime: int) -> int:
+    """Seconds after which listeners end by themselves -> the same number; ValueError above LONGEST_LIFETIME."""
+    if not 1 <= lifetime <= LONGEST_LIFETIME:
+        raise ValueError("lifetime is %d, not 1 to %d seconds" % (lifetime, LONGEST_LIFETIME))
+    return lifetime
 
 
 class ControlName(NamedTuple):

@@ -124,11 +124,12 @@ def median(values: Sequence[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0
 
 
-def read_targets(data: Sequence[Dict[str, Any]], proof: Optional[Proof] = None) -> List[Target]:
+def read_targets(data: Sequence[Dict[str, Any]], secret: Optional[str] = None) -> List[Target]:
     """Read the module's parameter ``targets``. Raises ValueError that lists all problems.
 
-    ``proof``: that of the listeners of this run, for all targets.
+    ``secret``: that of the listeners of this run, for all targets.
     """
+    proof = None if secret is None else Proof(secret)
     targets: List[Target] = []
     problems: List[str] = []
     for index, item in enumerate(data):
