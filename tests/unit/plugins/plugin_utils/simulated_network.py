@@ -123,6 +123,7 @@ class Network:
             "rejections": {"icmp: prohibited": _ports.format_ports(rejected)} if rejected else {},
             "errors": {},
             "resets_sent": own_resets,
+            "resets_received": 0,
             "refused_repeatedly": repeated,
             "echo": {"answered": path.echo},
             "connect_milliseconds": 0.2,
