@@ -18,7 +18,7 @@ from ansible_collections.determined.network.plugins.plugin_utils import _escape
 MOST_DEPTH = 16
 MOST_VALUES = 1_000_000  # a thousand hosts with 1,000 values each
 MOST_TEXT = 1 << 18  # characters; the longest port list, every second port, has 190,000
-MOST_DIFF = 1 << 22  # characters
+MOST_DIFF = 4 << 20  # characters
 MOST_CHARACTERS = 1 << 26  # of all texts of an answer
 MOST_NAME = 50  # characters of a key in a message
 MOST_WARNINGS = 50
