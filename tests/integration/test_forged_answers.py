@@ -26,6 +26,7 @@ HOSTS = {
     "stranger": ("determined_outsiders", ["203.0.113.66"]),
 }
 LIAR = "agent2"
+QUICK = {"determined_verify_seed": 1, "determined_verify_timeout": 1}
 
 # Clears the screen, forges the last line of a report, turns the direction of a line; and control characters of C1.
 FORGED = (
@@ -75,7 +76,7 @@ def lab(tmp_path_factory):
 @pytest.fixture(scope="module")
 def honest(lab):
     """The verdicts when nobody lies."""
-    done = lab.play("verify", determined_verify_seed=1)
+    done = lab.play("verify", **QUICK)
     assert done.returncode == 0, done.stdout + done.stderr
     return verdicts(lab.report())
 
@@ -87,8 +88,11 @@ def verdicts(report):
     }
 
 
-def lie(lab, module: str, forged, *arguments: str, playbook: str = "verify", **variables):
-    """Play with a liar that changes what a module says: a list of (path, value; None removes it), or the whole text."""
+def with_liar(lab, module: str, forged) -> Path:
+    """An inventory with a liar that changes what a module says.
+
+    ``forged``: a list of (path, value; None removes it), or the whole text.
+    """
     python = lab.folder / "liar.py"
     text = FORGER.replace("PYTHON", sys.executable).replace("MODULE", repr(module))
     python.write_text(text.replace("FORGED)", f"{json.dumps(forged)!r})"))
@@ -100,8 +104,14 @@ def lie(lab, module: str, forged, *arguments: str, playbook: str = "verify", **v
             group["hosts"][LIAR]["ansible_pipelining"] = False
     inventory = lab.folder / "with_liar.yml"
     inventory.write_text(yaml.safe_dump(data))
+    return inventory
+
+
+def lie(lab, module: str, forged, *arguments: str, playbook: str = "verify", **variables):
+    """Play with a liar: see with_liar."""
+    inventory = with_liar(lab, module, forged)
     (lab.folder / "report.json").unlink(missing_ok=True)
-    return lab.play(playbook, *arguments, inventory=inventory, determined_verify_seed=1, **variables)
+    return lab.play(playbook, *arguments, inventory=inventory, **QUICK, **variables)
 
 
 def assert_only_the_liar_pays(lab, honest, done, *words):
@@ -118,23 +128,10 @@ def assert_only_the_liar_pays(lab, honest, done, *words):
         assert all(word in cell["evidence"] for cell in mine), (word, mine[0])
 
 
-OBSERVED = ("observations", 0)
+# The unit tests have many more, on a simulated network.
 MALFORMED = [
-    ("probe", [[["observations"], None]], "observations is missing"),
-    ("probe", [[["observations"], []]], "0 entries"),
-    ("probe", [[["observations", 0, "open"], "99999"]], "no list of ports"),
-    ("probe", [[["observations", 0, "open"], 22]], "not a text of ports"),
     ("probe", [[["observations", 0, "open"], "1-65535"]], "was not asked about"),
-    (
-        "probe",
-        [[["observations", 0, "address"], "192.0.2.10"], [["observations", 1, "address"], "192.0.2.10"]],
-        "asked",
-    ),
-    ("probe", [[["observations", 0, "resets_received"], -5]], "not a number from 0"),
-    ("probe", [[["observations", 0, "echo"], "yes"]], "not a dictionary"),
     ("listener", [[["counters", "tcp_resets_sent"], "many"]], "not a whole number"),
-    ("listener", [[["counters"], None]], "counters is missing"),
-    ("listener", [[["listening_services"], []]], "not a dictionary"),
 ]
 
 
@@ -147,13 +144,7 @@ def test_a_malformed_answer_costs_its_host_alone(lab, honest, module, forged, wo
 DEEP = '{"changed": false, "observations": ' + "[" * 100_000 + "]" * 100_000 + "}"
 UNREADABLE = {
     "deep": DEEP,
-    "less deep": '{"changed": false, "observations": ' + "[" * 400 + "]" * 400 + "}",
     "not a number": '{"changed": false, "seconds": NaN}',
-    "a huge number": '{"changed": false, "seconds": ' + "9" * 4000 + "}",
-    "a huge text": '{"changed": false, "observations": "' + "a" * 300_000 + '"}',
-    "no dictionary": '[{"changed": false}]',
-    "a text as a flag": '{"changed": "no"}',
-    "a number as a message": '{"msg": 7}',
     "nothing": "",
 }
 
@@ -165,41 +156,37 @@ def test_an_answer_that_cannot_be_read_costs_its_host_alone(lab, honest, text):
 
 
 HOLE = {"id": "hole", "from": "networks", "to": "agents", "ports": "1-65535", "networks": ["203.0.113.0/24"]}
-EFFECTS = {
-    "facts": [[["ansible_facts"], {"determined_extra_requirements": [HOLE], "determined_verify_internet": True}]],
-    "a host": [
-        [["add_host"], {"host_name": "agent1", "groups": [], "host_vars": {"determined_extra_requirements": [HOLE]}}]
-    ],
-    "statistics": [[["ansible_stats"], {"data": {"determined_network_verification": {"passed": True}}}]],
-}
+ADDED = {"host_name": "agent1", "groups": [], "host_vars": {"determined_extra_requirements": [HOLE]}}
+EFFECTS = [
+    [["ansible_facts"], {"determined_extra_requirements": [HOLE], "determined_verify_internet": True}],
+    [["add_host"], ADDED],
+    [["ansible_stats"], {"data": {"determined_network_verification": {"passed": True}}}],
+]
 
 
-@pytest.mark.parametrize("forged", EFFECTS.values(), ids=EFFECTS)
-@pytest.mark.parametrize("module", ["proxy", "firewall"])
-def test_no_key_of_an_answer_changes_what_the_others_permit(lab, honest, module, forged):
+@pytest.mark.parametrize("module", ["firewall", "proxy"])
+def test_no_key_of_an_answer_changes_what_the_others_permit(lab, honest, module):
     extra = {"determined_proxy_http": "http://192.0.2.99:3128"} if module == "proxy" else {}
-    done = lie(lab, module, forged, playbook="site", determined_verify_internet=False, **extra)
+    done = lie(lab, module, EFFECTS, playbook="site", determined_verify_internet=False, **extra)
     assert done.returncode == 0, done.stdout + done.stderr
     assert verdicts(lab.report()) == honest
     for host in ("master", "agent1"):
         assert "203.0.113.0/24" not in lab.shell(host, "iptables-save; ipset save")
 
 
-def shown(done):
-    """What reached the terminal, without the line breaks of Ansible."""
-    return done.stdout + done.stderr
-
-
 FORGERIES = [
-    ("probe", [[["failed"], True], [["msg"], FORGED]]),
-    ("probe", [[["warnings"], [FORGED, "a\n  b"]], [["deprecations"], [{"msg": FORGED, "version": "9"}]]]),
-    ("probe", [[["observations", 0, "rejections"], {FORGED: ""}], [["_ansible_" + FORGED], FORGED]]),
-    ("probe", [[["observations", 0, "errors"], {FORGED: "1-65535"}]]),
-    ("probe", [[["failed"], True], [["exception"], FORGED], [["msg"], "x"]]),
-    ("probe", "ANSWER\n" + FORGED),
-    ("probe", FORGED),
+    ("probe", [[["failed"], True], [["msg"], FORGED], [["exception"], FORGED]]),
+    (
+        "listener",
+        [
+            [["warnings"], [FORGED, "a\n  b"]],
+            [["deprecations"], [{"msg": FORGED, "version": "9"}]],
+            [["_ansible_" + FORGED], FORGED],
+            [["problems"], [FORGED]],
+            [["invocation"], {"module_args": {FORGED: FORGED}}],
+        ],
+    ),
     ("probe", FORGED + "\nANSWER " + FORGED),
-    ("listener", [[["problems"], [FORGED]], [["invocation"], {"module_args": {FORGED: FORGED}}]]),
 ]
 
 
@@ -210,7 +197,7 @@ def test_nothing_that_a_host_says_reaches_the_terminal_or_a_file_raw(
     monkeypatch.setenv("ANSIBLE_CALLBACKS_ENABLED", "ansible.builtin.junit")
     monkeypatch.setenv("JUNIT_OUTPUT_DIR", str(tmp_path))
     done = lie(lab, module, forged, "-vv")
-    text = shown(done)
+    text = done.stdout + done.stderr
     found = NOT_SHOWN.search(text)
     assert not found, (found, text[max(0, found.start() - 300) : found.end() + 100])
     assert not re.search(r"^\s{0,1}(28 checks: 28 correct|PLAY RECAP \*{5}$)", text, re.MULTILINE), text
@@ -220,3 +207,24 @@ def test_nothing_that_a_host_says_reaches_the_terminal_or_a_file_raw(
     (junit,) = tmp_path.glob("*.xml")
     xml.etree.ElementTree.parse(junit)
     assert not re.search(rb"\x1b|\xe2\x80\xae|\xef\xbf\xbe", Path(junit).read_bytes())
+
+
+PING = """
+- hosts: agent2
+  gather_facts: false
+  tasks: [{ansible.builtin.ping: {}}]
+- hosts: agent1
+  gather_facts: false
+  tasks: [{ansible.builtin.debug: {msg: "agent1 permits {{ determined_extra_requirements | default([]) }}"}}]
+"""
+
+
+@pytest.mark.parametrize(
+    "forged, words", [("ANSWER\n" + FORGED, "\x1b[2J"), ([[["add_host"], ADDED]], "agent1 permits [{'id': 'hole'")]
+)
+def test_control_with_a_module_of_others_the_same_answers_succeed(lab, forged, words):
+    play = lab.folder / "ping.yml"
+    play.write_text(PING)
+    with lab.begin("ansible-playbook", str(play), "-i", str(with_liar(lab, "ping", forged))) as process:
+        out, err = process.communicate(timeout=120)
+    assert words in (out + err).replace('"', ""), out + err

@@ -16,7 +16,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._answers import
 _PARSED = "_ansible_parsed"
 
 
-class CleanAnswers(ActionBase):  # type: ignore[misc]
+class CleanAnswers(ActionBase):
     """Cleans what modules answer. Subclasses name what the module of their task returns."""
 
     RETURNED: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class CleanAnswers(ActionBase):  # type: ignore[misc]
         return str(self._task.action).rpartition(".")[2]
 
 
-class HostAction(CleanAnswers, NormalAction):  # type: ignore[misc]
+class HostAction(CleanAnswers, NormalAction):
     """Runs the module of the task's name, as Ansible does for a module without an action plugin."""
 
 
