@@ -15,6 +15,7 @@ class ActionModule(HostAction):
         "listening",
         "held",
         "busy",
+        "notes",
         "problems",
         "alive",
         "pid",

@@ -213,14 +213,14 @@ PING = """
 - hosts: agent2
   gather_facts: false
   tasks: [{ansible.builtin.ping: {}}]
-- hosts: agent1
+- hosts: agent2
   gather_facts: false
-  tasks: [{ansible.builtin.debug: {msg: "agent1 permits {{ determined_extra_requirements | default([]) }}"}}]
+  tasks: [{ansible.builtin.debug: {msg: "it permits {{ determined_extra_requirements | default([]) }}"}}]
 """
 
 
 @pytest.mark.parametrize(
-    "forged, words", [("ANSWER\n" + FORGED, "\x1b[2J"), ([[["add_host"], ADDED]], "agent1 permits [{'id': 'hole'")]
+    "forged, words", [("ANSWER\n" + FORGED, "\x1b[2J"), (EFFECTS[:1], "it permits [{'id': 'hole'")]
 )
 def test_control_with_a_module_of_others_the_same_answers_succeed(lab, forged, words):
     play = lab.folder / "ping.yml"

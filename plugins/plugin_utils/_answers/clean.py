@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a module returns from a managed host, before anything on the controller uses it. Pure.
 
-Ansible acts on some keys of a result, whatever the module was asked: facts override the inventory, ``add_host`` and
-``add_group`` change it, ``ansible_stats`` are published with the job. A compromised host can return any of them. So
-only the keys that the module documents are kept, and those that every module has.
+Ansible acts on some keys of a result, whatever the module was asked: facts override the inventory, and
+``ansible_stats`` are published with the job. A compromised host can return any of them. So only the keys that the
+module documents are kept, and those that every module has.
 """
 
 from __future__ import annotations
