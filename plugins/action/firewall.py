@@ -16,9 +16,11 @@ import uuid
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 from ansible_collections.determined.network.plugins.module_utils._firewall import lost_settings
+from ansible_collections.determined.network.plugins.plugin_utils import _escape
+from ansible_collections.determined.network.plugins.plugin_utils._answers import confirmation
+from ansible_collections.determined.network.plugins.plugin_utils._answers.action import CleanAnswers
 
 MODULE = "determined.network.firewall"
 PAUSE_SECONDS = 0.5
@@ -35,10 +37,14 @@ if test -e {confirmed} || test -e {unstored}; then echo unstored; else echo kept
 elif test -e {unstored}; then echo unstored; elif ! test -e {armed}; then echo expired; fi"""
 
 
-class ActionModule(ActionBase):
+class ActionModule(CleanAnswers):
     """Runs the module, and confirms the change that it made."""
 
     TRANSFERS_FILES = False
+    RETURNED = (
+        *("backend", "variant", "reason", "families", "persisted", "confirmed", "restored", "lost"),
+        *confirmation.RETURNED,
+    )
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The result of one task. AnsibleError if the host is not reached at all."""
@@ -56,17 +62,17 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 raise
             # The connection broke while the module ran, so it is not known whether the change was made.
-            self._problem = str(problem)
+            self._problem = _escape.line(str(problem))
             found = {"changed": True}
-            waiting: dict[str, Any] = {"seconds_left": float(self._seconds()), "files": None}
+            waiting = confirmation.unknown(self._seconds())
         else:
-            waiting = found.pop("awaiting_confirmation", None) or {}
-            if not waiting:
+            if "awaiting_confirmation" not in found:
                 result.update(found)
                 return result
+            waiting = confirmation.waiting(found.pop("awaiting_confirmation"), self._seconds())
         result.update(found)
-        deadline = time.monotonic() + float(waiting["seconds_left"])
-        kept = self._confirm(deadline, waiting["files"])
+        deadline = time.monotonic() + waiting.seconds_left
+        kept = self._confirm(deadline, waiting.files)
         result.update({"confirmed": True} if kept else self._settle(deadline))
         if kept and self._unstored:
             result.update(self._not_stored())
@@ -113,7 +119,7 @@ class ActionModule(ActionBase):
                 self._reset()
                 kept = self._keep(files)
             except AnsibleError as problem:
-                self._problem = str(problem)
+                self._problem = _escape.line(str(problem))
             else:
                 if kept is False:
                     self._problem = "the connection was opened, but only after the deadline of the host"
@@ -130,22 +136,23 @@ class ActionModule(ActionBase):
         """
         if files is None:
             answer = self._module("confirm")
-            said = "" if answer.get("failed") else str(answer["said"])
+            said = "" if answer.get("failed") else str(answer.get("said") or "")
         else:
             answer = self._low_level_execute_command(CONFIRM.format(**files))
             said = str(answer["stdout"]).strip()
         if said in ("kept", "expired", "unstored"):
             self._unstored = said == "unstored"
             return said != "expired"
-        self._problem = str(said or answer.get("msg") or answer.get("stderr") or answer)
+        self._problem = _escape.line(str(said or answer.get("msg") or answer.get("stderr") or answer))
         return None
 
     def _not_stored(self) -> dict[str, Any]:
         """The result for a change that is kept, but that a reboot would undo."""
         try:
-            why = self._module("settle")["settled"]["message"]
-        except (AnsibleError, KeyError) as problem:
-            why = f"the reason could not be read: {problem}"
+            settled = confirmation.settled(self._module("settle").get("settled"))
+            why = settled.message if settled else "the reason could not be read"
+        except AnsibleError as problem:
+            why = _escape.line(f"the reason could not be read: {problem}")
         return {
             "failed": True,
             "changed": True,
@@ -163,16 +170,16 @@ class ActionModule(ActionBase):
             time.sleep(PAUSE_SECONDS)
             try:
                 self._reset()
-                settled = self._module("settle").get("settled")
-                if settled and settled["state"] == "unknown":
+                settled = confirmation.settled(self._module("settle").get("settled"))
+                if settled and settled.state == "unknown":
                     # The change is settled, but its result did not arrive: compare the firewall with the policy.
                     compared = self._module("compare")
                     if not compared.get("failed"):
-                        return self._compared(compared["changed"])
-                elif settled and settled["state"] in ("restored", "failed", "unstored"):
+                        return self._compared(bool(compared.get("changed", True)))
+                elif settled and settled.state in ("restored", "failed", "unstored"):
                     break
             except AnsibleError as problem:
-                self._problem = str(problem)
+                self._problem = _escape.line(str(problem))
                 settled = None
         return self._undone(settled)
 
@@ -181,21 +188,21 @@ class ActionModule(ActionBase):
             return {"changed": True, "confirmed": True}  # it was kept; only the answer did not arrive
         return self._failure(True, "The host's firewall is in its old state")
 
-    def _undone(self, settled: dict[str, Any] | None) -> dict[str, Any]:
+    def _undone(self, settled: confirmation.Settled | None) -> dict[str, Any]:
         if settled is None:
             return self._failure(
                 False,
                 "The host cannot be reached now either, so it is not known whether its dead man's switch has "
                 "restored the old state. Log in by another way (console), and run iptables-save there",
             )
-        if settled["state"] == "restored":
-            lost = settled["lost"]
+        if settled.state == "restored":
+            lost = list(settled.lost)
             text = lost_settings.describe(lost)
             return {
                 **self._failure(True, f"The host's dead man's switch has restored the old state{text}"),
                 "lost": lost,
             }
-        return self._failure(False, f"The host reports about the change: {settled['message']}")
+        return self._failure(False, f"The host reports about the change: {settled.message}")
 
     def _failure(self, restored: bool, state: str) -> dict[str, Any]:
         return {

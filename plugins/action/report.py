@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.determined.network.plugins.plugin_utils import _escape
 from ansible_collections.determined.network.plugins.plugin_utils._verification import artifacts, steps, text_report
 
 display = Display()
@@ -75,9 +75,9 @@ def _written(
     report = steps.report(cluster, run, rounds)
     messages = text_report.failure_messages(report, str(path))
     for line in text_report.render(report, str(path)):
-        display.display(line)
+        display.display(_escape.line(line, None))
     try:
-        _write(path, json.dumps(report.to_dict(), indent=2) + "\n")
+        _write(path, _escape.as_json(report.to_dict()))
     except OSError as problem:
         messages.append(_cannot(problem))
     verification = artifacts.artifacts(report.to_dict(), str(path), messages)

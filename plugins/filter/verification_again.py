@@ -23,6 +23,9 @@ options:
       - C(answer) is the line that the host's listeners send.
       - C(started) and C(read) are results of the module P(determined.network.listener#module).
       - C(targets) and C(probe) are the targets and the result of the module P(determined.network.probe#module).
+      - C(listeners) are the listeners that the host was asked for. If they are there, a host that tells of others has
+        returned a malformed answer.
+      - If an answer of a host is malformed, nothing that it answered is used, and it is not probed again.
     type: dict
     required: true
 """

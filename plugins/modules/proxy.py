@@ -223,7 +223,13 @@ from typing import Any, Mapping, Set
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
-from ansible_collections.determined.network.plugins.module_utils._proxy import apply, description, targets
+from ansible_collections.determined.network.plugins.module_utils._proxy import (
+    apply,
+    description,
+    paths,
+    services,
+    targets,
+)
 from ansible_collections.determined.network.plugins.module_utils._proxy.errors import Problems, RollbackFailed
 
 TARGETS = [targets.ALL] + list(targets.TARGETS)
@@ -236,6 +242,16 @@ def public(params: Mapping[str, Any]) -> Set[str]:
     """
     urls = {params[name] for name in description.PROTOCOLS if "@" not in (params[name] or "@")}
     return (urls | {params["username"]}) - {params["password"], None}
+
+
+def restart(module: AnsibleModule) -> None:
+    """Restart the services of ``_restart``, and end the module."""
+    try:
+        if not module.check_mode:
+            services.restart(module.params["_restart"], Runner())
+    except HostError as problem:
+        module.fail_json(msg="%s." % str(problem).rstrip("."))
+    module.exit_json(changed=True)
 
 
 def main() -> None:
@@ -257,9 +273,13 @@ def main() -> None:
             "docker_method": {"type": "str", "choices": ["auto", "drop_in", "daemon_json"], "default": "auto"},
             "task_environment": {"type": "str", "choices": ["write", "print"], "default": "write"},
             "share_credentials": {"type": "bool", "default": False},
+            # For the role's handler: it only restarts these services.
+            "_restart": {"type": "list", "elements": "str", "choices": list(paths.SERVICES)},
         },
         supports_check_mode=True,
     )
+    if module.params["_restart"]:
+        restart(module)
     params = dict(module.params)
     module.no_log_values -= public(params)
     module.params["username"] = params["username"] and "********"  # which is what `invocation` shows

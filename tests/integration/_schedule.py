@@ -32,6 +32,7 @@ SECONDS = {
     "test_reboot.py[firewalld]": 280,
     "test_lockout.py": 240,
     "test_tower.py": 210,
+    "test_forged_answers.py": 200,
     "test_docker.py[bookworm, nft]": 200,
     "test_firewalld.py[bookworm-nftables]": 200,
     "test_firewall_faults.py": 190,

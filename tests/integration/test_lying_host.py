@@ -41,18 +41,33 @@ PLAY = """
 """
 
 
-def play(folder: Path, liar: str) -> subprocess.CompletedProcess[str]:
+# The facts that a host returned in another job come back from a cache.
+CACHED = """
+- name: Show what the host has said in an earlier job
+  hosts: agent1
+  gather_facts: false
+  tasks:
+    - name: Show it
+      ansible.builtin.debug:
+        msg: "cached: {{ determined_extra_requirements[0].id }}"
+
+- name: Configure
+  ansible.builtin.import_playbook: ROOT/playbooks/site.yml
+"""
+
+
+def play(folder: Path, liar: str, text: str = PLAY, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "library").mkdir(exist_ok=True)
     # A module without the marks of AnsibleModule is run as it is.
     (folder / "library/lie").write_text(f"#!{sys.executable}\n# WANT_JSON{LIE}")
     (folder / "hosts.yml").write_text(INVENTORY.replace("PYTHON", sys.executable))
-    (folder / "play.yml").write_text(PLAY.replace("ROOT", str(ROOT)).replace("LIAR", f"'{liar}'"))
+    (folder / "play.yml").write_text(text.replace("ROOT", str(ROOT)).replace("LIAR", f"'{liar}'"))
     return subprocess.run(
         # Should the lie be believed one day, check mode changes nothing on this machine.
         [str(PLAYBOOK), str(folder / "play.yml"), "-i", str(folder / "hosts.yml"), "--check"]
         + ["-e", f"determined_verify_report_dir={folder / 'report'}"],
         cwd=ROOT,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LIBRARY": str(folder / "library")},
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LIBRARY": str(folder / "library"), **environment},
         stdin=subprocess.DEVNULL,
         text=True,
         capture_output=True,
@@ -61,10 +76,23 @@ def play(folder: Path, liar: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_result_with_variables_of_ours_in_its_facts_stops_the_play(tmp_path):
-    done = play(tmp_path, "agent1")
+REFUSAL = "agent1: determined_extra_requirements: comes from the facts of this host, which the host itself can choose"
+
+
+def assert_refused(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 2, done.stdout + done.stderr
-    text = "agent1: determined_extra_requirements: comes from the facts of this host, which the host itself can choose"
-    assert text in done.stdout + done.stderr
+    assert REFUSAL in done.stdout + done.stderr
     tasks = re.findall(r"^TASK \[(.*?)\]", done.stdout, re.MULTILINE)
     assert tasks[-1].endswith(("Read the cluster, once for the play", "Read the cluster")), tasks
+
+
+def test_a_result_with_variables_of_ours_in_its_facts_stops_the_play(tmp_path):
+    assert_refused(play(tmp_path, "agent1"))
+
+
+def test_variables_of_ours_from_a_fact_cache_stop_the_play(tmp_path):
+    cache = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "facts")}
+    play(tmp_path, "agent1", **cache)
+    done = play(tmp_path, "nobody", CACHED, **cache)
+    assert "cached: hole" in done.stdout, done.stdout + done.stderr
+    assert_refused(done)

@@ -5,9 +5,10 @@
 
 import os
 import time
-from typing import Dict, Iterable, Mapping, NamedTuple, Set
+from typing import Dict, Iterable, Mapping, NamedTuple, Sequence, Set
 
 from ansible_collections.determined.network.plugins.module_utils._host import systemd
+from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, HostError, explanation
 from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
 from ansible_collections.determined.network.plugins.module_utils._proxy import paths, programs
 from ansible_collections.determined.network.plugins.module_utils._proxy.file_change import (
@@ -16,6 +17,8 @@ from ansible_collections.determined.network.plugins.module_utils._proxy.file_cha
 )
 from ansible_collections.determined.network.plugins.module_utils._proxy.plan import Plan
 from ansible_collections.determined.network.plugins.module_utils._proxy.record import RecordedFile
+
+_RESTART_SECONDS = 900.0  # dockerd stops its containers first, and each may take its time
 
 # Seconds: a file's time stamp comes from the kernel's coarse clock, which lags behind by up to one tick.
 _TICK = 0.02
@@ -83,6 +86,22 @@ def running(services: Iterable[str], runner: Runner) -> Dict[str, float]:
             started = int(values["ExecMainStartTimestampMonotonic"]) / 1e6
             found[service] = now - (since_boot - started)
     return found
+
+
+def restart(services: Sequence[str], runner: Runner) -> None:
+    """Restart services by one command, so that systemd restarts each only once, even if one requires another.
+
+    Raises HostError.
+    """
+    units = tuple("%s.service" % service for service in services)
+    command = Command(
+        (runner.find("systemctl") or "systemctl", "restart") + units,
+        purpose="restart %s" % ", ".join(services),
+        timeout=_RESTART_SECONDS,
+    )
+    output = runner.run(command)
+    if output.code != 0:
+        raise HostError(explanation(command, output, ()))
 
 
 def outdated(recorded_files: Mapping[str, RecordedFile], started: Mapping[str, float]) -> Set[str]:

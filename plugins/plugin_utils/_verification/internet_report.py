@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.determined.network.plugins.module_utils import _ports, _socket_states
 from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import addresses
+from ansible_collections.determined.network.plugins.plugin_utils._verification import results_outside
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
     CORRECT,
     ERROR,
@@ -101,6 +102,8 @@ def _service_cell(check: ServiceCheck, places: Sequence[int], result: Mapping[st
 
 
 def _no_answer(source: str, result: Mapping[str, Any] | None) -> str:
+    if result and result.get(results_outside.REFUSED):
+        return str(result[results_outside.REFUSED])
     if result and result.get("msg"):
         return f"{source} could not run the check: {result['msg']}"
     return f"{source} gave no answer: unreachable, or it failed earlier in this run"

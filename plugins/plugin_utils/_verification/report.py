@@ -34,6 +34,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.o
 )
 
 VERSION = 1
+MOST_REASONS = 8  # of one check; its host may return many
 
 
 class Report(NamedTuple):
@@ -66,13 +67,14 @@ def build_report(
     known: Mapping[Pair, Knowledge],
     run: Mapping[str, Any],
     more_cells: Iterable[Cell] = (),
+    refused: Mapping[str, str] | None = None,
 ) -> Report:
     """Checks, rows without a check, knowledge, and what describes the run (sweep, seed, mode, ...) -> the report.
 
     ``uncovered``: pairs of a requirement's id and the reason why nothing checks it. ``more_cells``: cells of other
-    checks, such as those of the Internet.
+    checks, such as those of the Internet. ``refused``: host -> why nothing that it answered is used.
     """
-    cells = [_cell(check, known.get(check.pair)) for check in checks]
+    cells = [_refused(check, refused or {}) or _cell(check, known.get(check.pair)) for check in checks]
     cells += more_cells
     cells += [
         advice(requirement, (reason,), expected=BLOCKED if requirement == RESTRICT else OPEN)
@@ -82,6 +84,13 @@ def build_report(
     for verdict in VERDICTS:
         summary[verdict] = sum(cell.verdict == verdict for cell in cells)
     return Report(dict(run), summary, tuple(cells))
+
+
+def _refused(check: Check, refused: Mapping[str, str]) -> Cell | None:
+    """The cell of a check that would need the answer of a host whose answers are refused."""
+    ends = dict.fromkeys((check.source, check.destination))
+    sentences = [refused[host] for host in ends if host in refused]
+    return _row(check, UNKNOWN, ERROR, (), *sentences) if sentences else None
 
 
 def _cell(check: Check, knowledge: Knowledge | None) -> Cell:
@@ -189,7 +198,9 @@ def _why_closed(check: Check, bad: PortSet, within: _Within, knowledge: Knowledg
 def _reasons(ports: PortSet, knowledge: Knowledge) -> list[str]:
     """What an ICMP error or the system reported about some of these ports."""
     told = {text: _ports.intersect(ports, about) for text, about in knowledge.reasons.items()}
-    return [f"{some_ports(about)}: {text}" for text, about in told.items() if about]
+    sentences = [f"{some_ports(about)}: {text}" for text, about in told.items() if about]
+    more = len(sentences) - MOST_REASONS
+    return sentences[:MOST_REASONS] + ([f"and {more} more reasons"] if more > 0 else [])
 
 
 def _row(check: Check, observed: str, verdict: str, wrong: PortSet, *evidence: str) -> Cell:

@@ -21,6 +21,8 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification i
     internet_checks,
     internet_report,
     observations,
+    results,
+    results_outside,
 )
 from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
 from ansible_collections.determined.network.plugins.plugin_utils._verification import report as verification_report
@@ -40,12 +42,18 @@ def first_targets(
 ) -> dict[str, Any]:
     """The targets of the first round, after the listeners have started: source -> targets."""
     options = verification_rounds.Options(run["sweep"], int(run["sample_size"]), int(run["seed"]))
-    return verification_rounds.first_round(_derive(cluster, run), options, started).targets
+    checks = _derive(cluster, run)
+    read = results.read_started(started, verification_rounds.first_listeners(checks))
+    return verification_rounds.first_round(checks, options, read).targets
 
 
 def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
     """The next round: ``{"listeners": ..., "targets": ...}``; both are empty when no port must be probed again."""
-    return verification_rounds.later_round(_derive(cluster, run), observations.conclude(rounds))._asdict()
+    answers = results.read_rounds(rounds)
+    known = observations.conclude(answers.rounds)
+    # A host whose answers are refused is not asked again.
+    known = {pair: one for pair, one in known.items() if not {pair.source, pair.destination} & set(answers.refused)}
+    return verification_rounds.later_round(_derive(cluster, run), known)._asdict()
 
 
 def internet_plan(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +65,8 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
     """All results of all rounds -> the report."""
     checks = _derive(cluster, run)
     read = Cluster.from_dict(cluster)
-    known = observations.conclude(rounds)
+    answers = results.read_rounds(rounds)
+    known = observations.conclude(answers.rounds)
     described = {"mode": cluster["settings"]["mode"], "sweep": run["sweep"]}
     # Extra variables may be texts, but the report has numbers.
     described |= {name: int(run[name]) for name in ("seed", "sample_size", "max_peers")}
@@ -70,11 +79,12 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
     uncovered = list(checks.uncovered)
     if outside is not None:
         internet = internet_checks.derive_internet_checks(read, _hosts(run))
-        targets = internet_checks.plan(read, _hosts(run))["targets"]
-        cells += internet_report.internet_cells(internet, targets, outside)
+        plan = internet_checks.plan(read, _hosts(run))
+        outside = results_outside.read(outside, plan)
+        cells += internet_report.internet_cells(internet, plan["targets"], outside)
         cells += [*advice.cloud_cells(outside), *advice.distance_cells(read, known)]
         uncovered += internet.uncovered
-    return verification_report.build_report(checks.checks, uncovered, known, described, cells)
+    return verification_report.build_report(checks.checks, uncovered, known, described, cells, answers.refused)
 
 
 def _hosts(run: Mapping[str, Any]) -> frozenset[str]:

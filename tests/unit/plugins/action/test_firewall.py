@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.determined.network.plugins.action import firewall
+from ansible_collections.determined.network.plugins.plugin_utils._answers.confirmation import Settled
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def action():
     [([], "has restored the old state. "), (["a ban; for now", "b"], "others have lost by that: a ban; for now; b. ")],
 )
 def test_what_others_lost_is_a_list_in_the_result_and_told(action, lost, sentence):
-    settled = {"state": "restored", "message": "it says something else; x", "seconds_left": 0.0, "lost": lost}
+    settled = Settled("restored", "it says something else; x", tuple(lost))
     result = action._undone(settled)
     assert result["lost"] == lost and sentence in result["msg"]
     assert result["failed"] and result["restored"] and not result["changed"]
@@ -30,7 +31,7 @@ def test_what_others_lost_is_a_list_in_the_result_and_told(action, lost, sentenc
 
 
 def test_a_failed_rollback_is_told_in_the_words_of_the_host(action):
-    result = action._undone({"state": "failed", "message": "no space", "seconds_left": 0.0, "lost": []})
+    result = action._undone(Settled("failed", "no space", ()))
     assert "no space" in result["msg"] and not result["restored"] and result["changed"]
 
 

@@ -83,19 +83,29 @@ def test_verification_internet(cluster):
 def test_a_verification_from_the_first_listener_to_what_is_asked_again(cluster):
     listeners = call("verification_listeners", cluster, RUN)
     assert listeners["master"] == [{"address": "192.0.2.10", "protocol": "tcp", "ports": "8080"}]
-    started = {host: {"listening": listeners[host], "counters": {"tcp_resets_sent": 0}} for host in listeners}
+    counters = {"tcp_resets_sent": 0}
+    known = {"held": [], "listening_services": {"tcp": ""}, "counters": counters}
+    started = {host: {**known, "listening": listeners[host]} for host in listeners}
     targets = call("verification_targets", cluster, RUN, started)
     assert {item["destination"] for item in targets["agent1"]} == {"master", "agent2"}
     nothing = dict.fromkeys(("open", "refused", "rejected", "no_route", "error"), "")
+    nothing |= {"answers": {}, "rejections": {}, "errors": {}, "connect_milliseconds": None}
+    nothing |= dict.fromkeys(("resets_sent", "resets_received", "refused_repeatedly"), 0)
+    asked = ("address", "protocol")
     rounds = {
         host: [
             {
                 "answer": host,
                 "started": started[host],
-                "read": {"alive": True, "counters": {"tcp_resets_sent": 0}},
+                "read": {"alive": True, "counters": counters},
                 "targets": targets[host],
                 # Nothing at all came back.
-                "probe": {"observations": [{**nothing, "filtered": item["ports"]} for item in targets[host]]},
+                "probe": {
+                    "observations": [
+                        {**nothing, **{name: item[name] for name in asked}, "filtered": item["ports"]}
+                        for item in targets[host]
+                    ]
+                },
             }
         ]
         for host in ADDRESSES

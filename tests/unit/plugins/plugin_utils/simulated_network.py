@@ -123,6 +123,7 @@ class Network:
             "rejections": {"icmp: prohibited": _ports.format_ports(rejected)} if rejected else {},
             "errors": {},
             "resets_sent": own_resets,
+            "resets_received": 0,
             "refused_repeatedly": repeated,
             "echo": {"answered": path.echo},
             "connect_milliseconds": 0.2,
@@ -143,8 +144,15 @@ def _carry(value):
     return json.loads(json.dumps(value))
 
 
-def play(network, hosts=None, **run):
-    """Play a verification as the role does -> Played. ``hosts`` take part (all by default)."""
+def _honest(_host, _module, answer):
+    return answer
+
+
+def play(network, hosts=None, tamper=_honest, **run):
+    """Play a verification as the role does -> Played. ``hosts`` take part (all by default).
+
+    ``tamper``: host, what it answers ("started", "probe" or "read"), its honest answer -> what it answers.
+    """
     cluster = _carry(network.cluster.to_dict())
     names = [host.name for host in network.cluster.hosts] if hosts is None else list(hosts)
     run = {"hosts": names, "sweep": "full", "seed": 1, "sample_size": 64, "max_peers": 0, **run}
@@ -155,9 +163,11 @@ def play(network, hosts=None, **run):
     for number in range(MOST_ROUNDS):
         network.round = number
         network.listening = {}
-        started = {name: _carry(network.listen(name, listeners.get(name, []))) for name in names}
+        started = {
+            name: tamper(name, "started", _carry(network.listen(name, listeners.get(name, [])))) for name in names
+        }
         targets = again["targets"] or _carry(steps.first_targets(cluster, run, started))
-        probed = {name: _carry(network.probe(name, targets.get(name, []))) for name in names}
+        probed = {name: tamper(name, "probe", _carry(network.probe(name, targets.get(name, [])))) for name in names}
         for name in names:
             rounds[name].append(
                 {
@@ -165,7 +175,8 @@ def play(network, hosts=None, **run):
                     "started": started[name],
                     "targets": targets.get(name, []),
                     "probe": probed[name],
-                    "read": _carry(network.read(name)),
+                    "read": tamper(name, "read", _carry(network.read(name))),
+                    "listeners": listeners.get(name, []),
                 }
             )
         again = _carry(steps.next_round(cluster, run, rounds))

@@ -7,6 +7,8 @@ import os
 import time
 
 import pytest
+from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
+from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
 from ansible_collections.determined.network.plugins.module_utils._proxy import edits, services
 from ansible_collections.determined.network.plugins.module_utils._proxy.record import RecordedFile
 
@@ -38,3 +40,21 @@ def test_what_is_outdated(tmp_path):
     record = {path: recorded, str(tmp_path / "gone"): recorded}
     assert services.outdated(record, {"docker": written - 1, "containerd": written + 1}) == {"docker"}
     assert services.outdated(record, {}) == set()
+
+
+def systemctl(folder, text):
+    """A folder for PATH in which systemctl is a script."""
+    (folder / "systemctl").write_text("#!/bin/sh\n" + text)
+    (folder / "systemctl").chmod(0o755)
+    return str(folder)
+
+
+def test_services_are_restarted_by_one_command(tmp_path):
+    script = f'echo "$@" >> {tmp_path}/called'
+    services.restart(["docker", "determined-agent"], Runner(systemctl(tmp_path, script)))
+    assert (tmp_path / "called").read_text() == "restart docker.service determined-agent.service\n"
+
+
+def test_a_service_that_does_not_start_is_told(tmp_path):
+    with pytest.raises(HostError, match="restart docker.*exit code 5.*not found"):
+        services.restart(["docker"], Runner(systemctl(tmp_path, "echo docker.service not found >&2; exit 5")))
