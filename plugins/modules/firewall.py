@@ -99,6 +99,12 @@ options:
       - For the action plugin of this module, not for playbooks.
       - Names the change, with 8 to 64 of a-z and 0-9.
     type: str
+  _controller:
+    description:
+      - For the action plugin of this module, not for playbooks.
+      - Names the boot and the network namespace of the controller, so that the host knows whether it is the controller
+        itself. Without it, the host takes itself for the controller.
+    type: str
 notes:
   - The module needs root and Python 3.6 or newer on the host. O(backend=iptables) needs iptables with ip6tables, and
     ipset. O(backend=firewalld) needs firewalld 0.9 or newer, busctl (of systemd), and for mode C(restrict) nft.
@@ -186,9 +192,11 @@ from ansible_collections.determined.network.plugins.module_utils import _policy
 from ansible_collections.determined.network.plugins.module_utils._firewall import (
     apply,
     backend_choice,
+    lockout,
     plan,
     ssh_connection,
     switch,
+    ways_in,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall import (
     container_interfaces as firewall_container_interfaces,
@@ -218,6 +226,7 @@ def main() -> None:
                 "default": "apply",
             },
             "_change": {"type": "str"},
+            "_controller": {"type": "str"},
             **firewall_container_interfaces.ARGUMENT_SPEC,
         },
         supports_check_mode=True,
@@ -229,8 +238,8 @@ def main() -> None:
         if os.geteuid() != 0:
             raise HostError("Only root may read and change the firewall: run the task with become. Nothing was changed")
         if step == "confirm":
-            said = apply.confirm(token)
-            module.exit_json(changed=said != "expired", kept=said == "kept", said=said)
+            said = apply.confirm(token, connection=lockout.describe(ssh_connection.find()))
+            module.exit_json(changed=said not in ("expired", "old"), kept=said == "kept", said=said)
         if step == "settle":
             module.exit_json(changed=False, settled=apply.settle(token))
         module.exit_json(**change(module, token, module.check_mode or step == "compare"))
@@ -253,7 +262,14 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
     backends.sort(key=lambda backend: backend.name != choice.name)
     backend = Several(backends[0], backends[1:])
     persist = requested_persistence(module, policy)
-    settings = apply.Settings(params["confirm_timeout"], params["lock_timeout"], token, persist=persist)
+    settings = apply.Settings(
+        params["confirm_timeout"],
+        params["lock_timeout"],
+        token,
+        persist=persist,
+        refusal=lambda: refuse_lockout(module, policy),
+        connection=lockout.describe(ssh_connection.find()),
+    )
     outcome = apply.apply(backend, policy, settings, runner, check_mode)
     reading = outcome.reading
     warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else choice.warnings)
@@ -277,8 +293,20 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
                 for state in (switch.ARMED, switch.CONFIRMED, switch.UNSTORED)
             },
             "seconds_left": outcome.seconds_left,
+            "connection": settings.connection,
         }
     return result
+
+
+def refuse_lockout(module: AnsibleModule, policy: Optional[_policy.HostPolicy]) -> Optional[str]:
+    """The message about a change after which nobody could reach this host; None, and a warning, with allow_lockout."""
+    if module.params["_step"] == "compare":
+        return None  # the change has already been made or undone
+    objection = ways_in.objection(policy, module.params["_controller"])
+    if objection and module.params["allow_lockout"]:
+        module.warn(lockout.overruled(objection))
+        return None
+    return lockout.refused(objection) if objection else None
 
 
 def refuse_timeouts(params: Dict[str, Any]) -> None:
