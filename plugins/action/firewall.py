@@ -29,8 +29,8 @@ RESTORE_SECONDS = 90.0
 # Without become, since sudo removes the variable. Both commands use the same connection, or two that are both new.
 CONNECTION = 'echo "$SSH_CONNECTION"'
 OLD_CONNECTION = (
-    "ssh did not open a new connection but used the one that was open before the change. If ControlMaster is set in "
-    "your ssh_config, add -o ControlMaster=no -o ControlPath=none to ansible_ssh_common_args"
+    "ssh did not open a new connection but used the one that was open before the change. If your ssh_config or "
+    "a wrapper of ssh sets ControlMaster, add -o ControlMaster=no -o ControlPath=none to ansible_ssh_common_args"
 )
 
 # The rename is the confirmation. Then the host's dead man's switch stores the new state, and
