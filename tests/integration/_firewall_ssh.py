@@ -124,7 +124,9 @@ class SshLab:
             **(environment or {}),
         }
         return subprocess.run(
-            (on or self.controller).enter(self.ansible_playbook, "-i", str(self.inventory(**variables)), str(book), *options),
+            (on or self.controller).enter(
+                self.ansible_playbook, "-i", str(self.inventory(**variables)), str(book), *options
+            ),
             capture_output=True,
             text=True,
             env=surroundings,

@@ -140,7 +140,9 @@ def test_a_connection_that_was_open_before_the_change_does_not_confirm_it(lab):
     asked = task(LOCKED_OUT, allow_lockout=True, confirm_timeout=4)
     result = lab.play([asked], check=False, environment=environment)
     assert result["failed"] and result["restored"] is True, result["output"]
-    assert "ssh did not open a new connection" in result["msg"] and "ControlMaster=no" in result["msg"], result["output"]
+    assert "ssh did not open a new connection" in result["msg"] and "ControlMaster=no" in result["msg"], result[
+        "output"
+    ]
     assert "DETERMINED" not in lab.host.rules() and lab.host.left_in_run() == []
     # What the message says helps.
     arguments = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ControlMaster=no -o ControlPath=none"

@@ -6,7 +6,6 @@ does. Their outer flows keep the same ports, so connection tracking remembers th
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
@@ -106,9 +105,7 @@ def forget(lab: SshLab, kind: str) -> None:
 
 def enters(lab: SshLab) -> bool:
     """Whether a new connection through the tunnel reaches sshd."""
-    probe = (
-        "import socket, sys; s = socket.create_connection((sys.argv[1], 22), 3); s.settimeout(3); print(s.recv(3))"
-    )
+    probe = "import socket, sys; s = socket.create_connection((sys.argv[1], 22), 3); s.settimeout(3); print(s.recv(3))"
     return "SSH" in lab.controller.run(sys.executable, "-c", probe, INSIDE, check=False)
 
 
@@ -164,7 +161,7 @@ def test_beside_a_tunnel_the_connection_is_not_judged_by_it(lab, kind):
 
 
 def test_untracked_peers_of_a_program_are_unknown_and_may_be_anybody():
-    """Without connection tracking the sender of a TUN device's packets is not known: only a rule for anybody is enough."""
+    """Without connection tracking the sender of a TUN device's packets is not known: a rule for anybody is due."""
     with SshLab() as lab:
         tunnel(lab.host, "tun", "vpn0", CONTROLLER, INSIDE)
         tunnel(lab.controller, "tun", "vpn0", ADDRESS, CONTROLLER_INSIDE)
@@ -173,3 +170,50 @@ def test_untracked_peers_of_a_program_are_unknown_and_may_be_anybody():
         anybody = {**PEERS, "anybody": {"ipv4": ["0.0.0.0/0"], "ipv6": ["::/0"]}}
         wanted = policy("restrict", anybody, [rule("udp", str(PORT["tun"]), "anybody")], [], [SSH])
         assert play(lab, [task(policy=wanted)])["confirmed"]
+
+
+def test_an_administrator_behind_a_tunnel_counts_where_a_host_changes_itself():
+    with SshLab() as lab:
+        tunnel(lab.host, "tun", "vpn0", CONTROLLER, INSIDE)
+        tunnel(lab.controller, "tun", "vpn0", ADDRESS, CONTROLLER_INSIDE)
+        track(lab)
+        options = [
+            "-q",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "ControlPath=none",
+        ]
+        key = str(lab.folder / "user_key")
+        session = lab.controller.start("ssh", *options, "-i", key, f"root@{INSIDE}", "echo in; exec sleep 1000")
+        assert session.stdout.readline() == "in\n"
+        local = {"on": lab.host, "ansible_connection": "local"}
+        refused = play(lab, [task(policy=CLOSING)], **local)
+        assert refused["failed"] and f"UDP port {PORT['tun']} from {CONTROLLER}" in refused["msg"], refused["output"]
+        assert play(lab, [task(policy=permitting("tun", "office"))], **local)["confirmed"]
+
+
+def test_a_tunnel_that_is_the_port_of_a_bridge_is_found():
+    with SshLab() as lab:
+        tunnel(lab.host, "vxlan", "vpn0", CONTROLLER, "")
+        tunnel(lab.controller, "vxlan", "vpn0", ADDRESS, CONTROLLER_INSIDE)
+        lab.host.shell("ip link add br0 type bridge; ip link set vpn0 master br0; ip link set br0 up")
+        lab.host.shell(f"ip address add {INSIDE}/24 dev br0")
+        refused = play(lab, [task(policy=CLOSING)])
+        assert refused["failed"] and "tunnel device vpn0 (VXLAN)" in refused["msg"], refused["output"]
+
+
+def test_of_a_bridge_only_the_port_counts_behind_which_the_client_is():
+    """A bridge of virtual machines has ports of many kinds, and the uplink is one of them."""
+    with SshLab() as lab:
+        lab.host.shell("ip link add br0 type bridge; ip link set eth0 master br0; ip link set br0 up")
+        lab.host.shell(f"ip address flush dev eth0; ip address add {ADDRESS}/24 dev br0")
+        lab.host.shell(
+            "ip link add vpn0 type vxlan id 7 dstport 4789 remote 203.0.113.9; ip link set vpn0 master br0 up"
+        )
+        lab.host.shell("ip tuntap add dev tap0 mode tap; ip link set tap0 master br0 up")
+        wanted = policy("restrict", PEERS, [], [], [rule("tcp", "22", "office")])
+        result = lab.play([task(policy=wanted)])
+        assert result["confirmed"] and not result.get("warnings"), result["output"]

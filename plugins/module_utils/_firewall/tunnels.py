@@ -53,12 +53,14 @@ class Tunnel(NamedTuple):
     """A tunnel ``device`` ("" for IPsec without one) and its outer flows; the connection uses at least one of them.
 
     ``name``: what it is ("WireGuard"). ``unknown``: why its outer flows cannot be determined, "" if they are known.
+    ``dials``: whether the tunnel is inside of a TCP connection that this host opened, and opens again when it is lost.
     """
 
     device: str
     name: str
     flows: Tuple[OuterFlow, ...] = ()
     unknown: str = ""
+    dials: bool = False
 
     @property
     def title(self) -> str:
@@ -187,17 +189,17 @@ def wireguard(device: str, port: int, peers: Sequence[WireguardPeer], client: st
     return Tunnel(device, "WireGuard", tuple(OuterFlow("udp", port, one) for one in senders))
 
 
-def of_program(device: str, is_held: bool, is_held_elsewhere: bool, flows: Sequence[OuterFlow]) -> Tunnel:
+def of_program(device: str, is_held: bool, is_held_elsewhere: bool, flows: Sequence[OuterFlow], dials: bool) -> Tunnel:
     """The tunnel of a TUN or TAP device. ``flows``: what the sockets of the programs that hold it can receive.
 
     ``is_held``, ``is_held_elsewhere``: whether a program of this network namespace holds a device with this
-    name, or one of another namespace.
+    name, or one of another namespace. ``dials``: whether they have a TCP connection that this host opened.
     """
     name = "TUN/TAP, as of OpenVPN"
     if not is_held:
         where = "only a program of another network namespace holds it" if is_held_elsewhere else "no program holds it"
         return Tunnel(device, name, unknown="%s, so the outer flow is not known" % where)
-    return Tunnel(device, name, tuple(sorted(set(flows))))
+    return Tunnel(device, name, tuple(sorted(set(flows))), dials=dials)
 
 
 def ipsec_policy(policies: Sequence[IpsecPolicy], client: str, servers: Sequence[str]) -> Optional[IpsecPolicy]:
@@ -289,6 +291,8 @@ def objection(policy: HostPolicy, tunnel: Tunnel, local: Sequence[str], client: 
     unknown = tunnel.unknown
     if not unknown and any(_ends_here(flow.peer, local) for flow in tunnel.flows):
         unknown = "the other end of its outer flow is this host itself, so another program carries it on"
+    if not unknown and not tunnel.flows and tunnel.dials:
+        return None  # mode restrict drops no connection that this host opens
     if not unknown and not tunnel.flows:
         unknown = "no outer flow of it was found"
     if unknown:

@@ -7,6 +7,7 @@ In two cases a confirmation over a fresh connection shows nothing: the connectio
 this host, and the controller is this host itself.
 """
 
+import errno
 import ipaddress
 import os
 from typing import Dict, List, Optional, Sequence, Set
@@ -138,8 +139,10 @@ def _entrances(
         if route is not None:
             ports[route.device] = _port(route.device, route.next_hop)
         for index in local.get(way.server, ()):
-            if devices[index].kind and not tunnels.is_plain(devices[index]):
+            if route is None or not tunnels.is_plain(devices[index]):
                 ports.setdefault(index, 0)
+    if not ports:
+        raise OSError(errno.ENETUNREACH, "no route to %s" % way.client)
     found: Dict[int, tunnels.Device] = {}
     for index, port in ports.items():
         found.update((device.index, device) for device in tunnels.devices_below(devices, index, port))
@@ -186,6 +189,7 @@ def _tun(device: tunnels.Device, local: Dict[str, Set[int]]) -> tunnels.Tunnel:
     sockets = socket_owners.read()
     listening = {one.port for one in sockets if one.is_listening}
     flows: List[tunnels.OuterFlow] = []
+    dials = False
     for pid in sorted(here):
         for one in socket_owners.held_by(pid, sockets):
             if ipaddress.ip_address(one.address).is_loopback:
@@ -196,7 +200,9 @@ def _tun(device: tunnels.Device, local: Dict[str, Set[int]]) -> tunnels.Tunnel:
                 flows += [tunnels.OuterFlow("udp", one.port, peer) for peer in known or unknown]
             elif one.is_established and one.port in listening:
                 flows.append(tunnels.OuterFlow("tcp", one.port, one.remote))
-    return tunnels.of_program(device.name, bool(here), elsewhere, flows)
+            elif one.is_established:
+                dials = True
+    return tunnels.of_program(device.name, bool(here), elsewhere, flows, dials)
 
 
 def _ipsec_of(way: SshConnection, local: Dict[str, Set[int]]) -> List[tunnels.Tunnel]:
