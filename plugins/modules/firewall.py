@@ -17,10 +17,10 @@ description:
     task fails with a message about it.
   - The module refuses a policy under which the SSH connection of the change could not be opened again. It
     does so before it changes anything.
-  - If that connection arrives through a tunnel of the host (WireGuard, OpenVPN, IPsec, GRE, VXLAN and others), mode C(restrict)
-    must also permit the tunnel's outer flow. If the controller is the host itself (C(ansible_connection=local),
-    ansible-pull, cron), mode C(restrict) must permit every connection of somebody who is logged in from another host, and
-    there must be one. Both are refused otherwise, if rules have to change.
+  - In mode C(restrict), if that connection arrives through a tunnel of the host (WireGuard, OpenVPN, IPsec, GRE,
+    VXLAN and others), the policy must also permit the tunnel's outer flow. If the controller is the host itself
+    (C(ansible_connection=local), ansible-pull, cron), the policy must permit every connection of somebody who is
+    logged in from another host, and there must be one. Otherwise a change of rules is refused.
 author: "The determined.network maintainers (@determined-network)"
 extends_documentation_fragment: [determined.network.firewall]
 attributes:
@@ -77,8 +77,8 @@ options:
     description:
       - Applies a policy even if the SSH connection of the change could not be opened again under it. If the
         controller really cannot connect, the host still restores the old state after O(confirm_timeout) seconds.
-      - Applies a policy also if a confirmation shows nothing, because the connection arrives through a tunnel whose outer
-        flow is not permitted, or because the controller is the host itself. A warning repeats the reason.
+      - Applies a policy also if a confirmation shows nothing, because the connection arrives through a tunnel whose
+        outer flow is not permitted, or because the controller is the host itself. A warning repeats the reason.
       - Otherwise the module refuses such a policy.
     type: bool
     default: false

@@ -178,12 +178,12 @@ def _socket_address(data: bytes) -> str:
 
 def ipsec_policies() -> List[IpsecPolicy]:
     """The policies for incoming packets; none if the kernel has no IPsec. Raises OSError."""
-    return [one for one in map(_read_policy, _ipsec(0x15)) if one is not None]
+    return [one for one in map(read_ipsec_policy, _ipsec(0x15)) if one is not None]
 
 
 def ipsec_states() -> List[IpsecState]:
     """All security associations. Raises OSError."""
-    return [_read_state(message) for message in _ipsec(0x12)]
+    return [read_ipsec_state(message) for message in _ipsec(0x12)]
 
 
 def _ipsec(kind: int) -> List[bytes]:
@@ -195,7 +195,7 @@ def _ipsec(kind: int) -> List[bytes]:
         raise
 
 
-def _read_policy(message: bytes) -> Optional[IpsecPolicy]:
+def read_ipsec_policy(message: bytes) -> Optional[IpsecPolicy]:
     """struct xfrm_userpolicy_info, and its attributes; None for another direction than "in"."""
     family, long, short = struct.unpack_from("=HBB", message, 40)
     priority, _index, direction, action = struct.unpack_from("=IIBB", message, 152)
@@ -218,7 +218,7 @@ def _read_policy(message: bytes) -> Optional[IpsecPolicy]:
     )
 
 
-def _read_state(message: bytes) -> IpsecState:
+def read_ipsec_state(message: bytes) -> IpsecState:
     """struct xfrm_usersa_info, and its attributes."""
     (family,) = struct.unpack_from("=H", message, 212)
     values = netlink.attributes(message[224:])

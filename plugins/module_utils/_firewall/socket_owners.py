@@ -111,8 +111,13 @@ def is_ssh_server(pid: int) -> bool:
 
 
 def is_logged_in(pid: int) -> bool:
-    """Whether a process of sshd serves somebody who has logged in: its title is "sshd: USER", or with "@TTY"."""
-    title = (_text("/proc/%d/cmdline" % pid) or "").rstrip("\0 ")
+    """Whether a process of sshd serves somebody who has logged in."""
+    return shows_login(_text("/proc/%d/cmdline" % pid) or "")
+
+
+def shows_login(title: str) -> bool:
+    """Whether the title of a process of sshd, as /proc/PID/cmdline has it, is "sshd: USER" or "sshd: USER@TTY"."""
+    title = title.rstrip("\0 ")
     return title.startswith(_SSHD) and ": " in title and not title.endswith(_NO_LOGIN)
 
 

@@ -28,7 +28,7 @@ class Device(NamedTuple):
     network namespace. ``data``: its attributes by number. ``is_plain``: whether a device without kind is
     hardware or Ethernet, and so surely no tunnel."""
 
-    index: int
+    number: int
     name: str
     kind: str
     master: int = 0
@@ -128,21 +128,21 @@ def devices_below(devices: Dict[int, Device], index: int, port: int = 0) -> List
     waiting = [index]
     while waiting:
         current = devices.get(waiting.pop())
-        if current is None or current.index in seen:
+        if current is None or current.number in seen:
             continue
-        seen.add(current.index)
+        seen.add(current.number)
         if current.kind in _ON_ONE_DEVICE:
             waiting.append(current.lower)
         elif current.kind in _WITH_PORTS:
-            ports = [one.index for one in devices.values() if one.master and _is_port(devices, one, current)]
+            ports = [one.number for one in devices.values() if one.master and _is_port(devices, one, current)]
             waiting += [port] if port in ports else ports
         else:
             found.append(current)
-    return sorted(found, key=lambda device: device.index)
+    return sorted(found, key=lambda device: device.number)
 
 
 def _is_port(devices: Dict[int, Device], port: Device, device: Device) -> bool:
-    if port.master == device.index:
+    if port.master == device.number:
         return True
     # All ports of Open vSwitch have one master, ovs-system, whichever of its bridges they belong to.
     master = devices.get(port.master)

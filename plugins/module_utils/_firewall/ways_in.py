@@ -145,7 +145,7 @@ def _entrances(
         raise OSError(errno.ENETUNREACH, "no route to %s" % way.client)
     found: Dict[int, tunnels.Device] = {}
     for index, port in ports.items():
-        found.update((device.index, device) for device in tunnels.devices_below(devices, index, port))
+        found.update((device.number, device) for device in tunnels.devices_below(devices, index, port))
     return [found[index] for index in sorted(found)]
 
 
@@ -156,7 +156,7 @@ def _port(device: int, next_hop: str) -> int:
 
 def _tunnel(device: tunnels.Device, way: SshConnection, local: Dict[str, Set[int]]) -> tunnels.Tunnel:
     """A tunnel device with its outer flows, or with the reason why they cannot be determined."""
-    known = tunnels.of_kind(device, kernel_facts.outer_destinations(device.index))
+    known = tunnels.of_kind(device, kernel_facts.outer_destinations(device.number))
     if known is not None:
         return known
     if device.kind == "wireguard":

@@ -68,7 +68,7 @@ def test_a_tunnel_inside_of_udp_is_unknown():
 
 
 DEVICES = {
-    device.index: device
+    device.number: device
     for device in (
         Device(1, "lo", ""),
         Device(2, "eth0", ""),
