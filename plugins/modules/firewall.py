@@ -200,9 +200,9 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
     backend_choice,
     lockout,
     plan,
+    reachability,
     ssh_connection,
     switch,
-    ways_in,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall import (
     container_interfaces as firewall_container_interfaces,
@@ -308,7 +308,7 @@ def refuse_lockout(module: AnsibleModule, policy: Optional[_policy.HostPolicy]) 
     """The message about a change after which nobody could reach this host; None, and a warning, with allow_lockout."""
     if module.params["_step"] == "compare":
         return None  # the change has already been made or undone
-    objection = ways_in.objection(policy, module.params["_controller"])
+    objection = reachability.objection(policy, module.params["_controller"])
     if objection and module.params["allow_lockout"]:
         module.warn(lockout.overruled(objection))
         return None

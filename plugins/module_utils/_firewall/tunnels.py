@@ -98,8 +98,8 @@ class IpsecState(NamedTuple):
 
 # Devices that add no IP header: what arrives through them arrived through what they lie on, or through a port.
 _ON_ONE_DEVICE = ("vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec")
-_WITH_PORTS = ("bridge", "bond", "team", "vrf", "openvswitch", "hsr")
-_PLAIN = ("", "dummy", "veth", "netkit", "ifb", "nlmon", "netdevsim", "ipoib", "wwan", "virt_wifi", "vcan", "vxcan")
+_WITH_PORTS = ("bridge", "bond", "team", "vrf", "openvswitch")
+_PLAIN = ("dummy", "veth", "netkit", "ifb", "nlmon", "netdevsim", "ipoib", "wwan", "virt_wifi", "dsa", "hsr")
 # IP protocol numbers (IANA) of tunnels without ports.
 _GRE, _IPIP, _IPV6 = "GRE, IP protocol 47", "IPIP, IP protocol 4", "IPv6, IP protocol 41"
 _IPSEC_PROTOCOLS = {50: "ESP, IP protocol 50", 51: "AH, IP protocol 51", 108: "IPComp, IP protocol 108"}
@@ -149,9 +149,11 @@ def _is_port(devices: Dict[int, Device], port: Device, device: Device) -> bool:
     return device.kind == "openvswitch" and master is not None and master.kind == "openvswitch"
 
 
-def is_plain(device: Device) -> bool:
-    """Whether a device is surely no tunnel of this host."""
-    return device.kind in _PLAIN and (device.is_plain or bool(device.kind))
+def is_tunnel(device: Device) -> bool:
+    """Whether a device is a tunnel of this host, or may be one because its kind is not known here."""
+    if device.kind == "":
+        return not device.is_plain
+    return device.kind not in _PLAIN + _ON_ONE_DEVICE + _WITH_PORTS
 
 
 def of_kind(device: Device, destinations: Sequence[str]) -> Optional[Tunnel]:
@@ -287,7 +289,7 @@ def objection(policy: HostPolicy, tunnel: Tunnel, local: Sequence[str], client: 
     ``local``: the addresses of this host. ``client``: whose connection comes through the tunnel.
     ``host``: the name of this host.
     """
-    way = "the connection from %s reaches %s through %s" % (client, host, tunnel.title)
+    found = "the connection from %s reaches %s through %s" % (client, host, tunnel.title)
     unknown = tunnel.unknown
     if not unknown and any(_ends_here(flow.peer, local) for flow in tunnel.flows):
         unknown = "the other end of its outer flow is this host itself, so another program carries it on"
@@ -297,23 +299,24 @@ def objection(policy: HostPolicy, tunnel: Tunnel, local: Sequence[str], client: 
         unknown = "no outer flow of it was found"
     if unknown:
         return (
-            "it cannot be determined whether this policy closes the way of a connection: %s; %s. Connect by a way "
-            "that is no tunnel of this host, or set allow_lockout if there is another way in" % (way, unknown)
+            "it cannot be determined whether this policy would cut a connection some minutes after the change: %s; %s. "
+            "Connect without a tunnel that ends on this host, or set allow_lockout if there is another way in"
+            % (found, unknown)
         )
     closed = [flow for flow in tunnel.flows if not permits(policy, flow)]
     if not closed:
         return None
     without_ports = [flow for flow in closed if not flow.port]
-    remedy = "Connect by a way that is no tunnel of this host"
+    remedy = "Connect without a tunnel that ends on this host"
     if without_ports:
         remedy = "No variable permits this protocol in mode restrict. %s, or use mode permit for it" % remedy
     else:
         remedy = "%s, or permit the outer flow in determined_extra_requirements: %s" % (remedy, _rows(closed))
     return (
-        "this policy would close the way of a connection some minutes after the change: %s, and mode restrict "
+        "this policy would cut a connection some minutes after the change: %s, and mode restrict "
         "permits no new packet of its outer flow, %s. A fresh connection does not show it, because the "
         "host remembers the flow for a while. %s. Or set allow_lockout if there is another way in"
-        % (way, "; ".join(_describe(flow) for flow in closed), remedy)
+        % (found, "; ".join(_describe(flow) for flow in closed), remedy)
     )
 
 

@@ -107,11 +107,19 @@ def test_what_a_device_lies_on(index, at, expected):
 
 
 @pytest.mark.parametrize(
-    "kind, hardware, plain",
-    [("", True, True), ("", False, False), ("veth", True, True), ("dummy", False, True), ("ovpn", True, False)],
+    "kind, hardware, found",
+    [
+        ("", True, False),
+        ("", False, True),
+        ("veth", True, False),
+        ("dummy", False, False),
+        ("bridge", True, False),
+        ("vxlan", True, True),
+        ("ovpn", True, True),
+    ],
 )
-def test_a_device_of_an_unknown_kind_is_not_plain(kind, hardware, plain):
-    assert tunnels.is_plain(Device(5, "t0", kind, is_plain=hardware)) is plain
+def test_a_device_of_an_unknown_kind_may_be_a_tunnel(kind, hardware, found):
+    assert tunnels.is_tunnel(Device(5, "t0", kind, is_plain=hardware)) is found
 
 
 @pytest.mark.parametrize(

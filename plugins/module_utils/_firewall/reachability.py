@@ -61,7 +61,8 @@ def management_connections(policy: HostPolicy) -> List[SshConnection]:
     """The established connections of other hosts by which this host is administered now.
 
     They are connections to a port of the policy's management, and connections of sshd to any other port. Of the
-    connections of sshd those count in which somebody has logged in: anybody can open one.
+    connections of sshd those count in which somebody has logged in: anybody can open one. A connection that no process
+    has accepted does not count either.
     """
     sockets = socket_owners.read()
     listening = {one.port for one in sockets if one.is_listening}
@@ -73,11 +74,12 @@ def management_connections(policy: HostPolicy) -> List[SshConnection]:
     owners = socket_owners.owners(one.inode for one, _connection in candidates)
     found = []
     for one, connection in candidates:
-        servers = [pid for pid in owners.get(one.inode, ()) if socket_owners.is_ssh_server(pid)]
+        holders = owners.get(one.inode, set())
+        servers = [pid for pid in holders if socket_owners.is_ssh_server(pid)]
         if servers:
             if any(socket_owners.is_logged_in(pid) for pid in servers):
                 found.append(connection)
-        elif any(_ports.contains(rule.ports, one.port) for rule in policy.management):
+        elif holders and any(_ports.contains(rule.ports, one.port) for rule in policy.management):
             found.append(connection)
     return sorted(set(found))
 
@@ -85,7 +87,7 @@ def management_connections(policy: HostPolicy) -> List[SshConnection]:
 def _tunnel_objection(policy: HostPolicy, connection: SshConnection, host: str) -> Optional[str]:
     try:
         local = kernel_facts.addresses()
-        for tunnel in carriers(connection):
+        for tunnel in tunnels_of(connection):
             found = tunnels.objection(policy, tunnel, sorted(local), connection.client, host)
             if found:
                 return found
@@ -98,51 +100,52 @@ def _tunnel_objection(policy: HostPolicy, connection: SshConnection, host: str) 
     return None
 
 
-def carriers(connection: SshConnection) -> List[tunnels.Tunnel]:
+def tunnels_of(connection: SshConnection) -> List[tunnels.Tunnel]:
     """The tunnels that a connection comes through, and the tunnels that these come through. Raises OSError."""
     devices, local = kernel_facts.devices(), kernel_facts.addresses()
     found: List[tunnels.Tunnel] = []
     seen: Set[str] = set()
-    ways = [connection]
-    while ways and len(found) < _MOST_TUNNELS:
-        way = ways.pop()
-        if way.client in seen:
+    waiting = [connection]
+    while waiting and len(found) < _MOST_TUNNELS:
+        current = waiting.pop()
+        if current.client in seen:
             continue
-        seen.add(way.client)
-        new = _ipsec_of(way, local)
-        for device in _entrances(way, devices, local):
-            if not tunnels.is_plain(device):
-                new.append(_tunnel(device, way, local))
+        seen.add(current.client)
+        new = _ipsec_of(current, local)
+        for device in _entrances(current, devices, local):
+            if tunnels.is_tunnel(device):
+                new.append(_tunnel(device, current, local))
         found += [tunnel for tunnel in new if tunnel not in found]
         for tunnel in new:
             for flow in tunnel.flows:
                 if flow.peer not in tunnels.ANYBODY:
-                    ways.append(SshConnection(flow.peer, 0, "", flow.port))
+                    waiting.append(SshConnection(flow.peer, 0, "", flow.port))
     return found
 
 
 def _entrances(
-    way: SshConnection, devices: Dict[int, tunnels.Device], local: Dict[str, Set[int]]
+    connection: SshConnection, devices: Dict[int, tunnels.Device], local: Dict[str, Set[int]]
 ) -> List[tunnels.Device]:
-    """The devices through which the packets of ``way`` can arrive.
+    """The devices through which the packets of ``connection`` can arrive.
 
-    One is where the answers go. A tunnel that has the address to which they come is another one: with a rule for marked
-    packets the answers go another way than the kernel says here.
+    One is where the answers go. A tunnel that has the address to which they come is another one: a routing rule for
+    marked packets can send the answers elsewhere than the kernel says here.
     """
     ports: Dict[int, int] = {}
-    if ipaddress.ip_address(way.client).is_link_local:
+    client = ipaddress.ip_address(connection.client)
+    if client.version == 6 and client.is_link_local:
         # Every device has a route to these addresses. The devices that know the neighbour are the possible ones.
-        for index in kernel_facts.neighbour_devices(way.client):
-            ports[index] = _port(index, way.client)
+        for index in kernel_facts.neighbour_devices(connection.client):
+            ports[index] = _port(index, connection.client)
     else:
-        route = kernel_facts.route(way.client, way.server)
+        route = kernel_facts.route(connection.client, connection.server)
         if route is not None:
             ports[route.device] = _port(route.device, route.next_hop)
-        for index in local.get(way.server, ()):
-            if route is None or not tunnels.is_plain(devices[index]):
+        for index in local.get(connection.server, ()):
+            if route is None or tunnels.is_tunnel(devices[index]):
                 ports.setdefault(index, 0)
     if not ports:
-        raise OSError(errno.ENETUNREACH, "no route to %s" % way.client)
+        raise OSError(errno.ENETUNREACH, "no route to %s" % connection.client)
     found: Dict[int, tunnels.Device] = {}
     for index, port in ports.items():
         found.update((device.number, device) for device in tunnels.devices_below(devices, index, port))
@@ -154,13 +157,13 @@ def _port(device: int, next_hop: str) -> int:
     return kernel_facts.bridge_port(address) if address else 0
 
 
-def _tunnel(device: tunnels.Device, way: SshConnection, local: Dict[str, Set[int]]) -> tunnels.Tunnel:
+def _tunnel(device: tunnels.Device, connection: SshConnection, local: Dict[str, Set[int]]) -> tunnels.Tunnel:
     """A tunnel device with its outer flows, or with the reason why they cannot be determined."""
     known = tunnels.of_kind(device, kernel_facts.outer_destinations(device.number))
     if known is not None:
         return known
     if device.kind == "wireguard":
-        return _wireguard(device, way)
+        return _wireguard(device, connection)
     if device.kind == "tun":
         return _tun(device, local)
     if device.kind in tunnels.IPSEC_KINDS:
@@ -175,12 +178,12 @@ def _tunnel(device: tunnels.Device, way: SshConnection, local: Dict[str, Set[int
     )
 
 
-def _wireguard(device: tunnels.Device, way: SshConnection) -> tunnels.Tunnel:
+def _wireguard(device: tunnels.Device, connection: SshConnection) -> tunnels.Tunnel:
     try:
         port, peers = kernel_facts.wireguard(device.name)
     except OSError as problem:
         return tunnels.Tunnel(device.name, "WireGuard", unknown="the kernel did not tell its port: %s" % problem)
-    return tunnels.wireguard(device.name, port, peers, way.client)
+    return tunnels.wireguard(device.name, port, peers, connection.client)
 
 
 def _tun(device: tunnels.Device, local: Dict[str, Set[int]]) -> tunnels.Tunnel:
@@ -205,10 +208,10 @@ def _tun(device: tunnels.Device, local: Dict[str, Set[int]]) -> tunnels.Tunnel:
     return tunnels.of_program(device.name, bool(here), elsewhere, flows, dials)
 
 
-def _ipsec_of(way: SshConnection, local: Dict[str, Set[int]]) -> List[tunnels.Tunnel]:
+def _ipsec_of(connection: SshConnection, local: Dict[str, Set[int]]) -> List[tunnels.Tunnel]:
     """IPsec without a device of its own: what its policies say about packets from the client to this host."""
     policy = tunnels.ipsec_policy(
-        kernel_facts.ipsec_policies(), way.client, [way.server] if way.server else sorted(local)
+        kernel_facts.ipsec_policies(), connection.client, [connection.server] if connection.server else sorted(local)
     )
     if policy is None:
         return []
@@ -216,7 +219,7 @@ def _ipsec_of(way: SshConnection, local: Dict[str, Set[int]]) -> List[tunnels.Tu
         one
         for one in kernel_facts.ipsec_states()
         for source, protocol, request in policy.templates
-        if one.source == (source or way.client) and one.protocol == protocol and request in (0, one.request)
+        if one.source == (source or connection.client) and one.protocol == protocol and request in (0, one.request)
     ]
     return [_ipsec("", states)]
 
