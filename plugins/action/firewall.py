@@ -18,7 +18,11 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
-from ansible_collections.determined.network.plugins.module_utils._firewall import lockout, lost_settings, reachability
+from ansible_collections.determined.network.plugins.module_utils._firewall import (
+    lockout,
+    lost_settings,
+    network_identity,
+)
 
 MODULE = "determined.network.firewall"
 PAUSE_SECONDS = 0.5
@@ -45,7 +49,7 @@ elif test -e {unstored}; then echo unstored; elif ! test -e {armed}; then echo e
 def _network_identity() -> str:
     """Names this controller's boot and network namespace; "" on a system other than Linux."""
     try:
-        return reachability.network_identity()
+        return network_identity.read()
     except OSError:
         return ""
 

@@ -16,6 +16,7 @@ from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._firewall import (
     kernel_facts,
     lockout,
+    network_identity,
     socket_owners,
     ssh_connection,
     tunnels,
@@ -27,16 +28,10 @@ _MOST_TUNNELS = 8  # tunnels inside of tunnels; no host has so many
 _IKE_PORTS = (500, 4500)  # RFC 7296, section 2.23
 
 
-def network_identity() -> str:
-    """Names this boot and this network namespace. Two processes with the same text are on the same host."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as handle:
-        return "%s %s" % (handle.read().strip(), os.readlink("/proc/self/ns/net"))
-
-
 def objection(policy: Optional[HostPolicy], controller: Optional[str]) -> Optional[str]:
     """Why ``policy`` must not be applied without allow_lockout: sentences with the remedy; None if it may be.
 
-    ``controller``: the :func:`network_identity` of the controller, "" if its system tells none (so it is not Linux),
+    ``controller``: the ``network_identity`` of the controller, "" if its system tells none (so it is not Linux),
     None if it did not say: then it counts as this host.
     """
     if policy is None or policy.mode != "restrict":
@@ -52,7 +47,7 @@ def objection(policy: Optional[HostPolicy], controller: Optional[str]) -> Option
         found = _tunnel_objection(policy, one, host)
         if found:
             return found
-    if not connections and controller in (None, network_identity()):
+    if not connections and controller in (None, network_identity.read()):
         return lockout.no_evidence(host)
     return None
 
