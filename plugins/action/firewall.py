@@ -17,7 +17,11 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.connection import ConnectionBase
-from ansible_collections.determined.network.plugins.module_utils._firewall import lost_settings
+from ansible_collections.determined.network.plugins.module_utils._firewall import (
+    lockout,
+    lost_settings,
+    network_identity,
+)
 from ansible_collections.determined.network.plugins.plugin_utils import _escape
 from ansible_collections.determined.network.plugins.plugin_utils._answers import confirmation
 from ansible_collections.determined.network.plugins.plugin_utils._answers.action import CleanAnswers
@@ -28,6 +32,13 @@ TRAILING = ". \n"
 # After its deadline the host waits up to 60 s for a run that still owns the lock.
 RESTORE_SECONDS = 90.0
 
+# Without become, since sudo removes the variable. Both commands use the same connection, or two that are both new.
+CONNECTION = 'echo "$SSH_CONNECTION"'
+OLD_CONNECTION = (
+    "ssh did not open a new connection but used the one that was open before the change. If your ssh_config or "
+    "a wrapper of ssh sets ControlMaster, add -o ControlMaster=no -o ControlPath=none to ansible_ssh_common_args"
+)
+
 # The rename is the confirmation. Then the host's dead man's switch stores the new state, and
 # removes the file when it is done.
 CONFIRM = """\
@@ -35,6 +46,14 @@ if mv {armed} {confirmed} 2>/dev/null || test -e {confirmed}; then n=0; \
 while test -e {confirmed} && test $n -lt 500; do n=$((n+1)); sleep 0.02; done; \
 if test -e {confirmed} || test -e {unstored}; then echo unstored; else echo kept; fi; \
 elif test -e {unstored}; then echo unstored; elif ! test -e {armed}; then echo expired; fi"""
+
+
+def _network_identity() -> str:
+    """Names this controller's boot and network namespace; "" on a system other than Linux."""
+    try:
+        return network_identity.read()
+    except OSError:
+        return ""
 
 
 class ActionModule(CleanAnswers):
@@ -72,7 +91,7 @@ class ActionModule(CleanAnswers):
             waiting = confirmation.waiting(found.pop("awaiting_confirmation"), self._seconds())
         result.update(found)
         deadline = time.monotonic() + waiting.seconds_left
-        kept = self._confirm(deadline, waiting.files)
+        kept = self._confirm(deadline, waiting.files, waiting.connection)
         result.update({"confirmed": True} if kept else self._settle(deadline))
         if kept and self._unstored:
             result.update(self._not_stored())
@@ -89,7 +108,7 @@ class ActionModule(CleanAnswers):
 
     def _module(self, step: str | None = None) -> dict[str, Any]:
         """Run the module on the host -> its result. AnsibleError if the host is not reached."""
-        arguments = dict(self._task.args, _change=self._change)
+        arguments = dict(self._task.args, _change=self._change, _controller=_network_identity())
         if step in ("confirm", "settle"):
             arguments = {"_change": self._change}
         if step:
@@ -112,12 +131,12 @@ class ActionModule(CleanAnswers):
         else:
             self._connection.reset()
 
-    def _confirm(self, deadline: float, files: dict[str, str] | None) -> bool:
+    def _confirm(self, deadline: float, files: dict[str, str] | None, connection: str) -> bool:
         """Repeat the confirmation until the deadline (time.monotonic()) -> whether the host has kept the change."""
         while time.monotonic() < deadline:
             try:
                 self._reset()
-                kept = self._keep(files)
+                kept = self._keep(files, connection)
             except AnsibleError as problem:
                 self._problem = _escape.line(str(problem))
             else:
@@ -128,23 +147,34 @@ class ActionModule(CleanAnswers):
             time.sleep(max(0.0, min(PAUSE_SECONDS, deadline - time.monotonic())))
         return False
 
-    def _keep(self, files: dict[str, str] | None) -> bool | None:
+    def _keep(self, files: dict[str, str] | None, connection: str) -> bool | None:
         """Confirm over the connection -> True; False if it is too late; None if the attempt failed.
 
         To confirm, the host renames the file that the module named. If the answer of the module did not
         arrive, ``files`` is None, and the module itself confirms; it also waits for its first run to end.
+        ``connection``: SSH_CONNECTION of the change, "" if there was none. The same one confirms nothing.
         """
         if files is None:
             answer = self._module("confirm")
             said = "" if answer.get("failed") else str(answer.get("said") or "")
+        elif connection and self._connection_now() == connection:
+            answer, said = {}, "old"
         else:
             answer = self._low_level_execute_command(CONFIRM.format(**files))
             said = str(answer["stdout"]).strip()
         if said in ("kept", "expired", "unstored"):
             self._unstored = said == "unstored"
             return said != "expired"
+        if said == "old":
+            self._problem = OLD_CONNECTION
+            return None
         self._problem = _escape.line(str(said or answer.get("msg") or answer.get("stderr") or answer))
         return None
+
+    def _connection_now(self) -> str:
+        answer = self._low_level_execute_command(CONNECTION, sudoable=False)
+        # sshd writes ::ffff:192.0.2.1 for an IPv4 address of an IPv6 socket, and the zone of a link-local one.
+        return lockout.describe(lockout.parse_ssh_connection(answer["stdout"].strip()))
 
     def _not_stored(self) -> dict[str, Any]:
         """The result for a change that is kept, but that a reboot would undo."""

@@ -17,6 +17,10 @@ description:
     task fails with a message about it.
   - The module refuses a policy under which the SSH connection of the change could not be opened again. It
     does so before it changes anything.
+  - In mode C(restrict), if that connection arrives through a tunnel of the host (WireGuard, OpenVPN, IPsec, GRE,
+    VXLAN and others), the policy must also permit the tunnel's outer flow. If the controller is the host itself
+    (C(ansible_connection=local), ansible-pull, cron), the policy must permit every connection of somebody who is
+    logged in from another host, and there must be one. Otherwise a change of rules is refused.
 author: "The determined.network maintainers (@determined-network)"
 extends_documentation_fragment: [determined.network.firewall]
 attributes:
@@ -73,6 +77,8 @@ options:
     description:
       - Applies a policy even if the SSH connection of the change could not be opened again under it. If the
         controller really cannot connect, the host still restores the old state after O(confirm_timeout) seconds.
+      - Applies a policy also if a confirmation shows nothing, because the connection arrives through a tunnel whose
+        outer flow is not permitted, or because the controller is the host itself. A warning repeats the reason.
       - Otherwise the module refuses such a policy.
     type: bool
     default: false
@@ -98,6 +104,12 @@ options:
     description:
       - For the action plugin of this module, not for playbooks.
       - Names the change, with 8 to 64 of a-z and 0-9.
+    type: str
+  _controller:
+    description:
+      - For the action plugin of this module, not for playbooks.
+      - Names the boot and the network namespace of the controller, so that the host knows whether it is the controller
+        itself. Without it, the host takes itself for the controller.
     type: str
 notes:
   - The module needs root and Python 3.6 or newer on the host. O(backend=iptables) needs iptables with ip6tables, and
@@ -186,7 +198,9 @@ from ansible_collections.determined.network.plugins.module_utils import _policy
 from ansible_collections.determined.network.plugins.module_utils._firewall import (
     apply,
     backend_choice,
+    lockout,
     plan,
+    reachability,
     ssh_connection,
     switch,
 )
@@ -218,6 +232,7 @@ def main() -> None:
                 "default": "apply",
             },
             "_change": {"type": "str"},
+            "_controller": {"type": "str"},
             **firewall_container_interfaces.ARGUMENT_SPEC,
         },
         supports_check_mode=True,
@@ -229,8 +244,8 @@ def main() -> None:
         if os.geteuid() != 0:
             raise HostError("Only root may read and change the firewall: run the task with become. Nothing was changed")
         if step == "confirm":
-            said = apply.confirm(token)
-            module.exit_json(changed=said != "expired", kept=said == "kept", said=said)
+            said = apply.confirm(token, connection=lockout.describe(ssh_connection.find()))
+            module.exit_json(changed=said not in ("expired", "old"), kept=said == "kept", said=said)
         if step == "settle":
             module.exit_json(changed=False, settled=apply.settle(token))
         module.exit_json(**change(module, token, module.check_mode or step == "compare"))
@@ -253,7 +268,14 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
     backends.sort(key=lambda backend: backend.name != choice.name)
     backend = Several(backends[0], backends[1:])
     persist = requested_persistence(module, policy)
-    settings = apply.Settings(params["confirm_timeout"], params["lock_timeout"], token, persist=persist)
+    settings = apply.Settings(
+        params["confirm_timeout"],
+        params["lock_timeout"],
+        token,
+        persist=persist,
+        refusal=lambda: refuse_lockout(module, policy),
+        connection=lockout.describe(ssh_connection.find()),
+    )
     outcome = apply.apply(backend, policy, settings, runner, check_mode)
     reading = outcome.reading
     warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else choice.warnings)
@@ -277,8 +299,20 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
                 for state in (switch.ARMED, switch.CONFIRMED, switch.UNSTORED)
             },
             "seconds_left": outcome.seconds_left,
+            "connection": settings.connection,
         }
     return result
+
+
+def refuse_lockout(module: AnsibleModule, policy: Optional[_policy.HostPolicy]) -> Optional[str]:
+    """The message about a change after which nobody could reach this host; None, and a warning, with allow_lockout."""
+    if module.params["_step"] == "compare":
+        return None  # the change has already been made or undone
+    objection = reachability.objection(policy, module.params["_controller"])
+    if objection and module.params["allow_lockout"]:
+        module.warn(lockout.overruled(objection))
+        return None
+    return lockout.refused(objection) if objection else None
 
 
 def refuse_timeouts(params: Dict[str, Any]) -> None:

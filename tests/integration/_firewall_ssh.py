@@ -80,11 +80,22 @@ class SshLab:
         path.write_text(json.dumps({"all": {"hosts": {"agent1": settings}}}))
         return path
 
-    def play(self, tasks: list[dict], *options: str, check: bool = True, **variables) -> dict:
-        """Run tasks on the managed host -> the last task's result on it, with "output" (all text)."""
+    def play(
+        self,
+        tasks: list[dict],
+        *options: str,
+        check: bool = True,
+        on: Host | None = None,
+        environment: dict | None = None,
+        **variables,
+    ) -> dict:
+        """Run tasks on the managed host -> the last task's result on it, with "output" (all text).
+
+        ``on``: where Ansible runs, if not on the controller. ``environment``: more variables of its environment.
+        """
         book = self.folder / "play.json"
         book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
-        done = self.run_playbook(book, *options, **variables)
+        done = self.run_playbook(book, *options, on=on, environment=environment, **variables)
         start = done.stdout.find("{\n")
         assert start >= 0, done.stdout + done.stderr
         report = json.JSONDecoder().raw_decode(done.stdout[start:])[0]
@@ -92,8 +103,16 @@ class SshLab:
         result = report["plays"][-1]["tasks"][-1]["hosts"]["agent1"]
         return dict(result, output=done.stdout + done.stderr, returncode=done.returncode)
 
-    def run_playbook(self, book: Path, *options: str, callback: str = "ansible.posix.json", **variables):
-        environment = {
+    def run_playbook(
+        self,
+        book: Path,
+        *options: str,
+        callback: str = "ansible.posix.json",
+        on: Host | None = None,
+        environment: dict | None = None,
+        **variables,
+    ):
+        surroundings = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
@@ -102,12 +121,15 @@ class SshLab:
             "ANSIBLE_TIMEOUT": "2",
             "ANSIBLE_HOST_KEY_CHECKING": "False",
             "ANSIBLE_NOCOLOR": "1",
+            **(environment or {}),
         }
         return subprocess.run(
-            self.controller.enter(self.ansible_playbook, "-i", str(self.inventory(**variables)), str(book), *options),
+            (on or self.controller).enter(
+                self.ansible_playbook, "-i", str(self.inventory(**variables)), str(book), *options
+            ),
             capture_output=True,
             text=True,
-            env=environment,
+            env=surroundings,
             cwd=self.folder,
             check=False,
         )

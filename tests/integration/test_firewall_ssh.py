@@ -117,7 +117,8 @@ def test_a_host_that_is_not_there_is_unreachable_at_once(lab, pipelining):
 
 
 def test_a_connection_without_reset_and_without_ssh(lab):
-    result = lab.play([task(policy=LOCKED_OUT)], ansible_connection="local", ansible_host="localhost")
+    asked = task(policy=LOCKED_OUT, allow_lockout=True)
+    result = lab.play([asked], ansible_connection="local", ansible_host="localhost")
     assert result["confirmed"], "a local connection is cut by no policy"
     assert "DETERMINED" in lab.controller.rules() and "DETERMINED" not in lab.host.rules()
     assert lab.controller.left_in_run() == []

@@ -11,7 +11,7 @@ state for the next boot. Without a confirmation the switch restores the old stat
 
 import os
 import time
-from typing import Any, Collection, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall import lock as firewall_lock
 from ansible_collections.determined.network.plugins.module_utils._firewall import lost_settings, storage, stored
@@ -32,7 +32,9 @@ class Settings(NamedTuple):
 
     ``confirm_timeout``, ``lock_timeout``: seconds. ``token``: the name of this change. ``directory``: where the
     file of a change is until it is settled. ``persist``: True stores the state for the next boot; False
-    removes what was stored; None does not look at what is stored.
+    removes what was stored; None does not look at what is stored. ``refusal``: asked once before rules change; its
+    message, if it has one, refuses the change. ``connection``: the SSH connection that this process came over, ""
+    if none: the same connection cannot confirm the change.
     """
 
     confirm_timeout: float
@@ -40,6 +42,8 @@ class Settings(NamedTuple):
     token: str
     directory: str = firewall_lock.DIRECTORY
     persist: Optional[bool] = None
+    refusal: Callable[[], Optional[str]] = lambda: None
+    connection: str = ""
 
 
 class Outcome(NamedTuple):
@@ -86,6 +90,7 @@ def apply(
             planned = _plan_change(backend, policy, settings, runner)
             if not planned.is_needed:
                 return Outcome(False, planned.plan, planned.reading, False, 0.0, tuple(warnings))
+            _refuse(planned, settings)
             storage.stage(planned.steps)
             if not planned.commands:
                 # The rules in the kernel stay the same, so the change needs no confirmation.
@@ -103,9 +108,17 @@ def _predict(backend: Backend, policy: Optional[HostPolicy], settings: Settings,
     """What :func:`apply` would do, without a change."""
     changes = firewall_switch.changes(settings.directory)
     planned = _plan_change(backend, policy, settings, runner, changes)
+    _refuse(planned, settings)
     storage.refuse(planned.steps)
     warnings = tuple(_describe_unsettled(change) for change in changes if _is_unsettled(change))
     return Outcome(planned.is_needed, planned.plan, planned.reading, False, 0.0, warnings)
+
+
+def _refuse(planned: _PlannedChange, settings: Settings) -> None:
+    """HostError about rules that must not change, before anything has."""
+    message = settings.refusal() if planned.commands else None
+    if message:
+        raise HostError(message)
 
 
 def _plan_change(
@@ -170,6 +183,7 @@ def _arm(backend: Backend, planned: _PlannedChange, settings: Settings, runner: 
         "backend": backend.name,
         "old": backend.dump(old),
         "steps": stored.dump(planned.steps),
+        "connection": settings.connection,
     }
     actions = firewall_switch.Actions(
         restore=lambda: restore_in_switch(backend, old, settings.directory, runner),
@@ -298,15 +312,22 @@ def _settle_one(backend: Backend, change: firewall_switch.Change, directory: str
     return []
 
 
-def confirm(token: str, directory: str = firewall_lock.DIRECTORY) -> str:
-    """Confirm a change -> "kept"; "unstored": a reboot would undo it; "expired": it no longer awaits a confirmation.
+def confirm(token: str, directory: str = firewall_lock.DIRECTORY, connection: str = "") -> str:
+    """Confirm a change -> "kept"; "unstored": a reboot would undo it; "expired": it no longer awaits one.
 
+    "old": ``connection``, over which this process came, is the SSH connection that made the change. It was open
+    before, so it shows nothing, and the change still awaits its confirmation.
     Waits until a run that still changes the host has ended, since its connection may have broken before that,
     and until the change is stored for the next boot.
     """
     if not os.path.lexists(directory):
         return "expired"
     with firewall_lock.Lock(directory, _CONFIRM_SECONDS):
+        if connection and any(
+            change.token == token and change.record.get("connection") == connection
+            for change in firewall_switch.changes(directory)
+        ):
+            return "old"
         if not firewall_switch.confirm(directory, token):
             return "expired"
         unfinished = firewall_switch.await_end(directory, token, _CONFIRM_SECONDS)

@@ -33,19 +33,29 @@ def parse_ssh_connection(value: str) -> Optional[SshConnection]:
         return None
 
 
+def describe(connection: Optional[SshConnection]) -> str:
+    """A connection as :func:`parse_ssh_connection` reads it; "" if there is none. Equal texts are one connection."""
+    return "" if connection is None else "%s %d %s %d" % connection
+
+
 def _plain(text: str) -> str:
     """An address without its zone (fe80::1%eth0). An address of ::ffff:0:0/96 becomes an IPv4 address."""
     address = ipaddress.ip_address(text.partition("%")[0])
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
+def is_local(connection: SshConnection) -> bool:
+    """Whether both ends of ``connection`` are this host, so that it shows nothing about other hosts."""
+    return ipaddress.ip_address(connection.client).is_loopback or connection.client == connection.server
+
+
 def permits(policy: HostPolicy, connection: SshConnection) -> bool:
     """Whether ``policy`` permits the client of ``connection`` to open a new connection to the same port."""
     if policy.mode != "restrict":
         return True
-    client = ipaddress.ip_address(connection.client)
-    if client.is_loopback or connection.client == connection.server:
+    if is_local(connection):
         return True  # such packets arrive through lo, whose packets no rule of ours drops
+    client = ipaddress.ip_address(connection.client)
     family = "ipv%d" % client.version
     return any(
         rule.protocol == "tcp"
@@ -87,11 +97,46 @@ def _hexadecimal(text: str) -> List[str]:
     return found
 
 
-def refusal(policy: HostPolicy, connection: SshConnection) -> str:
-    """The message for the administrator about a policy that would cut ``connection``."""
+def refusal(connection: SshConnection, host: str) -> str:
+    """The message for the administrator about a policy that would cut ``connection`` to ``host`` (its name)."""
     return (
         "Refused, nothing was changed: this policy would cut the SSH connection of this change. Mode "
         "restrict permits no new connection from %s to TCP port %d of %s. Let determined_management (the "
         "policy's management) name that port and a network that holds %s, or set allow_lockout if there is "
-        "another way in" % (connection.client, connection.server_port, policy.host, connection.client)
+        "another way in" % (connection.client, connection.server_port, host, connection.client)
+    )
+
+
+def management_objection(connection: SshConnection, host: str) -> str:
+    """Why a policy that would cut ``connection``, over which ``host`` is administered now, must not be applied."""
+    return (
+        "this change did not come over SSH, so every connection counts by which %s is administered now, and "
+        "this policy would cut one of them. Mode restrict permits no new connection from %s to TCP port %d of %s. Let "
+        "determined_management (the policy's management) name that port and a network that holds %s, end that "
+        "connection if it is not needed, or set allow_lockout if there is another way in"
+        % (host, connection.client, connection.server_port, host, connection.client)
+    )
+
+
+def no_evidence(host: str) -> str:
+    """Why a change that a host makes on itself, while nobody is connected to it, must not be made."""
+    return (
+        "nothing shows whether anybody could reach %s after this change. The controller is %s itself, so its own "
+        "confirmation shows nothing, and nobody is logged in from another host over a management port. Log "
+        "in to %s over SSH from another host and stay logged in while this runs again, or run this from another "
+        "host over SSH, which confirms the change from outside, or set allow_lockout if there is another way in"
+        % (host, host, host)
+    )
+
+
+def refused(objection: str) -> str:
+    """The message about a change that was not made because of an objection."""
+    return "Refused, nothing was changed: %s" % objection
+
+
+def overruled(objection: str) -> str:
+    """The warning about a change that was made in spite of an objection."""
+    return (
+        "The change was made because allow_lockout is set. Its confirmation does not show that it is safe: %s"
+        % objection
     )

@@ -39,7 +39,7 @@ def refusal(policy: Optional[HostPolicy], patterns: Sequence[str], allow_lockout
         return None
     connection = find()
     if connection is not None and not allow_lockout and not lockout.permits(policy, connection):
-        return lockout.refusal(policy, connection)
+        return lockout.refusal(connection, policy.host or os.uname()[1])
     routes_ipv4, routes_ipv6 = _text(container_interfaces.ROUTES_IPV4), _text(container_interfaces.ROUTES_IPV6)
     return container_interfaces.refusal(patterns, container_interfaces.uplinks(routes_ipv4, routes_ipv6, connection))
 

@@ -25,10 +25,12 @@ MOST_LOST = 100
 
 
 class Waiting(NamedTuple):
-    """A change that waits for its confirmation for some seconds. ``files``: state -> path; None: not known."""
+    """A change that waits for its confirmation for some seconds. ``files``: state -> path; None: not known.
+    ``connection``: SSH_CONNECTION of the change; "" if there was none, or it is not known."""
 
     seconds_left: float
     files: dict[str, str] | None
+    connection: str
 
 
 class Settled(NamedTuple):
@@ -41,19 +43,20 @@ class Settled(NamedTuple):
 
 def unknown(seconds: int) -> Waiting:
     """The change of a host whose answer did not arrive, with the module's option ``confirm_timeout``."""
-    return Waiting(float(seconds), None)
+    return Waiting(float(seconds), None, "")
 
 
 def waiting(told: Any, seconds: int) -> Waiting:
     """What a host told, which waits for ``seconds`` at most -> Waiting."""
     if not isinstance(told, Mapping):
         return unknown(seconds)
-    left, files = told.get("seconds_left"), told.get("files")
+    left, files, connection = told.get("seconds_left"), told.get("files"), told.get("connection")
     if isinstance(left, bool) or not isinstance(left, (int, float)) or not 0 <= left <= seconds:
         left = seconds
     if not isinstance(files, Mapping) or not all(_is_path(files.get(state)) for state in STATES):
-        return Waiting(float(left), None)
-    return Waiting(float(left), {state: files[state] for state in STATES})
+        return Waiting(float(left), None, "")
+    named = connection if isinstance(connection, str) else ""
+    return Waiting(float(left), {state: files[state] for state in STATES}, named)
 
 
 def settled(told: Any) -> Settled | None:

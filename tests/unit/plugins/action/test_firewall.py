@@ -46,10 +46,11 @@ def test_a_host_that_is_not_reached_any_more_is_not_called_restored(action):
         ({"said": "kept"}, True, "timed out."),
         ({"said": "unstored"}, True, "timed out."),
         ({"said": "expired"}, False, "timed out."),
+        ({"said": "old"}, None, firewall.OLD_CONNECTION),
         ({"failed": True, "msg": "kept"}, None, "kept"),  # a message never decides
     ],
 )
 def test_the_state_of_a_confirmation_decides_and_not_a_message(action, answer, kept, problem):
     action._module = lambda step: answer
-    assert action._keep(None) is kept
+    assert action._keep(None, "") is kept
     assert action._problem == problem

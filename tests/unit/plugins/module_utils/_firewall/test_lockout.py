@@ -71,7 +71,7 @@ def test_permits(found, connection, permitted):
 
 
 def test_refusal_names_client_port_and_remedy():
-    text = lockout.refusal(policy(), lockout.SshConnection(*OFFICE))
+    text = lockout.refusal(lockout.SshConnection(*OFFICE), "agent1")
     for word in (
         "192.0.2.100",
         "port 22",

@@ -114,7 +114,13 @@ FILES = {state: f"/run/determined-network/{state}-0a" for state in confirmation.
     ],
 )
 def test_a_confirmation_waits_as_long_as_was_asked_and_no_longer(told, seconds, files):
-    assert confirmation.waiting(told, 60) == (seconds, files)
+    assert confirmation.waiting(told, 60) == (seconds, files, "")
+
+
+def test_the_connection_of_a_change_is_a_text_or_not_known():
+    told = {"seconds_left": 7, "files": FILES, "connection": "192.0.2.1 50000 192.0.2.2 22"}
+    assert confirmation.waiting(told, 60).connection == told["connection"]
+    assert confirmation.waiting({**told, "connection": ["192.0.2.1"]}, 60).connection == ""
 
 
 @settings(**CHECKED, suppress_health_check=list(HealthCheck))
