@@ -108,6 +108,8 @@ notes:
   - The module uses the variant of iptables that already holds our chains, otherwise the variant that holds the rules
     of the host, otherwise the variant of the command C(iptables). RV(reason) says which case it was.
   - A reboot between a change and its confirmation boots the state before the change.
+  - A change to mode C(restrict) makes the TCP connections of the host known to connection tracking, so that sessions go
+    on that are older than the rules.
 seealso:
   - module: determined.network.firewall_info
   - name: How it works, in depth
@@ -186,6 +188,7 @@ from ansible_collections.determined.network.plugins.module_utils import _policy
 from ansible_collections.determined.network.plugins.module_utils._firewall import (
     apply,
     backend_choice,
+    older_sessions,
     plan,
     ssh_connection,
     switch,
@@ -254,6 +257,8 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
     backend = Several(backends[0], backends[1:])
     persist = requested_persistence(module, policy)
     settings = apply.Settings(params["confirm_timeout"], params["lock_timeout"], token, persist=persist)
+    if policy is not None and policy.mode == "restrict":
+        settings = settings._replace(remember_sessions=older_sessions.remember)
     outcome = apply.apply(backend, policy, settings, runner, check_mode)
     reading = outcome.reading
     warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else choice.warnings)

@@ -11,7 +11,7 @@ state for the next boot. Without a confirmation the switch restores the old stat
 
 import os
 import time
-from typing import Any, Collection, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall import lock as firewall_lock
 from ansible_collections.determined.network.plugins.module_utils._firewall import lost_settings, storage, stored
@@ -32,7 +32,8 @@ class Settings(NamedTuple):
 
     ``confirm_timeout``, ``lock_timeout``: seconds. ``token``: the name of this change. ``directory``: where the
     file of a change is until it is settled. ``persist``: True stores the state for the next boot; False
-    removes what was stored; None does not look at what is stored.
+    removes what was stored; None does not look at what is stored. ``remember_sessions``: called before and after the
+    rules change, it makes sessions that are older than the rules known to connection tracking and returns warnings.
     """
 
     confirm_timeout: float
@@ -40,6 +41,7 @@ class Settings(NamedTuple):
     token: str
     directory: str = firewall_lock.DIRECTORY
     persist: Optional[bool] = None
+    remember_sessions: Callable[[], Sequence[str]] = tuple
 
 
 class Outcome(NamedTuple):
@@ -152,10 +154,13 @@ def _change(
                 "the dead man's switch stays in the session of this task, since systemd gave it no scope of its own "
                 "(%s): with KillUserProcesses=yes it ends with the session" % reason
             )
+        warnings += settings.remember_sessions()
         for command in planned.commands:
             if time.monotonic() >= deadline:
                 raise HostError("The change took longer than confirm_timeout (%g s) allows" % settings.confirm_timeout)
             _run(backend, command, runner)
+        # Sessions that were opened meanwhile, and whose handshake the kernel did not track yet.
+        warnings += [text for text in settings.remember_sessions() if text not in warnings]
     except BaseException as problem:  # also Ctrl-C: no half of a change may stay
         _roll_back(backend, planned, settings, runner, problem)
     return deadline
