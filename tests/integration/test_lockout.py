@@ -172,9 +172,9 @@ def test_a_forced_policy_is_rolled_back_and_older_sessions_live_on(lab, sessions
 
 
 STOPPING_SSH = """#!/bin/sh
-# Stands in for ssh until the confirmation: that one never leaves.
+# Stands in for ssh until the confirmation: that one never leaves, nor does the question that comes before it.
 case "$*" in
-  *armed-*) touch "{folder}/stopped-$$"; exec sleep 1000 ;;
+  *armed-* | *SSH_CONNECTION*) touch "{folder}/stopped-$$"; exec sleep 1000 ;;
 esac
 exec ssh "$@"
 """

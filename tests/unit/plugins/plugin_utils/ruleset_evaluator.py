@@ -90,7 +90,12 @@ _OPTIONS = {
     "-p": 1,
     "-i": 1,
     "-o": 1,
+    "! -i": 1,
+    "-s": 1,
     "--dst-type": 1,
+    "--src-type": 1,
+    "! --src-type": 1,
+    "--limit-iface-in": 0,
     "-j": 1,
     "--dport": 1,
     "--dports": 1,
@@ -141,7 +146,7 @@ def _read_tables(text):
     for line in lines:
         words = shlex.split(line)
         if table is None:
-            assert line in ("*mangle", "*filter")
+            assert line in ("*raw", "*mangle", "*filter")
             table = line
         elif line == "COMMIT":
             table = None

@@ -25,7 +25,14 @@ from tests.unit.plugins.plugin_utils.ruleset_evaluator import Ruleset
 INPUT, OUTPUT, PREROUTING = "DETERMINED-INPUT", "DETERMINED-OUTPUT", "DETERMINED-PREROUTING"
 JUMPS = {
     "permit": [("INPUT", INPUT), ("OUTPUT", OUTPUT)],
-    "restrict": [("FORWARD", "DETERMINED-FORWARD"), ("PREROUTING", PREROUTING), ("INPUT", INPUT), ("OUTPUT", OUTPUT)],
+    "restrict": [
+        # Only packets with an address of the host itself meet this chain, and no host of the cluster sends such.
+        ("PREROUTING", "DETERMINED-FORGED"),
+        ("FORWARD", "DETERMINED-FORWARD"),
+        ("PREROUTING", PREROUTING),
+        ("INPUT", INPUT),
+        ("OUTPUT", OUTPUT),
+    ],
 }
 
 
