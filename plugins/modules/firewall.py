@@ -120,6 +120,8 @@ notes:
   - The module uses the variant of iptables that already holds our chains, otherwise the variant that holds the rules
     of the host, otherwise the variant of the command C(iptables). RV(reason) says which case it was.
   - A reboot between a change and its confirmation boots the state before the change.
+  - A change to mode C(restrict) makes the TCP connections of the host known to connection tracking, so that sessions go
+    on that are older than the rules.
 seealso:
   - module: determined.network.firewall_info
   - name: How it works, in depth
@@ -199,6 +201,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
     apply,
     backend_choice,
     lockout,
+    older_sessions,
     plan,
     reachability,
     ssh_connection,
@@ -276,6 +279,8 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
         refusal=lambda: refuse_lockout(module, policy),
         connection=lockout.describe(ssh_connection.find()),
     )
+    if policy is not None and policy.mode == "restrict":
+        settings = settings._replace(remember_sessions=older_sessions.remember)
     outcome = apply.apply(backend, policy, settings, runner, check_mode)
     reading = outcome.reading
     warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else choice.warnings)

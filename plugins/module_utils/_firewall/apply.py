@@ -34,7 +34,8 @@ class Settings(NamedTuple):
     file of a change is until it is settled. ``persist``: True stores the state for the next boot; False
     removes what was stored; None does not look at what is stored. ``refusal``: asked once before rules change; its
     message, if it has one, refuses the change. ``connection``: the SSH connection that this process came over, ""
-    if none: the same connection cannot confirm the change.
+    if none: the same connection cannot confirm the change. ``remember_sessions``: called before and after the
+    rules change, it makes sessions that are older than the rules known to connection tracking and returns warnings.
     """
 
     confirm_timeout: float
@@ -44,6 +45,7 @@ class Settings(NamedTuple):
     persist: Optional[bool] = None
     refusal: Callable[[], Optional[str]] = lambda: None
     connection: str = ""
+    remember_sessions: Callable[[], Sequence[str]] = tuple
 
 
 class Outcome(NamedTuple):
@@ -165,10 +167,13 @@ def _change(
                 "the dead man's switch stays in the session of this task, since systemd gave it no scope of its own "
                 "(%s): with KillUserProcesses=yes it ends with the session" % reason
             )
+        warnings += settings.remember_sessions()
         for command in planned.commands:
             if time.monotonic() >= deadline:
                 raise HostError("The change took longer than confirm_timeout (%g s) allows" % settings.confirm_timeout)
             _run(backend, command, runner)
+        # Sessions that were opened meanwhile, and whose handshake the kernel did not track yet.
+        warnings += [text for text in settings.remember_sessions() if text not in warnings]
     except BaseException as problem:  # also Ctrl-C: no half of a change may stay
         _roll_back(backend, planned, settings, runner, problem)
     return deadline

@@ -8,11 +8,46 @@ Sources: proc(5) and, in the kernel, net/ipv4/proc.c, net/ipv6/proc.c, net/ipv4/
 
 import ipaddress
 import struct
-from typing import Dict, List, Set, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Set, Tuple
 
 TCP_LISTEN = "0A"  # TCP_LISTEN of include/net/tcp_states.h
+# TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_CLOSE_WAIT: data may still come in one direction at least.
+_CONNECTED = ("01", "04", "05", "08")
 UDP_UNCONNECTED = "07"  # a bound UDP socket is shown in state TCP_CLOSE
 _UNIX_LISTENS = 0x10000  # the flag __SO_ACCEPTCON of include/linux/net.h
+
+
+class Connection(NamedTuple):
+    """A TCP connection of this network namespace. Addresses are texts, and an IPv4 address is never in its IPv6 form.
+    ``is_server``: whether the local port listens, so that the other end has opened the connection."""
+
+    local: Tuple[str, int]
+    remote: Tuple[str, int]
+    is_server: bool
+
+    def ends(self) -> Tuple[Tuple[str, int], Tuple[str, int]]:
+        """Address and port of the client, and of the server."""
+        return (self.remote, self.local) if self.is_server else (self.local, self.remote)
+
+
+def parse_connections(tables: Sequence[str]) -> List[Connection]:
+    """The texts of /proc/net/tcp and tcp6 -> the connections to other hosts over which data may still come, sorted."""
+    listening = {port for text in tables for dummy, port in parse_sockets(text, TCP_LISTEN)}
+    found = set()
+    for text in tables:
+        for line in text.splitlines()[1:]:
+            fields = line.split()
+            if fields[3] in _CONNECTED:
+                local, remote = _end(fields[1]), _end(fields[2])
+                if local[0] != remote[0] and not ipaddress.ip_address(remote[0]).is_loopback:
+                    found.add(Connection(local, remote, local[1] in listening))
+    return sorted(found)
+
+
+def _end(text: str) -> Tuple[str, int]:
+    encoded, port = text.split(":")
+    address = ipaddress.ip_address(decode_address(encoded))
+    return str(getattr(address, "ipv4_mapped", None) or address), int(port, 16)
 
 
 def parse_counters(text: str) -> Dict[str, Dict[str, int]]:

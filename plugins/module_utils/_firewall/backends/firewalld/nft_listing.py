@@ -23,7 +23,6 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 _CT_STATES = ("established", "related", "new", "invalid", "untracked")
 # (mask, operator, flags) -> text
 _TCP_FLAGS = {
-    (frozenset(("syn", "rst", "ack")), "==", "ack"): "tcp flags & (syn | rst | ack) == ack",
     (frozenset(("syn", "ack")), "!=", "syn"): "tcp flags & (syn | ack) != syn",
 }
 
@@ -137,9 +136,24 @@ def _match(match: Dict[str, _Json]) -> Optional[str]:
     if kind == "&":
         return _match_of_flags(left, operator, right)
     if operator == "!=":
-        return "meta l4proto != tcp" if (kind, left, right) == ("meta", {"key": "l4proto"}, "tcp") else None
+        return _match_that_is_not(kind, left, right)
     known = _MATCHES.get(kind)
     return known(left, right) if known and operator in ("==", "in") else None
+
+
+def _match_that_is_not(kind: str, left: Dict[str, _Json], right: _Json) -> Optional[str]:
+    """The text of one of our matches with the operator ``!=``; None for any other match."""
+    if kind == "meta" and (left, right) in (({"key": "l4proto"}, "tcp"), ({"key": "iifname"}, "lo")):
+        return "meta l4proto != tcp" if right == "tcp" else 'iifname != "lo"'
+    if kind == "fib" and left.get("result") == "type" and _fib_flags(left) == "iif . saddr" and right == "local":
+        return "fib saddr . iif type != local"
+    return None
+
+
+def _fib_flags(left: Dict[str, _Json]) -> str:
+    """The flags of a fib expression, sorted. Some releases of nft list a single one without a list."""
+    flags = left.get("flags")
+    return " . ".join(sorted(_flags(flags)))
 
 
 def _match_of_flags(left: _Json, operator: str, right: _Json) -> Optional[str]:
@@ -182,8 +196,9 @@ def _order_of_ct(name: str) -> Tuple[int, str]:
 
 
 def _match_of_fib(left: Dict[str, _Json], right: _Json) -> Optional[str]:
-    ours = left.get("result") == "type" and left.get("flags") == ["daddr"]
-    return "fib daddr type %s" % right if ours else None
+    flags = _fib_flags(left)
+    ours = left.get("result") == "type" and flags in ("daddr", "saddr")
+    return "fib %s type %s" % (flags, right) if ours else None
 
 
 def _match_of_payload(left: Dict[str, _Json], right: _Json) -> Optional[str]:
@@ -195,7 +210,9 @@ _MATCHES = {"meta": _match_of_meta, "ct": _match_of_ct, "fib": _match_of_fib, "p
 
 
 def _ports_or_set(right: _Json) -> Optional[str]:
-    """Ports or the name of a set -> text; None for anything else."""
+    """Ports, a network or the name of a set -> text; None for anything else."""
+    if isinstance(right, dict) and set(right) == {"prefix"}:
+        return "%s/%s" % (right["prefix"]["addr"], right["prefix"]["len"])
     if isinstance(right, dict) and set(right) == {"set"}:
         parts = [_ports_or_set(part) for part in right["set"]]
         return "{ %s }" % ", ".join(part for part in parts if part) if all(parts) else None

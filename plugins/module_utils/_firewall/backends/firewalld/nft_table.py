@@ -5,8 +5,11 @@
 
 This table only drops; what the cluster requires is accepted by the host's own firewall. Source: nft(8). Packets meet
 this table first. A packet that the table lets pass (``return``) still meets the host's own rules. A packet that it
-drops is lost, because in netfilter a drop of any table is final. Its base chains have the priority of mangle:
+drops is lost, because in netfilter a drop of any table is final. Its base chains have the priority of mangle, except
+the first one:
 
+- ``raw`` judges packets from outside that bear an address of this host as their source, before connection tracking can
+  take them for an answer of this host;
 - ``prerouting`` judges all packets to an address of this host, before a container engine translates a published port
   into a container's address (that happens later, at priority dstnat);
 - ``input`` judges packets that ``prerouting`` does not see as addressed to this host (multicast, broadcast), and once
@@ -24,6 +27,7 @@ from ansible_collections.determined.network.plugins.module_utils._policy import 
 
 FAMILY, NAME = "inet", "determined"
 PRIORITY = -150  # nft(8), "mangle": after connection tracking (-200), before dstnat (-100)
+BEFORE_TRACKING = -300  # nft(8), "raw"
 LONGEST_COMMENT = 128  # nft(8): bytes, the final NUL included
 
 _IP = {"ipv4": "ip", "ipv6": "ip6"}
@@ -103,6 +107,8 @@ def _chains(permitted: Sequence[str], container_interfaces: Sequence[str]) -> Tu
         Chain("inbound", "", 0, tuple(permitted) + (_DROP_ALL_ELSE,)),
         Chain("input", "input", PRIORITY, ("jump inbound",)),
         Chain("prerouting", "prerouting", PRIORITY, ("fib daddr type local jump inbound",)),
+        Chain("raw", "prerouting", BEFORE_TRACKING, ('iifname != "lo" fib saddr type local jump forged',)),
+        Chain("forged", "", 0, tuple(_forged_rules(container_interfaces))),
     ]
     if container_interfaces:
         chains.append(Chain("forward", "forward", PRIORITY, tuple(_forward_rules(container_interfaces))))
@@ -112,9 +118,6 @@ def _chains(permitted: Sequence[str], container_interfaces: Sequence[str]) -> Tu
 def _always_permitted(families: Sequence[str], container_interfaces: Sequence[str]) -> List[str]:
     """The rules for what every host needs."""
     rules = ['iifname "lo" return', *_KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
-    # A segment of a connection that is older than the kernel's connection tracking. If it were dropped, the connection
-    # would hang.
-    rules.append('ct state new tcp flags & (syn | rst | ack) == ack return comment "sessions older than conntrack"')
     for family in families:
         rules.append("meta l4proto %s return" % _ICMP[family])
         server, client = _DHCP[family]
@@ -127,6 +130,18 @@ def _always_permitted(families: Sequence[str], container_interfaces: Sequence[st
 def _from_containers(container_interfaces: Sequence[str]) -> List[str]:
     return [
         'iifname "%s" return comment "containers of this host"' % _nft_pattern(name) for name in container_interfaces
+    ]
+
+
+def _forged_rules(container_interfaces: Sequence[str]) -> List[str]:
+    """Packets that do not come from ``lo`` and bear an address of this host as their source. The kernel itself passes
+    a copy of each multicast and broadcast that this host sends back to it, as if it had arrived on that interface. An
+    address on the link exists once on every link: fe80::1 may be a router there and a bridge of this host."""
+    return _from_containers(container_interfaces) + [
+        "fib daddr type multicast return",
+        "fib daddr type broadcast return",
+        "ip6 saddr fe80::/10 fib saddr . iif type != local return",
+        'counter drop comment "forged: an address of this host"',
     ]
 
 

@@ -11,6 +11,8 @@
 - Only in mode ``restrict``, ``DETERMINED-PREROUTING`` in table mangle does the same for all packets to this host,
   before a container engine translates a published port into a container's address. So published ports obey the policy,
   too.
+- Only in mode ``restrict``, ``DETERMINED-FORGED`` in table raw drops packets from outside that bear an address of this
+  host as their source, before connection tracking can take them for an answer of this host.
 - Only in mode ``restrict``, ``DETERMINED-FORWARD`` drops packets that other hosts send directly to a container's own
   address, with this host as their router.
 """
@@ -56,6 +58,7 @@ _SUPPORTING = {
     ),
 }
 _ICMP = {"ipv4": "icmp", "ipv6": "ipv6-icmp"}
+_TO_MANY = {"ipv4": ("MULTICAST", "BROADCAST"), "ipv6": ("MULTICAST",)}  # IPv6 has no broadcast
 # RFC 2131 4.1 and RFC 8415 7.2: a server answers from its port to the client's.
 _DHCP = {"ipv4": ("67", "68"), "ipv6": ("547", "546")}
 
@@ -74,6 +77,7 @@ def chains(
         needed = _needed(policy, family, container_interfaces)
         into += needed + [_REST]
         before = needed + [dict(rule, **{"-j": "RETURN"}) for rule in _accept(inbound, "src", "dport")] + [_REST]
+        found["raw"] = {state.FORGED_CHAIN: _forged(family, container_interfaces)}
         found["mangle"] = {state.PREROUTING_CHAIN: before}
         if container_interfaces:
             found["mangle"][state.FORWARD_CHAIN] = _direct(container_interfaces)
@@ -134,15 +138,6 @@ def _needed(policy: HostPolicy, family: str, container_interfaces: Sequence[str]
     rules: List[Options] = [{"-i": "lo", "-j": "RETURN"}, *_KNOWN]
     rules += _from_containers(container_interfaces)
     rules += [
-        # A packet from the middle of a connection that is older than connection tracking. Dropping it would hang
-        # the users of the connection.
-        {
-            "-p": "tcp",
-            "--ctstate": "NEW",
-            "--tcp-flags": "SYN,RST,ACK ACK",
-            "--comment": "sessions older than conntrack",
-            "-j": "RETURN",
-        },
         {"-p": _ICMP[family], "-j": "RETURN"},
         {
             "-p": "udp",
@@ -155,6 +150,20 @@ def _needed(policy: HostPolicy, family: str, container_interfaces: Sequence[str]
     for rule in _accept(_flows(policy, policy.management, family), "src", "dport"):
         rules.append(dict(rule, **{"-j": "RETURN"}))
     return rules
+
+
+# An address on the link exists once on every link: fe80::1 may be a router there and a bridge of this host.
+_LINK_LOCAL: Options = {"-s": "fe80::/10", "! --src-type": "LOCAL", "--limit-iface-in": "", "-j": "RETURN"}
+
+
+def _forged(family: str, container_interfaces: Sequence[str]) -> List[Options]:
+    """Packets that do not come from ``lo`` and bear an address of this host as their source. The kernel itself passes
+    a copy of each multicast and broadcast that this host sends back to it, as if it had arrived on that interface."""
+    rules = _from_containers(container_interfaces)
+    rules += [{"--dst-type": kind, "-j": "RETURN"} for kind in _TO_MANY[family]]
+    if family == "ipv6":
+        rules.append(_LINK_LOCAL)
+    return rules + [{"--comment": "forged: an address of this host", "-j": "DROP"}]
 
 
 def _direct(container_interfaces: Sequence[str]) -> List[Options]:

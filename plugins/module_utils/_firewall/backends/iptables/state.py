@@ -15,6 +15,7 @@ INPUT_CHAIN = "DETERMINED-INPUT"
 OUTPUT_CHAIN = "DETERMINED-OUTPUT"
 PREROUTING_CHAIN = "DETERMINED-PREROUTING"
 FORWARD_CHAIN = "DETERMINED-FORWARD"
+FORGED_CHAIN = "DETERMINED-FORGED"
 
 
 class Base(NamedTuple):
@@ -28,13 +29,14 @@ class Base(NamedTuple):
 
 # In the order in which packets meet them.
 BASES = (
+    Base("raw", "PREROUTING", FORGED_CHAIN, "! -i lo -m addrtype --src-type LOCAL -j %s" % FORGED_CHAIN),
     Base("mangle", "PREROUTING", PREROUTING_CHAIN, "-m addrtype --dst-type LOCAL -j %s" % PREROUTING_CHAIN),
     Base("mangle", "FORWARD", FORWARD_CHAIN, "-j %s" % FORWARD_CHAIN),
     Base("filter", "INPUT", INPUT_CHAIN, "-j %s" % INPUT_CHAIN),
     Base("filter", "OUTPUT", OUTPUT_CHAIN, "-j %s" % OUTPUT_CHAIN),
 )
 CHAINS = tuple(base.ours for base in BASES)
-TABLES = ("mangle", "filter")
+TABLES = ("raw", "mangle", "filter")
 VARIANTS = ("nft", "legacy")
 
 

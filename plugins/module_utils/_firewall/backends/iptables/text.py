@@ -155,11 +155,16 @@ def foreign_weight(saved: Saved) -> int:
 # Every option that our rules use, in the order in which iptables-save prints them, with its match and the number of
 # words that follow it.
 _OPTIONS = (
+    ("-s", None, 1),
     ("-i", None, 1),
     ("-o", None, 1),
     ("-p", None, 1),
     ("! -p", None, 1),
     ("--match-set", "set", 2),
+    ("--src-type", "addrtype", 1),
+    ("! --src-type", "addrtype", 1),
+    ("--dst-type", "addrtype", 1),
+    ("--limit-iface-in", "addrtype", 0),
     ("--ctstate", "conntrack", 1),
     ("--sport", "protocol", 1),
     ("--dport", "protocol", 1),
@@ -224,7 +229,7 @@ def format_rule(options: Dict[str, str]) -> str:
         if match and match not in named:
             named.add(match)
             parts.append("-m %s" % match)
-        parts.append("%s %s" % (option, value))
+        parts.append("%s %s" % (option, value) if value else option)
     return " ".join(parts)
 
 

@@ -1,6 +1,6 @@
 """A firewall without a kernel: keeps tables and sets, reads what the tools read, prints what they print.
 
-Table mangle comes into being when the first transaction names it, as it does in a kernel.
+Tables mangle and raw come into being when the first transaction names them, as they do in a kernel.
 """
 
 import shlex
@@ -14,12 +14,13 @@ LEGACY = {"/proc/net/ip_tables_names": "iptables", "/proc/net/ip6_tables_names":
 
 BUILT_IN = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "raw": ("PREROUTING", "OUTPUT"),
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
 }
 
 
 class FakeKernel:
-    """``tables``: (variant, tool) -> chain of table filter -> list of rules; ``mangle`` alike.
+    """``tables``: (variant, tool) -> chain of table filter -> list of rules; ``mangle`` and ``raw`` alike.
     ``sets``: name -> (create words, members)."""
 
     def __init__(self, variants=("nft", "legacy"), default="nft", ipv6=True):
@@ -33,13 +34,16 @@ class FakeKernel:
         self.ipv6 = ipv6
         self.tables = {}
         self.mangle = {}
+        self.raw = {}
         self.policies = {}
         self.sets = {}
         self.commands = []
 
     def chains(self, variant, tool, table="filter"):
-        tables = self.tables if table == "filter" else self.mangle
-        return tables.setdefault((variant, tool), {name: [] for name in BUILT_IN[table]})
+        return self.by_name(table).setdefault((variant, tool), {name: [] for name in BUILT_IN[table]})
+
+    def by_name(self, table):
+        return {"filter": self.tables, "mangle": self.mangle, "raw": self.raw}[table]
 
     def drive(self, conversation):
         try:
@@ -55,7 +59,7 @@ class FakeKernel:
         if isinstance(question, commands.ReadFile):
             if question.path in LEGACY:
                 key = ("legacy", LEGACY[question.path])
-                return "filter\n" * (key in self.tables) + "mangle\n" * (key in self.mangle)
+                return "".join(f"{table}\n" for table in BUILT_IN if key in self.by_name(table))
             return "0\n" if self.ipv6 else None
         return self.run(question)
 
@@ -78,8 +82,8 @@ class FakeKernel:
 
     def save(self, variant, tool, counters=False):
         texts = []
-        for table, tables in (("mangle", self.mangle), ("filter", self.tables)):
-            if (variant, tool) in tables:
+        for table in BUILT_IN:
+            if (variant, tool) in self.by_name(table):
                 texts.append(self.saved_table(variant, tool, table, counters))
         return "".join(texts)
 
@@ -101,7 +105,7 @@ class FakeKernel:
             raise ValueError("the text ends within a table")
         for part in parts:
             lines = part.splitlines()
-            if lines[0] not in ("*filter", "*mangle"):
+            if lines[0][1:] not in BUILT_IN:
                 raise ValueError(f"unknown table {lines[0]!r}")
             self.restore_table(variant, tool, lines[0][1:], lines[1:])
 
@@ -127,7 +131,7 @@ class FakeKernel:
                     raise ValueError("Directory not empty")
             else:
                 raise ValueError(f"unknown line {line!r}")
-        (self.tables if table == "filter" else self.mangle)[variant, tool] = chains
+        self.by_name(table)[variant, tool] = chains
 
     def check_sets(self, rule):
         words = shlex.split(rule)
@@ -168,7 +172,7 @@ class FakeKernel:
         elif words[0] == "swap":
             self.sets[name], self.sets[words[2]] = self.sets[words[2]], self.sets[name]
         elif words[0] == "destroy":
-            for chains in [*self.tables.values(), *self.mangle.values()]:
+            for chains in [chains for table in BUILT_IN for chains in self.by_name(table).values()]:
                 for rules in chains.values():
                     if any(name in shlex.split(rule) for rule in rules):
                         raise ValueError("Set cannot be destroyed: it is in use by a kernel component")

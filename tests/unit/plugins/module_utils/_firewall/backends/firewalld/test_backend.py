@@ -105,7 +105,8 @@ def test_stored(host, policy):
     assert restrict.load.startswith("/bin/nft -f - <<'END OF TABLE'\ntable inet determined\n")
     assert "203.0.113.0/24" in restrict.fallback and "@" not in restrict.fallback
     assert restrict.files == permit.files
-    assert [line.split()[5] for line in restrict.holds.splitlines()] == ["forward", "inbound", "input", "prerouting"]
+    chains = ["forged", "forward", "inbound", "input", "prerouting", "raw"]
+    assert [line.split()[5] for line in restrict.holds.splitlines()] == chains
     host.files[SETS + "/determined-gone-v4.xml"] = "<ipset/>"
     host.files[SETS + "/determined-gone-v4.xml.old"] = "<ipset/>"  # firewall-cmd --runtime-to-permanent leaves this
     host.files[SETS + "/determined-gone-v4.xml.new"] = "<ips"  # a change that was killed leaves this

@@ -25,7 +25,7 @@ def text_of(expressions, **more):
 
 COUNTER = {"counter": {"packets": 3, "bytes": 180}}
 FLAGS = payload("tcp", "flags")
-TCP_ACK = "tcp flags & (syn | rst | ack) == ack"
+NO_SYN = "tcp flags & (syn | ack) != syn"
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,15 @@ TCP_ACK = "tcp flags & (syn | rst | ack) == ack"
         ([match({"ct": {"key": "state"}}, ["related", "established"], "in"), {"return": None}],
          "ct state established,related return"),
         ([match({"ct": {"key": "status"}}, "dnat", "in"), {"return": None}], "ct status dnat return"),
-        ([match({"&": [FLAGS, ["syn", "rst", "ack"]]}, "ack")], TCP_ACK),
-        ([match({"&": [FLAGS, {"|": ["syn", "rst", "ack"]}]}, "ack")], TCP_ACK),
-        ([match({"&": [FLAGS, {"|": [{"|": ["syn", "rst"]}, "ack"]}]}, "ack")], TCP_ACK),
+        ([match({"&": [FLAGS, ["syn", "ack"]]}, "syn", "!=")], NO_SYN),
+        ([match({"&": [FLAGS, {"|": ["syn", "ack"]}]}, "syn", "!=")], NO_SYN),
+        ([match({"fib": {"result": "type", "flags": "daddr"}}, "multicast")], "fib daddr type multicast"),
+        ([match({"meta": {"key": "iifname"}}, "lo", "!="),
+          match({"fib": {"result": "type", "flags": ["saddr"]}}, "local"), {"jump": {"target": "forged"}}],
+         'iifname != "lo" fib saddr type local jump forged'),
+        ([match(payload("ip6", "saddr"), {"prefix": {"addr": "fe80::", "len": 10}}),
+          match({"fib": {"result": "type", "flags": ["saddr", "iif"]}}, "local", "!="), {"return": None}],
+         "ip6 saddr fe80::/10 fib saddr . iif type != local return"),
         ([match(payload("ip", "saddr"), "@agents_v4"), match(payload("tcp", "dport"), {"range": [1, 65535]})],
          "ip saddr @agents_v4 tcp dport 1-65535"),
         ([match(payload("tcp", "dport"), {"set": [22, {"range": [2600, 2900]}]})], "tcp dport { 22, 2600-2900 }"),
@@ -59,8 +65,11 @@ def test_rules_that_we_write(expressions, text):
     [
         match({"meta": {"key": "iifname"}}, "br-*", "!="),
         match({"meta": {"key": "iifname"}}, {"set": ["a", "b"]}),
-        match({"&": [FLAGS, ["syn", "rst"]]}, "ack"),
-        match({"&": [FLAGS, ["syn", "rst", "ack"]]}, "syn"),
+        match({"&": [FLAGS, ["syn", "rst"]]}, "syn", "!="),
+        match({"&": [FLAGS, ["syn", "rst", "ack"]]}, "ack"),
+        match({"fib": {"result": "type", "flags": ["saddr", "iif"]}}, "local"),
+        match({"fib": {"result": "oif", "flags": ["saddr"]}}, "local"),
+        match({"fib": {"result": "type", "flags": ["saddr", "mark"]}}, "local", "!="),
         match(payload("tcp", "dport"), {"set": [{"elem": {"val": 22}}]}),
         match({"ct": {"key": "state", "dir": "original"}}, "new"),
         {"accept": None},

@@ -166,15 +166,19 @@ def test_foreign_objects_are_never_named(kernel):
     assert list(kernel.sets) == ["blocked"]
 
 
-def test_mangle_is_touched_in_restrict_only_and_in_the_same_transaction(kernel):
+def test_other_tables_are_touched_in_restrict_only_and_in_the_same_transaction(kernel):
     apply(kernel, CASES["agent-permit"])
-    assert kernel.mangle == {}
+    assert kernel.mangle == {} and kernel.raw == {}
     ipv4, ipv6 = apply(kernel, CASES["agent-restrict"])
     for command in (ipv4, ipv6):
-        assert [line for line in command.stdin.splitlines() if line.startswith("*")] == ["*mangle", "*filter"]
+        assert [line for line in command.stdin.splitlines() if line.startswith("*")] == ["*raw", "*mangle", "*filter"]
     assert kernel.mangle["nft", "iptables"]["PREROUTING"] == ["-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING"]
+    for tool in ("iptables", "ip6tables"):
+        jump = "! -i lo -m addrtype --src-type LOCAL -j DETERMINED-FORGED"
+        assert kernel.raw["nft", tool]["PREROUTING"] == [jump]
     apply(kernel, CASES["agent-permit"])
-    assert not any(rules for chains in kernel.mangle.values() for rules in chains.values())
+    for tables in (kernel.mangle, kernel.raw):
+        assert not any(rules for chains in tables.values() for rules in chains.values())
 
 
 def test_drift_in_mangle_is_seen_and_repaired(kernel):
@@ -323,6 +327,7 @@ def test_inspect(kernel):
     ]
     assert facts["foreign_variants"] == {"nft": 2, "legacy": 1}
     assert {item["chain"] for item in facts["rules"]} == {
+        "DETERMINED-FORGED",
         "DETERMINED-PREROUTING",
         "DETERMINED-FORWARD",
         "DETERMINED-INPUT",

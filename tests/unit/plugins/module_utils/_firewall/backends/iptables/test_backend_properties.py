@@ -237,11 +237,9 @@ def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
     elif policy.mode == "permit":
         assert into == "RETURN"
     else:
-        resumed = packet["protocol"] == "tcp" and packet["state"] == "NEW" and packet["flags"] == {"ACK"}
         managed = asks_for(policy, policy.management, packet, packet["destination"])
         known = packet["state"] in ("ESTABLISHED", "RELATED") and not opens(packet)
-        left_alone = known or managed or resumed
-        assert into == ("RETURN" if left_alone else "DROP")
+        assert into == ("RETURN" if known or managed else "DROP")
         for interface in ("lo", "docker0", "br-0123456789ab"):
             assert verdict(state, "DETERMINED-INPUT", dict(packet, interface=interface)) == "RETURN"
             assert verdict(state, "DETERMINED-PREROUTING", dict(packet, interface=interface)) == "RETURN"

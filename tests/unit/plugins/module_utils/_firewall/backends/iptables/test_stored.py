@@ -24,8 +24,8 @@ class Tools:
         self.log.write_text("")
         self.save, self.restore = {}, {}
         for family in ("ipv4", "ipv6"):
-            (folder / (f"saved-{family}-mangle")).write_text("")
-            (folder / (f"saved-{family}-filter")).write_text("")
+            for table in state.TABLES:
+                (folder / f"saved-{family}-{table}").write_text("")
             self.save["nft", family] = self.script("save-" + family, f'cat "{folder}/saved-{family}-$2"')
             self.restore["nft", family] = self.script("restore-" + family, self.logging("restore " + family))
         self.ipset = self.script("ipset", self.logging("ipset"))

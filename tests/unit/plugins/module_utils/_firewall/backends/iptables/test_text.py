@@ -55,8 +55,8 @@ def test_save_is_split_into_ours_and_the_rest():
 
 
 def test_nothing_saved():
-    empty = iptables_text.SavedTable({}, {}, {})
-    assert iptables_text.parse_save("") == iptables_text.Saved({"mangle": empty, "filter": empty}, 0, ())
+    nothing = {table: iptables_text.SavedTable({}, {}, {}) for table in state.TABLES}
+    assert iptables_text.parse_save("") == iptables_text.Saved(nothing, 0, ())
 
 
 @pytest.mark.parametrize(
