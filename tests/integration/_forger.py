@@ -20,13 +20,13 @@ def checksum(data):
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
 
-def segment(source, sport, destination, dport, flags, md5, seen=2000, data=b""):
+def segment(source, sport, destination, dport, flags, md5, seen=2000, data=b"", number=1000):
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     ends = socket.inet_pton(family, source) + socket.inet_pton(family, destination)
     options = b"\\x01\\x01\\x13\\x12" + b"\\0" * 16 if md5 else b""
     bits = sum({"S": 2, "R": 4, "A": 16}[flag] for flag in flags)
     head = (20 + len(options)) // 4 << 4
-    number = 1000 if "S" in flags else 1001
+    number += "S" not in flags
     def tcp(value):
         fixed = struct.pack("!HHIIBBHHH", sport, dport, number, (seen + 1) % 2**32, head, bits, 65535, value, 0)
         return fixed + options + data

@@ -129,7 +129,7 @@ def prepare(host: Host, scenario: str, variant: str) -> None:
         host.shell(re.sub(r"\bT -", f"{command}-{variant} -", script))
     if variant == "legacy":
         # Reading a legacy table creates it, so that later texts would differ by its empty self.
-        host.shell("iptables-legacy -t mangle -S >/dev/null; ip6tables-legacy -t mangle -S >/dev/null")
+        host.shell("for t in mangle raw; do iptables-legacy -t $t -S; ip6tables-legacy -t $t -S; done >/dev/null")
 
 
 def is_ours(text: str) -> bool:
@@ -139,7 +139,9 @@ def is_ours(text: str) -> bool:
 
 def is_empty_rest(line: str) -> bool:
     """What iptables-nft leaves of a table that it made and cannot remove: built-in chains that accept, no rule."""
-    return bool(re.fullmatch(r":(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) ACCEPT|\*(filter|mangle)|COMMIT", line))
+    return bool(
+        re.fullmatch(r":(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) ACCEPT|\*(filter|mangle|raw)|COMMIT", line)
+    )
 
 
 def saved(host: Host) -> list[str]:
@@ -163,7 +165,7 @@ def is_empty_base(text: str) -> bool:
     item = json.loads(re.sub(r"{, }", "{}", text))
     table, chain = item.get("table"), item.get("chain")
     return bool(
-        (table and table["name"] in ("filter", "mangle"))
+        (table and table["name"] in ("filter", "mangle", "raw"))
         or (chain and chain.get("policy") == "accept" and "hook" in chain)
     )
 

@@ -35,6 +35,7 @@ $t -N KUBE-FIREWALL
 $t -A OUTPUT -j KUBE-FIREWALL
 $t -t mangle -A PREROUTING -i eth9 -j MARK --set-mark 7
 $t -t mangle -A FORWARD -i eth9 -j MARK --set-mark 7
+$t -t raw -A PREROUTING -i eth9 -p udp -j DROP
 $t -t nat -N KUBE-SERVICES
 $t -t nat -A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
 done
@@ -121,6 +122,9 @@ def test_whole_life_beside_foreign_rules(host, tmp_path, variant, mode):
             assert listed[1:] == [jump] * (mode == "restrict") + [
                 f"-A {chain} -i eth9 -j MARK --set-xmark 0x7/0xffffffff"
             ]
+        jump = "-A PREROUTING ! -i lo -m addrtype --src-type LOCAL -j DETERMINED-FORGED"
+        listed = host.run(f"{command}-{variant}", "-t", "raw", "-S", "PREROUTING").splitlines()
+        assert listed[1:] == [jump] * (mode == "restrict") + ["-A PREROUTING -i eth9 -p udp -j DROP"]
 
     managed = host.rules()
     environment, calls = shims(host, tmp_path / "shims")

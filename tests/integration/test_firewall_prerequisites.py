@@ -130,7 +130,7 @@ def without_tables(rules: str) -> str:
     return "\n".join(
         line
         for line in rules.splitlines()
-        if line not in ("*filter", "*mangle", "COMMIT")
+        if line not in ("*filter", "*mangle", "*raw", "COMMIT")
         and line not in [f":{chain} ACCEPT" for chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")]
     )
 

@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 import struct
-from typing import Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._sockets.proc import Connection
 
@@ -25,7 +25,7 @@ _NESTED = 0x8000
 # Attributes of an entry: CTA_*.
 _ORIGINAL, _REPLY, _STATUS, _PROTOCOL_INFO, _TIMEOUT = 1, 2, 3, 4, 7
 _TUPLE_ADDRESSES, _TUPLE_PROTOCOL = 1, 2
-_ADDRESSES = {socket.AF_INET: (1, 2), socket.AF_INET6: (3, 4)}
+_ADDRESSES: Dict[int, Tuple[int, int]] = {socket.AF_INET: (1, 2), socket.AF_INET6: (3, 4)}
 _NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
 _TCP, _TCP_STATE, _FLAGS_ORIGINAL, _FLAGS_REPLY = 1, 1, 4, 5
 _SEEN_REPLY, _ASSURED, _CONFIRMED = 0x2, 0x4, 0x8

@@ -1,0 +1,118 @@
+"""Probes that go on while a firewall changes, dense enough to find a gap of a few milliseconds.
+
+Arguments of the program: interface, MAC of the victim, its addresses with a comma, own addresses with a comma, ports
+with a comma, the number of probes. It sends bursts of SYNs and ACKs to the ports, each from another source port.
+Whatever the victim answers to one of them shows that it got through; all have a number that no other window has, so
+late answers do not count. It goes on until its input has a line and the probes are sent. Then it prints JSON: "sent",
+"through", and "longest" (the longest pause between two bursts, in seconds).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ._forger import FORGER
+
+LONGEST_PAUSE = 0.01  # seconds
+PROBES = 20000
+_ATTEMPTS = 8
+
+PROBER = (
+    FORGER.replace('if __name__ == "__main__":\n    main()\n', "")
+    + """
+import gc, json, os, select
+gc.disable()
+try:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))  # other processes must not make the pauses longer
+except PermissionError:
+    os.nice(-20)
+interface, mac, victims, owns, ports, probes = sys.argv[1:]
+ports = [int(port) for port in ports.split(",")]
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+wire.setsockopt(socket.SOL_SOCKET, 33, 64 * 1024 * 1024)  # SO_RCVBUFFORCE
+wire.bind((interface, 0))
+wire.setblocking(False)
+head = bytes.fromhex(mac.replace(":", "")) + wire.getsockname()[4]
+frames, mark = [], int.from_bytes(os.urandom(3), "big")
+for number in range(4000):
+    for victim, own in zip(victims.split(","), owns.split(",")):
+        port = ports[number % len(ports)]
+        probe = segment(own, 20000 + number, victim, port, "SA"[number // 8 % 2], False, mark, b"", mark)
+        frames.append(head + b"".join(probe))
+
+sent = 0
+def look():
+    found = 0
+    while True:
+        try:
+            frame, (_name, _kind, packet_type, *_more) = wire.recvfrom(2000)
+        except BlockingIOError:
+            return found
+        start = {0x0800: 34, 0x86DD: 54}.get(struct.unpack_from("!H", frame, 12)[0])
+        if packet_type == 0 and start and len(frame) >= start + 14:
+            protocol = frame[23] if start == 34 else frame[20]
+            found += protocol == 6 and mark + 1 in struct.unpack_from("!II", frame, start + 4)
+
+def burst():
+    global sent
+    for _probe in range(40):
+        try:
+            wire.send(frames[sent % len(frames)])
+        except BlockingIOError:
+            return
+        sent += 1
+
+def until(condition):
+    last, longest, seen = time.monotonic(), 0.0, 0
+    while True:
+        burst()
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+        seen += look()
+        if condition():
+            return longest, seen
+        time.sleep(0.001)
+
+def told():
+    return bool(select.select([0], [], [], 0)[0])
+
+print("begun", flush=True)
+longest, through = until(lambda: told() and sent >= int(probes))
+time.sleep(0.2)
+through += look()
+print(json.dumps({"sent": sent, "through": through, "longest": longest}), flush=True)
+"""
+)
+
+
+@contextmanager
+def window(start, mac: str, victims: list[str], owns: list[str], ports: list[int]) -> Iterator[dict]:
+    """Probe while the block runs -> a dict that holds the result of the program when the block has ended.
+
+    ``start``: starts a command line of Python's arguments at the outsider -> the process, with pipes.
+    """
+    lists = [",".join(victims), ",".join(owns), ",".join(map(str, ports)), str(PROBES)]
+    process = start("-c", PROBER, "eth0", mac, *lists)
+    assert process.stdout.readline() == "begun\n"
+    result: dict = {}
+    yield result
+    process.stdin.write("enough\n")
+    process.stdin.flush()
+    result.update(json.loads(process.stdout.readline()))
+
+
+def stays_closed(name: str, probing: Callable, before: Callable, step: Callable) -> None:
+    """Take a step while probes are sent; none may get through. ``probing``: makes a :func:`window`.
+
+    A pause in which a gap could hide proves nothing, so such a window is repeated: a busy machine makes pauses.
+    """
+    for _attempt in range(_ATTEMPTS):
+        before()
+        with probing() as result:
+            step()
+        assert result["through"] == 0 and result["sent"] >= PROBES, (name, result)
+        if result["longest"] <= LONGEST_PAUSE:
+            return
+    raise AssertionError(f"{name}: this machine is too busy for a window without a pause, {result}")
