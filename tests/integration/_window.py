@@ -1,11 +1,12 @@
 """Probes that go on while a firewall changes, dense enough to find a gap of a few milliseconds.
 
 Arguments of the program: interface, MAC of the victim, its addresses with a comma, own addresses with a comma, ports
-with a comma, the number of probes, the longest pause in seconds. It sends bursts of SYNs and ACKs to the ports, each
-from another source port. Whatever the victim answers to one of them shows that it got through; all have a number that no
-other window has, so late answers do not count. It goes on until its input has a line and the probes are sent. Then it
-prints JSON: "sent", "through", "seconds" (how long it went on), and "blind": by how many seconds the pauses between
-bursts exceeded the longest one.
+with a comma, the number of probes, the longest pause in seconds.
+
+It sends bursts of SYNs and ACKs to the ports, each from another source port. Whatever the victim answers to one of
+them shows that it got through. All have a number that no other window has, so late answers do not count. It goes on
+until its input has a line and the probes are sent. Then it prints JSON: "sent", "through", "seconds" (how long it
+went on), and "blind": by how many seconds the pauses between bursts exceeded the longest one.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ The hosts are as administrators have them. Without our rules, each attack works 
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import subprocess
 
@@ -89,9 +90,15 @@ def docker_host(request):
         lab.start_docker("agent", **DOCKER)
         script = PONG.replace("PORT", "80")
         mounts = ["--volume=/usr:/usr:ro", "--volume=/lib:/lib:ro", "--volume=/lib64:/lib64:ro"]
+        # Inside the lab's own network: this machine's Docker lets no frame with another source pass between the hosts.
+        own, wide = (ipaddress.ip_network(network) for network in lab.networks)
+        inner = [list(own.subnets(new_prefix=28))[1], ipaddress.ip_network(f"{wide[0xD0C0000]}/112")]
+        subnets = " ".join(f"--subnet={network}" for network in inner)
+        lab.shell("agent", f"docker network create --ipv6 {subnets} own")
         options = [
             "--detach",
             "--name=web",
+            "--network=own",
             f"--publish={PUBLISHED}:80",
             "--stop-signal=KILL",
             "--restart=always",
@@ -106,7 +113,8 @@ def docker_host(request):
 
 def container_address(attacked: Attacked, family: int) -> str:
     word = {4: "IPAddress", 6: "GlobalIPv6Address"}[family]
-    return attacked.lab.shell("agent", f"docker inspect -f '{{{{.NetworkSettings.{word}}}}}' web").strip()
+    template = f"{{{{range .NetworkSettings.Networks}}}}{{{{.{word}}}}}{{{{end}}}}"
+    return attacked.lab.shell("agent", f"docker inspect -f '{template}' web").strip()
 
 
 def test_a_published_port_does_not_open_by_what_conntrack_believes(docker_host):
