@@ -131,7 +131,8 @@ def test_a_host_hears_its_own_multicasts_and_broadcasts(two, group):
 def test_a_router_may_have_an_address_that_the_host_has_on_another_link(two):
     """fe80::1 is often a router's, and Docker gives it to its bridge."""
     two.managed.shell(
-        "ip link add bridge9 type dummy; ip link set bridge9 up; ip addr add fe80::1/64 dev bridge9 nodad"
+        "ip link add bridge9 type veth peer name port9; ip link set bridge9 up; ip link set port9 up;"
+        "ip addr add fe80::1/64 dev bridge9 nodad"
     )
     two.outsider.shell("ip addr add fe80::1/64 dev eth0 nodad; ip addr add 2001:db8:5::1/128 dev lo")
     two.managed.shell("ip -6 route add default via fe80::1 dev eth0")
