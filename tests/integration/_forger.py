@@ -5,10 +5,10 @@ Both are programs of the standard library, so that they run on test hosts, too.
 
 from __future__ import annotations
 
-# Arguments: interface, MAC of the victim, and segments: source address, source port, destination address, destination
-# port, flags (S, A, R), options ("md5": TCP-MD5, RFC 2385), and for an answer to a SYN/ACK also the sequence number of
-# that, and data.
-# "count" instead of a source port sends one segment from each port, beginning with 10000, as "count*3000".
+# Arguments: interface, MAC of the victim, and segments. A segment is source address, source port, destination address,
+# destination port, flags (S, A, R), an option ("md5": TCP-MD5, RFC 2385; "near": no router passes it on), and for an
+# answer to a SYN/ACK also the sequence number of that, and data.
+# "count*3000" instead of a port sends one segment from each of 3000 ports, beginning with 10000.
 # A segment that begins with "?" waits for the SYN/ACK to it and prints the sequence number of that.
 FORGER = """
 import socket, struct, sys, time
@@ -20,10 +20,11 @@ def checksum(data):
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
 
-def segment(source, sport, destination, dport, flags, md5, seen=2000, data=b"", number=1000):
+def segment(source, sport, destination, dport, flags, option, seen=2000, data=b"", number=1000):
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     ends = socket.inet_pton(family, source) + socket.inet_pton(family, destination)
-    options = b"\\x01\\x01\\x13\\x12" + b"\\0" * 16 if md5 else b""
+    options = b"\\x01\\x01\\x13\\x12" + b"\\0" * 16 if option == "md5" else b""
+    ttl = 1 if option == "near" else 64
     bits = sum({"S": 2, "R": 4, "A": 16}[flag] for flag in flags)
     head = (20 + len(options)) // 4 << 4
     number += "S" not in flags
@@ -32,10 +33,10 @@ def segment(source, sport, destination, dport, flags, md5, seen=2000, data=b"", 
         return fixed + options + data
     if family == socket.AF_INET6:
         body = tcp(checksum(ends + struct.pack("!II", len(tcp(0)), 6) + tcp(0)))
-        return struct.pack("!H", 0x86DD), struct.pack("!IHBB", 6 << 28, len(body), 6, 64) + ends + body
+        return struct.pack("!H", 0x86DD), struct.pack("!IHBB", 6 << 28, len(body), 6, ttl) + ends + body
     body = tcp(checksum(ends + struct.pack("!BBH", 0, 6, len(tcp(0))) + tcp(0)))
     def ip(value):
-        return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, 6, value) + ends
+        return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, ttl, 6, value) + ends
     return struct.pack("!H", 0x0800), ip(checksum(ip(0))) + body
 
 def answer(wire, dport, sport):
@@ -55,14 +56,14 @@ def main():
     wire.bind((sys.argv[1], 0))
     frame = bytes.fromhex(sys.argv[2].replace(":", "")) + wire.getsockname()[4]
     for text in sys.argv[3:]:
-        source, sport, destination, dport, flags, md5, *more = text.lstrip("?").split(",")
+        source, sport, destination, dport, flags, option, *more = text.lstrip("?").split(",")
         number, data = (int(more[0]), more[1].encode()) if more else (2000, b"")
         def port(text):
             name, _star, count = text.partition("*")
             return range(10000, 10000 + int(count)) if count else range(int(name), int(name) + 1)
         pairs = [(a, b) for a in port(sport) for b in port(dport)]
         for a, b in pairs:
-            wire.send(frame + b"".join(segment(source, a, destination, b, flags, md5 == "md5", number, data)))
+            wire.send(frame + b"".join(segment(source, a, destination, b, flags, option, number, data)))
         if text.startswith("?"):
             print(answer(wire, int(dport), int(sport)))
 

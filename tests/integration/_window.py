@@ -42,7 +42,7 @@ frames, mark = [], int.from_bytes(os.urandom(3), "big")
 for number in range(4000):
     for victim, own in zip(victims.split(","), owns.split(",")):
         port = ports[number % len(ports)]
-        probe = segment(own, 20000 + number, victim, port, "SA"[number // 8 % 2], False, mark, b"", mark)
+        probe = segment(own, 20000 + number, victim, port, "SA"[number // 8 % 2], "", mark, b"", mark)
         frames.append(head + b"".join(probe))
 
 sent = 0

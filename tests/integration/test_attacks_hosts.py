@@ -67,7 +67,8 @@ class Attacked:
         self.source_port += 1
         victim, own = (self.lab.addresses[host][family == 6] for host in ("agent", "stranger"))
         ask = f"{own},{self.source_port},{victim},{port},A,md5"
-        reply = f"{replying},{replying_port},{own},{self.source_port},A,"
+        # If the host passed it on, the stranger's own stack would reset what it does not know.
+        reply = f"{replying},{replying_port},{own},{self.source_port},A,near"
         done = self.lab.run("stranger", "python3", "-c", FORGER, "eth0", self.hardware, ask, reply)
         assert done.returncode == 0, done.stderr
         return self.connected(family, port, self.source_port)
