@@ -128,10 +128,12 @@ def test_a_published_port_does_not_open_by_what_conntrack_believes(docker_host):
     for family, tool in ((4, "iptables"), (6, "ip6tables")):
         inside = container_address(attacked, family)
         assert attacked.connected(family, PUBLISHED, 40001) == "open"
-        attacked.lab.shell("agent", "; ".join(f"{tool} -I DOCKER-USER {n} {words}" for n, words in enumerate(naive, 1)))
+        # In a chain of their own before Docker's: old releases have no DOCKER-USER in IPv6.
+        made = [f"{tool} -N NAIVE", *(f"{tool} -A NAIVE {words}" for words in naive), f"{tool} -I FORWARD 1 -j NAIVE"]
+        attacked.lab.shell("agent", "; ".join(made))
         assert attacked.connected(family, PUBLISHED, 40002) == "filtered"
         assert attacked.crafted(family, PUBLISHED, inside, 80) == "open", "the control"
-        attacked.lab.shell("agent", "; ".join(f"{tool} -D DOCKER-USER {words}" for words in naive))
+        attacked.lab.shell("agent", f"{tool} -D FORWARD -j NAIVE; {tool} -F NAIVE; {tool} -X NAIVE")
     assert attacked.apply("restrict")["variant"] == variant
     for family in (4, 6):
         inside, victim = container_address(attacked, family), attacked.lab.addresses["agent"][family == 6]
