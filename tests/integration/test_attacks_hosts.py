@@ -5,6 +5,7 @@ The hosts are as administrators have them. Without our rules, each attack works 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import subprocess
@@ -108,7 +109,9 @@ def docker_host(request):
         done = lab.run("agent", "docker", "run", *options, "busybox:test", "/usr/bin/python3", "-c", script)
         assert done.returncode == 0, done.stderr
         attacked = Attacked(lab)
-        lab.wait_until(lambda: attacked.connected(4, PUBLISHED, 40000) == "open", 30, "the container does not serve")
+        for family in (4, 6):
+            serves = functools.partial(attacked.connected, family, PUBLISHED, 40000)
+            lab.wait_until(lambda serves=serves: serves() == "open", 30, "the container does not serve")
         yield attacked, request.param
 
 
