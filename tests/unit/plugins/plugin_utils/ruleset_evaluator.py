@@ -52,6 +52,7 @@ class Ruleset:
         """The destination ports for which a rule matches."""
         if rule.get("-p", protocol) != protocol or rule.get("! -p") == protocol:
             return 0
+        assert not _ONLY_READ & set(rule), f"{rule} asks for what no packet of this evaluator has"
         if not all(_is_eth0(rule.get(option, "eth0")) for option in ("-i", "-o")):
             return 0
         if "NEW" not in rule.get("--ctstate", "NEW").split(","):
@@ -110,6 +111,9 @@ _OPTIONS = {
     "--icmp-type": 1,
     "--icmpv6-type": 1,
 }
+
+# Options of the jump to the chain for forged packets, and in that chain.
+_ONLY_READ = {"! -i", "-s", "--src-type", "! --src-type", "--limit-iface-in"}
 
 
 def _read_rule(words):
