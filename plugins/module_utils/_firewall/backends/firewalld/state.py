@@ -29,13 +29,9 @@ _ZONES: Dict[str, Tuple[Tuple[str, ...], Tuple[str, ...]]] = {
     INBOUND: (("ANY",), ("HOST",)),
     OUTBOUND: (("HOST",), ("ANY",)),
 }
-# RFC 4861: a host that drops these cannot reach any other host on its link.
-_NEIGHBOUR_DISCOVERY = (
-    "router-solicitation",
-    "router-advertisement",
-    "neighbour-solicitation",
-    "neighbour-advertisement",
-)
+# RFC 4861: a host that drops these cannot reach any other host on its link. The host's own policies and zones decide
+# about router advertisements and redirects: they may hold a rule against false routers.
+_NEIGHBOUR_DISCOVERY = ("neighbour-solicitation", "neighbour-advertisement")
 
 
 class Policy(NamedTuple):

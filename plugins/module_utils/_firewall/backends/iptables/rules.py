@@ -4,8 +4,10 @@
 """A host policy -> the rules of our chains, for one family.
 
 - ``DETERMINED-INPUT`` and ``DETERMINED-OUTPUT`` accept the traffic that the policy requires, the replies to it from and
-  to the same peers, and the ICMP messages that such traffic needs: neighbour discovery (RFC 4861: without it a host
-  reaches no other host on its link) and path MTU discovery (RFC 1191, RFC 8201).
+  to the same peers, and the ICMP messages that such traffic needs: neighbour solicitations and advertisements (RFC
+  4861: without them a host reaches no other host on its link) and path MTU discovery (RFC 1191, RFC 8201). What routers
+  say (advertisements, redirects) is left to the host's own rules in both modes: a host may have a rule against false
+  routers, and another host needs advertisements to keep its default route.
 - In mode ``restrict``, more rules follow in ``DETERMINED-INPUT``. Traffic that a host needs is returned (RETURN) to the
   host's own rules, which then decide. All other traffic is dropped. ``DETERMINED-OUTPUT`` never drops anything.
 - Only in mode ``restrict``, ``DETERMINED-PREROUTING`` in table mangle does the same for all packets to this host,
@@ -33,6 +35,7 @@ MULTIPORT_SLOTS = 15  # iptables-extensions(8), multiport: a range takes two of 
 COMMENT_LENGTH = 255  # iptables-extensions(8), comment: 256 with the final NUL
 
 # The ICMP messages that required traffic needs. MTU messages belong to a connection, neighbour discovery to none.
+# Router solicitations and advertisements (133, 134) and redirects (137) are not among them, see above.
 _SUPPORTING = {
     "ipv4": (
         {
@@ -54,7 +57,7 @@ _SUPPORTING = {
     )
     + tuple(
         {"-p": "ipv6-icmp", "--icmpv6-type": kind, "--comment": "neighbour discovery", "-j": "ACCEPT"}
-        for kind in ("133", "134", "135", "136")
+        for kind in ("135", "136")
     ),
 }
 _ICMP = {"ipv4": "icmp", "ipv6": "ipv6-icmp"}

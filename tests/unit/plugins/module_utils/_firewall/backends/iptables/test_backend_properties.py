@@ -275,14 +275,15 @@ def test_only_what_was_translated_reaches_a_container_from_outside(fake_kernel, 
 
 
 @settings(max_examples=60, deadline=None)
-@given(policy=policies, kind=st.sampled_from(["133", "134", "135", "136", "128", "2"]))
-def test_neighbour_discovery_is_never_dropped(fake_kernel, policy, kind):
+@given(policy=policies, kind=st.sampled_from(["133", "134", "135", "136", "137", "128", "2"]))
+def test_no_icmp_is_dropped_and_of_discovery_only_neighbours_are_accepted(fake_kernel, policy, kind):
     backend = Iptables(container_interfaces=DEFAULT)
     state = backend.render(policy, fake_kernel().drive(backend.read()))
     packet = {"peer": "2001:db8:9::9", "protocol": "ipv6-icmp", "type": kind, "state": "UNTRACKED"}
     for chain in ("DETERMINED-INPUT", "DETERMINED-OUTPUT"):
         assert verdict(state, chain, packet) != "DROP"
     found = policy.inbound + policy.outbound
-    if kind in ("133", "134", "135", "136") and any(policy.peers[rule.peers]["ipv6"] for rule in found):
-        assert verdict(state, "DETERMINED-INPUT", packet) == "ACCEPT"
-        assert verdict(state, "DETERMINED-OUTPUT", packet) == "ACCEPT"
+    if any(policy.peers[rule.peers]["ipv6"] for rule in found):
+        wanted = "ACCEPT" if kind in ("135", "136") else "RETURN"
+        assert verdict(state, "DETERMINED-INPUT", packet) == wanted
+        assert verdict(state, "DETERMINED-OUTPUT", packet) == wanted
