@@ -5,12 +5,16 @@
 
 Source: ipset(8), type ``hash:net``. A set holds one family. The look-up for a packet costs the same for ten peers and
 for ten thousand.
+
+A set cannot carry a comment, but its members can. Each member of a set of ours has the mark of :mod:`ownership` as its
+comment, so a set of ours is told from a foreign one with such a name.
 """
 
 import ipaddress
 import re
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Collection, Dict, FrozenSet, Iterable, List, NamedTuple, Sequence, Tuple
 
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ownership import MARK
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 
@@ -19,13 +23,18 @@ SMALLEST_MAXELEM = 65536  # the default of ipset; only a larger cluster needs mo
 _ANYBODY = ("0.0.0.0/0", "::/0")
 _SUFFIX = {"ipv4": "4", "ipv6": "6"}
 # _v4 and _v6 are in use, and _t4 and _t6 are being filled. A name has at most 30 of the 31 characters.
-OURS = re.compile(r"determined_[a-z][a-z0-9_]{0,15}_[vt][46]\Z")
+NAMED_LIKE_OURS = re.compile(r"determined_[a-z][a-z0-9_]{0,15}_[vt][46]\Z")
+_WITH_COMMENTS = " comment"  # the option of a set whose members may have comments
+_MARKED = ' comment "%s"' % MARK  # the end of a member's line
 # Options that the kernel chose by itself do not matter for what a set permits.
 _CHOSEN_BY_KERNEL = ("hashsize", "bucketsize", "initval")
 
 
 class Set(NamedTuple):
-    """An ipset: its type ("hash:net"), options ("family inet maxelem 65536"), sorted members."""
+    """An ipset: its type ("hash:net"), options ("family inet maxelem 65536 comment"), sorted members.
+
+    The mark is not a part of a member's text. With the option "comment" every member is written with it.
+    """
 
     kind: str
     options: str
@@ -33,6 +42,13 @@ class Set(NamedTuple):
 
 
 Sets = Dict[str, Set]  # by name
+
+
+class Saved(NamedTuple):
+    """All ``sets`` with a name like ours, and the names of those with a ``marked`` member."""
+
+    sets: Sets
+    marked: FrozenSet[str]
 
 
 def is_anybody(addresses: Iterable[str]) -> bool:
@@ -47,7 +63,7 @@ def set_name(peers: str, family: str) -> str:
 
 def is_temporary(name: str) -> bool:
     """Whether a name is one under which a set is filled before it is swapped."""
-    return bool(OURS.match(name)) and name[-2] == "t"
+    return bool(NAMED_LIKE_OURS.match(name)) and name[-2] == "t"
 
 
 def temporary_name(name: str) -> str:
@@ -74,14 +90,16 @@ def sets_of(policy: HostPolicy, families: Iterable[str]) -> Sets:
         for family in families:
             addresses = policy.peers[peers][family]
             if addresses and not is_anybody(addresses):
-                found[set_name(peers, family)] = make_set(addresses, family)
+                plain = make_set(addresses, family)
+                found[set_name(peers, family)] = plain._replace(options=plain.options + _WITH_COMMENTS)
     return found
 
 
-def parse_save(text: str) -> Sets:
-    """The text of ``ipset save`` -> our sets; raises ValueError for any other text."""
+def parse_save(text: str) -> Saved:
+    """The text of ``ipset save`` -> Saved; raises ValueError for any other text."""
     created: Dict[str, Tuple[str, str]] = {}
     members: Dict[str, List[str]] = {}
+    marked = set()
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words:
@@ -95,13 +113,31 @@ def parse_save(text: str) -> Sets:
             created[words[1]] = (words[2], " ".join(options))
             members[words[1]] = []
         elif words[0] == "add" and len(words) >= 3 and words[1] in members:
-            members[words[1]].append(" ".join(words[2:]))
+            member = " ".join(words[2:])
+            if member.endswith(_MARKED):
+                marked.add(words[1])
+                member = member[: -len(_MARKED)]
+            members[words[1]].append(member)
         else:
             raise ValueError("line %d of ipset save is unknown: %r" % (number, line))
-    return {
+    sets = {
         name: Set(kind, options, _sorted_members(members[name]))
         for name, (kind, options) in created.items()
-        if OURS.match(name)
+        if NAMED_LIKE_OURS.match(name)
+    }
+    return Saved(sets, frozenset(marked))
+
+
+def ours(saved: Saved, used: Collection[str]) -> Sets:
+    """The sets that we made. ``used``: names of the sets that rules of ours use.
+
+    A set without members has no mark. It is ours if only its missing members tell it from a new set of ours, as after a
+    run that was killed. Versions 0.2 and 0.3 wrote no mark: their sets are known by the rules that use them.
+    """
+    return {
+        name: value
+        for name, value in saved.sets.items()
+        if name in saved.marked or name in used or (not value.members and value.options.endswith(_WITH_COMMENTS))
     }
 
 
@@ -161,8 +197,13 @@ def outdated(current: Sets, desired: Sets) -> List[str]:
 
 def _fill(name: str, value: Set) -> List[str]:
     return ["create %s %s %s" % (name, value.kind, value.options)] + [
-        "add %s %s" % (name, member) for member in value.members
+        add_line(name, value, member) for member in value.members
     ]
+
+
+def add_line(name: str, value: Set, member: str) -> str:
+    """The line of ``ipset restore`` that adds a member to a set, with the mark if the set can hold comments."""
+    return "add %s %s%s" % (name, member, _MARKED if value.options.endswith(_WITH_COMMENTS) else "")
 
 
 def _family(value: Set) -> str:

@@ -9,14 +9,18 @@ calls a table with native rules incompatible and does not print it.
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset, ownership
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     Backend,
     Boot,
     Facts,
     Reading,
 )
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import errors, facts
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
+    errors,
+    facts,
+    foreign,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     rules as iptables_rules,
 )
@@ -52,13 +56,14 @@ _LEGACY_TABLES = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_ta
 # What iptables-nft says on a kernel without nf_tables.
 _NO_NF_TABLES = ("Could not fetch rule set generation id: Invalid", "Protocol not supported")
 
-_SavedRules = Dict[Tuple[str, str], iptables_text.Saved]  # (variant, family) -> all its rules
+_SavedRules = foreign.SavedRules
 _Broken = Dict[str, str]  # variant -> why it does not work
 
 
 class _Details(NamedTuple):
     tools: iptables_tools.Tools
     saved: _SavedRules
+    foreign_sets: Tuple[str, ...]  # names
 
 
 class Iptables(Backend):
@@ -91,7 +96,10 @@ class Iptables(Backend):
         for family in families:
             if variant and (variant, family) not in tools.restore:
                 missing.append(errors.missing_tool(iptables_tools.COMMANDS[family]))
-        sets = yield from self._read_sets(tools)
+        saved_sets = yield from self._read_sets(tools)
+        sets = ipset.ours(saved_sets, foreign.used_sets(saved))
+        details = _Details(tools, saved, tuple(sorted(set(saved_sets.sets) - set(sets))))
+        warnings += ownership.warnings(foreign.all_objects(tools, saved, details.foreign_sets))
         return Reading(
             state=iptables_state.State(tables, sets),
             variant=variant,
@@ -99,7 +107,7 @@ class Iptables(Backend):
             families=families,
             warnings=tuple(warnings) + more,
             missing=tuple(missing),
-            details=_Details(tools, saved),
+            details=details,
         )
 
     def _read_rules(self, tools: iptables_tools.Tools, counters: bool) -> Conversation[Tuple[_SavedRules, _Broken]]:
@@ -138,15 +146,16 @@ class Iptables(Backend):
             return None
         raise HostError(self.explain(command, output))
 
-    def _read_sets(self, tools: iptables_tools.Tools) -> Conversation[ipset.Sets]:
+    def _read_sets(self, tools: iptables_tools.Tools) -> Conversation[ipset.Saved]:
         if tools.ipset is None:
-            return {}
+            return ipset.parse_save("")
         names = yield from self._ask((tools.ipset, "list", "-n"), "list the ipsets")
-        ours = [name for name in names.split() if ipset.OURS.match(name)]
-        # A foreign set may hold a hundred thousand entries. If there is one, only our sets are saved, one by one.
-        selections: List[Tuple[str, ...]] = [()] if len(ours) == len(names.split()) else [(name,) for name in ours]
+        like_ours = [name for name in names.split() if ipset.NAMED_LIKE_OURS.match(name)]
+        # A foreign set may hold a hundred thousand entries. If there is one, the others are saved one by one.
+        all_alike = len(like_ours) == len(names.split())
+        selections: List[Tuple[str, ...]] = [()] if all_alike else [(name,) for name in like_ours]
         texts = []
-        for selection in selections if ours else ():
+        for selection in selections if like_ours else ():
             texts.append((yield from self._ask((tools.ipset, "save") + selection, "read the ipsets")))
         try:
             return ipset.parse_save("".join(texts))
@@ -179,7 +188,12 @@ class Iptables(Backend):
                     if base.ours in dict(chains)
                 ]
                 tables[reading.variant, family, name] = iptables_state.Table(chains, tuple(sorted(jumps)))
-        return iptables_state.State(tables, ipset.sets_of(policy, reading.families))
+        desired = iptables_state.State(tables, ipset.sets_of(policy, reading.families))
+        details: _Details = reading.details
+        in_the_way = foreign.in_the_way_of(desired, details.tools, details.saved, details.foreign_sets)
+        if in_the_way:
+            raise HostError(ownership.refusal(in_the_way))
+        return desired
 
     def transactions(self, reading: Reading, desired: iptables_state.State) -> List[Command]:
         current, tools = reading.state, reading.details.tools
@@ -299,8 +313,9 @@ def _change(
 
 def _refuse_unreadable(saved: iptables_text.Saved, family: str) -> None:
     """A table that iptables cannot print matters only if it may hold rules of ours."""
-    restricts = any(
-        rule.endswith("-j DROP") for rule in saved.tables["filter"].rules.get(iptables_state.INPUT_CHAIN, ())
+    table = saved.tables["filter"]
+    restricts = iptables_state.INPUT_CHAIN in table.ours and any(
+        rule.endswith("-j DROP") for rule in table.rules[iptables_state.INPUT_CHAIN]
     )
     for name in saved.unreadable:
         if name == "filter" or name in iptables_state.TABLES and restricts:

@@ -19,10 +19,12 @@ def facts(reading: Reading) -> Facts:
         for base in state.BASES:
             table = saved.tables[base.table]
             place = {"variant": variant, "family": family}
+            if base.ours not in table.ours:
+                continue
             for rule, count in zip(table.rules.get(base.ours, ()), table.counters.get(base.ours, ())):
                 packets, octets = count or (0, 0)
                 rules.append(dict(place, chain=base.ours, rule=rule, packets=packets, bytes=octets))
-            for rule in table.rules.get(base.chain, ()) if base.ours in table.chains else ():
+            for rule in table.rules.get(base.chain, ()):
                 if text.leads_to(rule) == base.ours:
                     break
                 before.append(dict(place, chain=base.chain, rule=rule))

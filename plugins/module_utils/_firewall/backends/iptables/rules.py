@@ -17,11 +17,13 @@
   host as their source, before connection tracking can take them for an answer of this host.
 - Only in mode ``restrict``, ``DETERMINED-FORWARD`` drops packets that other hosts send directly to a container's own
   address, with this host as their router.
+
+The first rule of each chain says that it is ours, see :mod:`chain_ownership`.
 """
 
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import chain_ownership, ipset
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     text as iptables_text,
@@ -86,7 +88,8 @@ def chains(
             found["mangle"][state.FORWARD_CHAIN] = _direct(container_interfaces)
     return {
         table: tuple(
-            (name, tuple(iptables_text.format_rule(rule) for rule in rules)) for name, rules in sorted(lists.items())
+            (name, (chain_ownership.MARK_RULE,) + tuple(iptables_text.format_rule(rule) for rule in rules))
+            for name, rules in sorted(lists.items())
         )
         for table, lists in found.items()
     }

@@ -72,7 +72,7 @@ def _sets(sets: ipset.Sets) -> Iterator[str]:
             yield "create %s %s %s" % (created, value.kind, value.options)
         yield "flush %s" % temporary
         for member in value.members:
-            yield "add %s %s" % (temporary, member)
+            yield ipset.add_line(temporary, value, member)
         yield "swap %s %s" % (temporary, name)
         yield "destroy %s" % temporary
 

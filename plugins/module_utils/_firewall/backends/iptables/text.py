@@ -9,8 +9,9 @@ names or order. :func:`canonical` gives the rules that we write one form, so tha
 
 import re
 import shlex
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import chain_ownership
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     state as iptables_state,
 )
@@ -18,11 +19,12 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 
 class SavedTable(NamedTuple):
     """One table. ``chains``: name -> policy ("-" for user chains). ``rules``: name -> list of rule
-    texts. ``counters``: beside ``rules``, (packets, bytes) or None."""
+    texts. ``counters``: beside ``rules``, (packets, bytes) or None. ``ours``: names of the chains that we made."""
 
     chains: Dict[str, str]
     rules: Dict[str, List[str]]
     counters: Dict[str, List[Optional[Tuple[int, int]]]]
+    ours: FrozenSet[str] = frozenset()
 
 
 class Saved(NamedTuple):
@@ -100,11 +102,34 @@ def parse_save(text: str) -> Saved:
         parser.read(number, line)
     if parser.table is not None:
         raise ValueError("the text ends within table %s" % parser.table)
-    return Saved(parser.tables, parser.elsewhere, tuple(parser.unreadable))
+    tables = {name: table._replace(ours=_our_chains(table)) for name, table in parser.tables.items()}
+    return Saved(tables, parser.elsewhere, tuple(parser.unreadable))
+
+
+def _our_chains(saved: SavedTable) -> FrozenSet[str]:
+    """The names of the chains in a table that we made."""
+    jumps = {(base.chain, base.jump) for base in iptables_state.BASES}
+    used_by_others = {
+        leads_to(rule)
+        for name, rules in saved.rules.items()
+        for rule in rules
+        if name not in iptables_state.CHAINS and (name, rule) not in jumps
+    }
+    return frozenset(
+        name
+        for name in iptables_state.CHAINS
+        if name in saved.chains
+        and chain_ownership.is_ours([canonical(rule) for rule in saved.rules[name]], name in used_by_others)
+    )
+
+
+def foreign_chains(saved: SavedTable) -> List[str]:
+    """The names of the chains in a table that have a name of ours and belong to somebody else."""
+    return [name for name in iptables_state.CHAINS if name in saved.chains and name not in saved.ours]
 
 
 def leads_to(rule: str) -> Optional[str]:
-    """A rule's text -> the chain of ours that it jumps to, or None."""
+    """A rule's text -> the chain with a name of ours that it jumps to, or None."""
     if "DETERMINED-" not in rule:
         return None
     try:
@@ -119,17 +144,13 @@ def leads_to(rule: str) -> Optional[str]:
 
 def our_table(saved: SavedTable) -> iptables_state.Table:
     """The part of a table that is ours."""
-    chains = tuple(
-        (name, tuple(canonical(rule) for rule in saved.rules[name]))
-        for name in sorted(saved.chains)
-        if name in iptables_state.CHAINS
-    )
+    chains = tuple((name, tuple(canonical(rule) for rule in saved.rules[name])) for name in sorted(saved.ours))
     jumps = (
         iptables_state.Jump(name, position, rule)
         for name in saved.chains
-        if name not in iptables_state.CHAINS
+        if name not in saved.ours
         for position, rule in enumerate(saved.rules[name], 1)
-        if leads_to(rule)
+        if leads_to(rule) in saved.ours
     )
     return iptables_state.Table(chains, tuple(sorted(jumps)))
 
@@ -137,9 +158,9 @@ def our_table(saved: SavedTable) -> iptables_state.Table:
 def foreign_rules(saved: SavedTable) -> Dict[str, List[str]]:
     """A table -> chain -> its foreign rules."""
     return {
-        name: [rule for rule in rules if not leads_to(rule)]
+        name: [rule for rule in rules if leads_to(rule) not in saved.ours]
         for name, rules in saved.rules.items()
-        if name not in iptables_state.CHAINS
+        if name not in saved.ours
     }
 
 
@@ -148,7 +169,7 @@ def foreign_weight(saved: Saved) -> int:
     weight = saved.elsewhere
     for table in saved.tables.values():
         weight += sum(len(found) for found in foreign_rules(table).values())
-        weight += sum(policy != "ACCEPT" for name, policy in table.chains.items() if name not in iptables_state.CHAINS)
+        weight += sum(policy != "ACCEPT" for name, policy in table.chains.items() if name not in table.ours)
     return weight
 
 

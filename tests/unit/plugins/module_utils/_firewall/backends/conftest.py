@@ -168,7 +168,9 @@ class FakeKernel:
         elif words[0] == "add":
             if words[2] in ("0.0.0.0/0", "::/0"):
                 raise ValueError("The value of the CIDR parameter of the IP address is invalid")
-            self.sets[name][1].add(words[2])
+            if words[3:4] == ["comment"] and "comment" not in self.sets[name][0][1].split():
+                raise ValueError("Comment cannot be used: set was created without comment support")
+            self.sets[name][1].add(" ".join(words[2:]))
         elif words[0] == "swap":
             self.sets[name], self.sets[words[2]] = self.sets[words[2]], self.sets[name]
         elif words[0] == "destroy":

@@ -12,14 +12,30 @@ create blocked hash:ip family inet hashsize 1024 maxelem 65536 timeout 600
 add blocked 192.0.2.1 timeout 12
 create determined_a_v6 hash:net family inet6 hashsize 1024 maxelem 65536
 add determined_a_v6 2001:DB8::0001
+create determined_b_v4 hash:net family inet hashsize 1024 maxelem 65536 comment
+add determined_b_v4 192.0.2.9 comment "determined.network"
+add determined_b_v4 192.0.2.10 comment "of somebody"
+create determined_c_v4 hash:net family inet hashsize 1024 maxelem 65536 comment
 """
 
 
 def test_save_is_read_whatever_its_order():
-    assert ipset.parse_save(SAVED) == {
+    saved = ipset.parse_save(SAVED)
+    assert saved.marked == {"determined_b_v4"}
+    assert saved.sets == {
         "determined_a_v4": Set("hash:net", "family inet maxelem 65536", ("192.0.2.9", "192.0.2.10", "198.51.100.0/24")),
         "determined_a_v6": Set("hash:net", "family inet6 maxelem 65536", ("2001:db8::1",)),
+        "determined_b_v4": Set(
+            "hash:net", "family inet maxelem 65536 comment", ("192.0.2.9", '192.0.2.10 comment "of somebody"')
+        ),
+        "determined_c_v4": Set("hash:net", "family inet maxelem 65536 comment", ()),
     }
+
+
+def test_ours_are_marked_used_by_our_rules_or_new_and_empty():
+    saved = ipset.parse_save(SAVED)
+    assert set(ipset.ours(saved, ())) == {"determined_b_v4", "determined_c_v4"}
+    assert set(ipset.ours(saved, ("determined_a_v6",))) == {"determined_a_v6", "determined_b_v4", "determined_c_v4"}
 
 
 @pytest.mark.parametrize("text", ["add nobody 192.0.2.1", "destroy x", "create"])
@@ -39,7 +55,7 @@ def test_what_is_no_save_is_refused(text):
     ],
 )
 def test_names(name, ours):
-    assert bool(ipset.OURS.match(name)) is ours
+    assert bool(ipset.NAMED_LIKE_OURS.match(name)) is ours
     assert len(ipset.set_name("a" * 16, "ipv6")) <= 31
     assert ipset.temporary_name("determined_a_v4") == "determined_a_t4"
 

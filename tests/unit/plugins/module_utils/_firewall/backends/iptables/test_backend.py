@@ -126,11 +126,11 @@ def test_a_changed_set_is_swapped_and_no_rule_is_touched(kernel):
     wider["peers"] = dict(AGENT["peers"], agents={"ipv4": AGENTS["ipv4"] + ["192.0.2.13"], "ipv6": AGENTS["ipv6"]})
     (command,) = apply(kernel, policy("permit", **wider))
     assert command.stdin.splitlines() == [
-        "create determined_agents_t4 hash:net family inet maxelem 65536",
-        "add determined_agents_t4 192.0.2.11",
-        "add determined_agents_t4 192.0.2.12",
-        "add determined_agents_t4 192.0.2.13",
-        "add determined_agents_t4 198.51.100.0/24",
+        "create determined_agents_t4 hash:net family inet maxelem 65536 comment",
+        'add determined_agents_t4 192.0.2.11 comment "determined.network"',
+        'add determined_agents_t4 192.0.2.12 comment "determined.network"',
+        'add determined_agents_t4 192.0.2.13 comment "determined.network"',
+        'add determined_agents_t4 198.51.100.0/24 comment "determined.network"',
         "swap determined_agents_t4 determined_agents_v4",
         "destroy determined_agents_t4",
     ]
@@ -138,11 +138,11 @@ def test_a_changed_set_is_swapped_and_no_rule_is_touched(kernel):
 
 def test_leftovers_of_a_killed_run_are_cleared(kernel):
     apply(kernel, CASES["agent-permit"])
-    kernel.ipset_line(["create", "determined_agents_t4", "hash:net", "family", "inet", "maxelem", "65536"])
+    kernel.ipset_line(["create", "determined_agents_t4", "hash:net", "family", "inet", "maxelem", "65536", "comment"])
     assert apply(kernel, CASES["agent-permit"])
     assert "determined_agents_t4" not in kernel.sets
-    kernel.ipset_line(["create", "determined_agents_t4", "hash:net", "family", "inet", "maxelem", "65536"])
-    kernel.sets["determined_agents_v4"][1].discard("192.0.2.11")
+    kernel.ipset_line(["create", "determined_agents_t4", "hash:net", "family", "inet", "maxelem", "65536", "comment"])
+    kernel.sets["determined_agents_v4"][1].discard('192.0.2.11 comment "determined.network"')
     apply(kernel, CASES["agent-permit"])
     assert apply(kernel, CASES["agent-permit"]) == []
 

@@ -160,8 +160,8 @@ def verdict(state, chain, packet):
                 word = words.pop(0) if sign else word
                 count = 2 if word in ("--match-set", "--tcp-flags") else 1
                 options[sign + word] = [words.pop(0) for _unused in range(count)]
-        target = options.pop("-j")[0]
-        if all(matches(state, option, values, packet) for option, values in options.items()):
+        target = options.pop("-j", [None])[0]
+        if target and all(matches(state, option, values, packet) for option, values in options.items()):
             return target
     return "RETURN"
 

@@ -22,6 +22,7 @@ COMMIT
 [7:420] -A INPUT -s 192.0.2.9/32 -j DROP
 [5:300] -A INPUT -j DETERMINED-INPUT
 [0:0] -A INPUT -m comment --comment "it\\\'s -j DETERMINED-INPUT" -j ACCEPT
+[3:180] -A DETERMINED-INPUT -m comment --comment "determined.network"
 [1:60] -A DETERMINED-INPUT -p tcp -m tcp --dport 22 -m comment --comment "a,b" -j ACCEPT
 [0:0] -A f2b-sshd -j RETURN
 COMMIT
@@ -30,6 +31,7 @@ COMMIT
 :DETERMINED-PREROUTING - [0:0]
 -A PREROUTING -m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING
 -A PREROUTING -i eth0 -j MARK --set-xmark 0x1/0xffffffff
+-A DETERMINED-PREROUTING -m comment --comment determined.network
 -A DETERMINED-PREROUTING -i docker0 -j RETURN
 COMMIT
 """
@@ -42,14 +44,16 @@ def test_save_is_split_into_ours_and_the_rest():
     assert found.counters["INPUT"] == [(7, 420), (5, 300), (0, 0)]
     table = iptables_text.our_table(found)
     assert table.jumps == (state.Jump("INPUT", 2, "-j DETERMINED-INPUT"),)
-    assert table.chains == (("DETERMINED-INPUT", ('-p tcp -m tcp --dport 22 -m comment --comment "a,b" -j ACCEPT',)),)
+    mark = '-m comment --comment "determined.network"'
+    own = '-p tcp -m tcp --dport 22 -m comment --comment "a,b" -j ACCEPT'
+    assert table.chains == (("DETERMINED-INPUT", (mark, own)),)
     assert len(iptables_text.foreign_rules(found)["INPUT"]) == 2
     # Two rules and f2b-sshd's one, that chain, INPUT's policy; in nat a chain and a rule; in mangle a rule.
     assert iptables_text.foreign_weight(saved) == 3 + 2 + 2 + 1
     mangle = iptables_text.our_table(saved.tables["mangle"])
     jump = "-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING"
     assert mangle == (
-        (("DETERMINED-PREROUTING", ("-i docker0 -j RETURN",)),),
+        (("DETERMINED-PREROUTING", (mark, "-i docker0 -j RETURN")),),
         (state.Jump("PREROUTING", 1, jump),),
     )
 
