@@ -191,6 +191,7 @@ def test_chains_in_both_variants_are_moved_together(host):
     nft_only = host.rules()
     host.shell(
         "iptables-legacy -N DETERMINED-INPUT; iptables-legacy -A DETERMINED-INPUT -j DROP;"
+        "iptables-legacy -I DETERMINED-INPUT -m comment --comment determined.network;"
         "iptables-legacy -I INPUT -j DETERMINED-INPUT"
     )
     result = host.apply(wanted)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ._firewall_host import Host, link, policy, rule
+from .systemd_lab import SystemdLab
 
 VERSIONS = Path(__file__).parents[1] / "unit/plugins/module_utils/_firewall/backends/iptables/golden/versions"
 PORT, OTHER_PORT = 8000, 8001
@@ -152,3 +153,94 @@ def test_what_an_older_version_wrote_is_taken_over(link_of_two, version, variant
     assert not managed.apply(wanted("restrict"))["changed"]
     managed.apply(None)
     assert state(managed) == empty
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def lab(request):
+    hosts = {"agent": "determined_agents", "other": "determined_outsiders"}
+    with SystemdLab(hosts, release=request.param) as booted:
+        booted.shell("agent", "systemctl enable --quiet --now firewalld")
+        booted.shell("agent", f"firewall-cmd --quiet --permanent --add-port={PORT}/tcp; firewall-cmd --quiet --reload")
+        booted.serve("agent", PORT)
+        yield booted
+
+
+# Name of the object in a refusal -> what makes it, what removes it, whether it drops what comes to PORT.
+ON_FIREWALLD = {
+    "the policy determined of firewalld": (
+        """firewall-cmd --quiet --permanent --new-policy=determined
+        firewall-cmd --quiet --permanent --policy=determined --add-ingress-zone=ANY
+        firewall-cmd --quiet --permanent --policy=determined --add-egress-zone=HOST
+        firewall-cmd --quiet --permanent --policy=determined --set-priority=-20000
+        firewall-cmd --quiet --permanent --policy=determined --add-rich-rule="rule port port=8000 protocol=tcp drop"
+        firewall-cmd --quiet --reload""",
+        "firewall-cmd --quiet --permanent --delete-policy=determined; firewall-cmd --quiet --reload",
+        True,
+    ),
+    "the ipset determined-agents-v4 of firewalld": (
+        """firewall-cmd --quiet --permanent --new-ipset=determined-agents-v4 --type=hash:net
+        firewall-cmd --quiet --permanent --ipset=determined-agents-v4 --add-entry=203.0.113.9
+        firewall-cmd --quiet --reload""",
+        "firewall-cmd --quiet --permanent --delete-ipset=determined-agents-v4; firewall-cmd --quiet --reload",
+        False,
+    ),
+    "the zone determined of firewalld": (
+        """firewall-cmd --quiet --permanent --new-zone=determined
+        firewall-cmd --quiet --permanent --zone=determined --add-source=203.0.113.9
+        firewall-cmd --quiet --reload""",
+        "firewall-cmd --quiet --permanent --delete-zone=determined; firewall-cmd --quiet --reload",
+        False,
+    ),
+    "the nft table inet determined": (
+        """nft 'table inet determined { chain c { type filter hook input priority 0; tcp dport 8000 drop; }; }'""",
+        "nft delete table inet determined",
+        True,
+    ),
+}
+EVERYTHING = "firewall-cmd --list-all-zones; firewall-cmd --list-all-policies; nft -s list ruleset; nft list tables"
+
+
+def everything(lab: SystemdLab) -> str:
+    files = lab.shell("agent", "cd /etc/firewalld && find . -type f | sort | xargs sha256sum")
+    sets = lab.shell("agent", "for set in $(firewall-cmd --get-ipsets); do firewall-cmd --info-ipset=$set; done")
+    return files + sets + re.sub(r"# handle \d+", "", lab.shell("agent", EVERYTHING))
+
+
+def reaches(lab: SystemdLab) -> bool:
+    return lab.connects("other", lab.addresses["agent"][0], PORT, 0.8)
+
+
+@pytest.mark.parametrize("what", ON_FIREWALLD)
+def test_foreign_objects_on_firewalld_are_refused_by_name(lab, what):
+    makes, removes, drops = ON_FIREWALLD[what]
+    assert reaches(lab)
+    lab.shell("agent", makes)
+    try:
+        assert reaches(lab) is not drops
+        before = everything(lab)
+        refused = lab.task("agent", "determined.network.firewall", policy=wanted("restrict"))
+        assert refused.get("failed"), refused
+        assert what in refused["msg"]
+        assert "nothing was changed" in refused["msg"]
+        assert everything(lab) == before
+        assert not lab.task("agent", "determined.network.firewall", state="absent")["changed"]
+        assert everything(lab) == before
+        assert reaches(lab) is not drops
+    finally:
+        lab.shell("agent", removes)
+    assert reaches(lab)
+
+
+def test_a_table_without_a_mark_of_an_older_version_is_taken_over(lab):
+    assert lab.task("agent", "determined.network.firewall", policy=wanted("restrict"))["changed"]
+    assert not reaches(lab)
+    listed = lab.shell("agent", "nft -a list chain inet determined inbound")
+    (handle,) = re.findall(r'comment "determined.network" # handle (\d+)', listed)
+    lab.shell("agent", f"nft delete rule inet determined inbound handle {handle}")
+    lab.shell("agent", "nft delete chain inet determined raw; nft delete chain inet determined forged")  # both are new
+    again = lab.task("agent", "determined.network.firewall", policy=wanted("restrict"))
+    assert again["changed"], again
+    assert 'comment "determined.network"' in lab.shell("agent", "nft list table inet determined")
+    lab.task("agent", "determined.network.firewall", state="absent")
+    assert "determined" not in lab.shell("agent", "nft list tables")
+    assert reaches(lab)

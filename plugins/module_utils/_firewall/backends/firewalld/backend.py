@@ -13,6 +13,7 @@ covers the ports that containers publish, which firewalld accepts whatever its p
 
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ownership
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     Backend,
     Boot,
@@ -22,6 +23,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
     change,
     errors,
+    foreign,
     nft_table,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.facts import facts
@@ -92,7 +94,11 @@ class Firewalld(Backend):
             missing.append(errors.missing_tool("nft"))
         if missing:
             raise HostError("This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(missing))
-        return render(policy, reading.families, _has_destination_sets(found), self.container_interfaces)
+        desired = render(policy, reading.families, _has_destination_sets(found), self.container_interfaces)
+        in_the_way = foreign.in_the_way_of(desired, found)
+        if in_the_way:
+            raise HostError(ownership.refusal(in_the_way))
+        return desired
 
     def transactions(self, reading: Reading, desired: State) -> List[Command]:
         return change.commands(reading.details, reading.state, desired)
@@ -188,6 +194,8 @@ def _warnings(found: Found, has_ipv6: bool) -> Iterator[str]:
             "rules for outgoing traffic are written. firewalld permits it, unless somebody configured otherwise"
             % ((found.version,) + FIRST_WITH_DESTINATION_SETS)
         )
+    for warning in ownership.warnings(foreign.all_objects(found)):
+        yield warning
     if found.lost and change.is_emptied(_state(found)):
         yield (
             "firewalld keeps our policy objects, without rules, until its next reload. It was not reloaded now, "

@@ -14,10 +14,11 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
     Set,
     State,
 )
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ownership import MARK
 
 FOLDERS = {"policy": "/etc/firewalld/policies", "ipset": "/etc/firewalld/ipsets"}
 _HEAD = '<?xml version="1.0" encoding="utf-8"?>\n'
-_DESCRIPTION = "Written by determined.network.firewall, which undoes changes by hand."
+_DESCRIPTION = "Written by %s.firewall, which undoes changes by hand." % MARK
 _ELEMENT = re.compile(r'([a-z-]+)((?: [a-z-]+="[^"]*")*)')
 _ATTRIBUTE = re.compile(r'([a-z-]+)="([^"]*)"')
 
@@ -34,8 +35,16 @@ def path_of(kind: str, name: str) -> str:
     return "%s/%s.xml" % (FOLDERS[kind], name)
 
 
-def is_ours(kind: str, filename: str) -> bool:
-    """Whether a file in one of the folders is the file of one of our objects, or a copy of such a file.
+def is_marked(description: str) -> bool:
+    """Whether the description of an object of firewalld, or the text of its file, says that we made it.
+
+    Every version since 0.2, the first with this backend, writes it.
+    """
+    return "%s.firewall" % MARK in description
+
+
+def is_named_like_ours(kind: str, filename: str) -> bool:
+    """Whether a file in one of the folders has the name of the file of one of our objects, or of a copy of it.
 
     When firewalld writes a file (firewall-cmd --runtime-to-permanent), it keeps the old one as ``.xml.old``.
     A change that was killed while it wrote leaves ``.xml.new``.
@@ -44,6 +53,15 @@ def is_ours(kind: str, filename: str) -> bool:
     if dot + ending not in (".xml", ".xml.old", ".xml.new"):
         return False
     return name in POLICIES if kind == "policy" else bool(OUR_SETS.match(name))
+
+
+def is_ours(filename: str, text: str) -> bool:
+    """The name and the text of a file that is named like one of ours -> whether we wrote it.
+
+    A change that was killed may leave an incomplete ``.xml.new``, which nobody can use.
+    """
+    is_incomplete = not text.rstrip().endswith(("</policy>", "</ipset>"))
+    return is_marked(text) or (filename.endswith(".new") and is_incomplete)
 
 
 def _policy(policy: Policy) -> str:

@@ -8,7 +8,9 @@ firewalld, Docker, libvirt and this collection restore their own rules. Every ot
 
 import re
 import shlex
-from typing import Any, Dict, List, Pattern, Sequence, Tuple
+from typing import Any, Dict, List, Pattern, Sequence, Set, Tuple
+
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import chain_ownership
 
 _PARTS = {
     "built_in": "(?:INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING)",
@@ -44,8 +46,12 @@ _RESTORED = _compiled(
     r"nat -A DOCKER_(OUTPUT|POSTROUTING)( .*)?",
     r"\w+ -A %(libvirt)s( .*)?",
     r"\w+ -A %(built_in)s -j %(libvirt)s",
-    r"\w+ -A DETERMINED-[A-Z]+( .*)?",
-    r"\w+ -A (%(built_in)s) (-m addrtype --dst-type LOCAL )?-j DETERMINED-\1",
+)
+# Our chains and the jumps to them. A chain with such a name may also be somebody else's, see chain_ownership.
+_NAMED_LIKE_OURS = re.compile(r"-A (DETERMINED-[A-Z]+)(?: (.*))?\Z")
+_OUR_JUMP = re.compile(
+    r"-A %(built_in)s (?:-m addrtype --dst-type LOCAL |! -i lo -m addrtype --src-type LOCAL )?-j (DETERMINED-[A-Z]+)\Z"
+    % _PARTS
 )
 # What firewalld itself writes with FirewallBackend=iptables. Then it also makes a jump in every built-in chain. With
 # FirewallBackend=nftables it writes direct rules only, in the form in which they were given, and no jumps.
@@ -88,15 +94,39 @@ def foreign(saved: str, direct_rules: Sequence[Sequence[str]] = ()) -> List[str]
     firewalld_writes = any(_FIREWALLD_JUMP.match(line) for line in lines)
     restored = _RESTORED + (_FIREWALLD if firewalld_writes else ())
     found = []
+    ours = _our_chains(lines)
     table = ""
     for line in lines:
         if line.startswith("*"):
             table = line[1:].strip()
+        if (table, _chain_of_ours(line)) in ours:
+            continue
         if not line.startswith("-A ") or _normalized(shlex.split(line)) in restored_direct:
             continue
         if not any(shape.match("%s %s" % (table, line)) for shape in restored):
             found.append(line)
     return found
+
+
+def _chain_of_ours(line: str) -> str:
+    """The chain with a name of ours to which a line of ``iptables-save`` belongs, or to which it jumps as ours do."""
+    own, jump = _NAMED_LIKE_OURS.match(line), _OUR_JUMP.match(line)
+    return own.group(1) if own else jump.group(1) if jump else ""
+
+
+def _our_chains(lines: Sequence[str]) -> Set[Tuple[str, str]]:
+    """The output of ``iptables-save`` -> (table, chain) of each chain that we made."""
+    rules: Dict[Tuple[str, str], List[str]] = {}
+    table = ""
+    for line in lines:
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif line.startswith(":DETERMINED-"):
+            rules.setdefault((table, line[1:].split()[0]), [])
+        found = _NAMED_LIKE_OURS.match(line)
+        if found:
+            rules.setdefault((table, found.group(1)), []).append(found.group(2) or "")
+    return {key for key, found_rules in rules.items() if chain_ownership.is_ours(found_rules, False)}
 
 
 def direct(configuration: Dict[str, Any]) -> List[List[str]]:

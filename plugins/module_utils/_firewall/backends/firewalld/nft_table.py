@@ -23,6 +23,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ipset import is_anybody
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.members import disjoint
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ownership import MARK
 from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy, Rule
 
 FAMILY, NAME = "inet", "determined"
@@ -42,6 +43,13 @@ _KNOWN_CONNECTIONS = (
     "tcp flags & (syn | ack) != syn ct state established,related return",
 )
 _DROP_ALL_ELSE = 'counter drop comment "nothing else new comes in"'
+_LOOPBACK = 'iifname "lo" return'
+# The first rule of chain "inbound". It counts, and says that the table is ours.
+MARK_RULE = 'counter comment "%s"' % MARK
+_INPUT = ("jump inbound",)
+_PREROUTING = ("fib daddr type local jump inbound",)
+_OLD_NAMES = ("forward", "inbound", "input", "prerouting")  # of the versions 0.2 and 0.3
+_NAMES = _OLD_NAMES + ("forged", "raw")
 
 
 class Set(NamedTuple):
@@ -101,12 +109,31 @@ def fallback(policy: HostPolicy, families: Sequence[str], container_interfaces: 
     return Table((), _chains(permitted, container_interfaces))
 
 
+def is_ours(table: Table) -> bool:
+    """Whether we made a table that has the name of ours.
+
+    Versions 0.2 and 0.3 wrote no mark: their tables are known by their chains. A table that somebody flushed has our
+    chains without rules, and no effect.
+    """
+    rules = {chain.name: chain.rules for chain in table.chains}
+    if MARK_RULE in rules.get("inbound", ()):
+        return True
+    if not any(rules.values()):
+        return set(rules) <= set(_NAMES) and ("inbound" in rules or not table.sets)
+    inbound = rules.get("inbound", ())
+    return (
+        set(rules) <= set(_OLD_NAMES)
+        and (rules.get("input"), rules.get("prerouting")) == (_INPUT, _PREROUTING)
+        and (inbound[:1], inbound[-1:]) == ((_LOOPBACK,), (_DROP_ALL_ELSE,))
+    )
+
+
 def _chains(permitted: Sequence[str], container_interfaces: Sequence[str]) -> Tuple[Chain, ...]:
     """The rules that permit a packet -> all chains, sorted by name."""
     chains = [
-        Chain("inbound", "", 0, tuple(permitted) + (_DROP_ALL_ELSE,)),
-        Chain("input", "input", PRIORITY, ("jump inbound",)),
-        Chain("prerouting", "prerouting", PRIORITY, ("fib daddr type local jump inbound",)),
+        Chain("inbound", "", 0, (MARK_RULE,) + tuple(permitted) + (_DROP_ALL_ELSE,)),
+        Chain("input", "input", PRIORITY, _INPUT),
+        Chain("prerouting", "prerouting", PRIORITY, _PREROUTING),
         Chain("raw", "prerouting", BEFORE_TRACKING, ('iifname != "lo" fib saddr type local jump forged',)),
         Chain("forged", "", 0, tuple(_forged_rules(container_interfaces))),
     ]
@@ -117,7 +144,7 @@ def _chains(permitted: Sequence[str], container_interfaces: Sequence[str]) -> Tu
 
 def _always_permitted(families: Sequence[str], container_interfaces: Sequence[str]) -> List[str]:
     """The rules for what every host needs."""
-    rules = ['iifname "lo" return', *_KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
+    rules = [_LOOPBACK, *_KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
     for family in families:
         rules.append("meta l4proto %s return" % _ICMP[family])
         server, client = _DHCP[family]

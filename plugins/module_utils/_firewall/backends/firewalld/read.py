@@ -15,6 +15,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.client import Client
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.files import (
     FOLDERS,
+    is_named_like_ours,
     is_ours,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.running import (
@@ -40,11 +41,12 @@ class Found(NamedTuple):
     """Everything that was read of this host.
 
     ``busctl``, ``nft``: the paths of these programs, None when they are missing. ``table``, ``counters``: our nft
-    table. ``files``: path -> text of our files below /etc/firewalld.
+    table. ``files``: path -> text of our files below /etc/firewalld. ``foreign_files``, ``foreign_table``: paths of
+    files and an nft table that have names of ours and that we did not make.
 
     The other fields are empty unless firewalld runs. ``version``: of firewalld. ``status``: firewalld's own word for
     its state ("RUNNING", "FAILED"). ``variant``, ``policies``, ``sets``, ``lost``, ``before``: as in
-    :class:`running.Running`.
+    :class:`running.Running`, and likewise ``foreign``.
 
     ``forced``: whether a reload that is necessary is made even if it loses foreign settings.
     """
@@ -55,6 +57,8 @@ class Found(NamedTuple):
     table: Optional[nft_table.Table]
     counters: List[nft_listing.Counter]
     files: Dict[str, str]
+    foreign_files: Tuple[str, ...] = ()
+    foreign_table: bool = False
     running: bool = False
     version: str = ""
     status: str = ""
@@ -63,6 +67,7 @@ class Found(NamedTuple):
     sets: Dict[str, Set] = {}
     lost: Tuple[str, ...] = ()
     before: Tuple[ForeignRule, ...] = ()
+    foreign: Tuple[Tuple[str, str], ...] = ()
     forced: bool = False
 
 
@@ -72,8 +77,11 @@ def read() -> Conversation[Found]:
     busctl = yield from FindTool("busctl").ask()
     nft = yield from FindTool("nft").ask()
     table, counters = yield from _read_table(nft)
-    files = yield from _read_files()
-    found = Found(bool(firewall_cmd), busctl, nft, table, counters, files)
+    foreign_table = table is not None and not nft_table.is_ours(table)
+    if foreign_table:
+        table, counters = None, []
+    files, foreign_files = yield from _read_files()
+    found = Found(bool(firewall_cmd), busctl, nft, table, counters, files, foreign_files, foreign_table)
     if not firewall_cmd or not busctl:
         return found
     client = Client(busctl)
@@ -132,15 +140,20 @@ def _list(nft: str, arguments: Tuple[str, ...], purpose: str) -> Conversation[Op
     return output.stdout
 
 
-def _read_files() -> Conversation[Dict[str, str]]:
-    """Return path -> text of our files below /etc/firewalld."""
+def _read_files() -> Conversation[Tuple[Dict[str, str], Tuple[str, ...]]]:
+    """Return (path -> text of our files below /etc/firewalld, the paths of foreign files with names of ours)."""
     files: Dict[str, str] = {}
+    foreign: List[str] = []
     for kind, folder in sorted(FOLDERS.items()):
         for name in (yield from ListDirectory(folder).ask()) or ():
-            if not is_ours(kind, name):
+            if not is_named_like_ours(kind, name):
                 continue
             path = "%s/%s" % (folder, name)
             text = yield from ReadFile(path).ask()
-            if text is not None:
+            if text is None:
+                continue
+            if is_ours(name, text):
                 files[path] = text
-    return files
+            else:
+                foreign.append(path)
+    return files, tuple(foreign)

@@ -7,7 +7,7 @@ firewalld holds each object twice: its settings in force ("runtime"), and those 
 Source: firewalld.dbus(5).
 """
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import members
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
@@ -18,6 +18,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.bus_values import Value
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.client import Client
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.files import is_marked
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.reload import Settings
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.state import (
     OUR_SETS,
@@ -40,6 +41,10 @@ _LEGACY_TABLES = {"iptables": "/proc/net/ip_tables_names", "ip6tables": "/proc/n
 _DIRECT_PARTS = ("chains", "rules", "passthroughs")
 
 
+# The answer of getIPSetSettings has the signature (ssssa{ss}as): version, short, description, type, options, entries.
+_RawSet = Tuple[str, str, str, str, Dict[str, str], List[str]]
+
+
 class ForeignRule(NamedTuple):
     """A foreign rule that packets meet before our policy objects. ``family``: "" for both families."""
 
@@ -50,13 +55,15 @@ class ForeignRule(NamedTuple):
 
 class Running(NamedTuple):
     """``variant``: firewalld's setting FirewallBackend. ``policies``, ``sets``: as in State.
-    ``lost``: sentences about foreign settings that a reload would lose."""
+    ``lost``: sentences about foreign settings that a reload would lose. ``foreign``: pairs (kind, name) of foreign
+    objects that have a name of ours: "policy", "ipset", or "zone", since a policy and a zone cannot share a name."""
 
     variant: str
     policies: Dict[str, Policy]
     sets: Dict[str, Set]
     lost: Tuple[str, ...]
     before: Tuple[ForeignRule, ...]
+    foreign: Tuple[Tuple[str, str], ...] = ()
 
 
 class _Kind(NamedTuple):
@@ -88,10 +95,10 @@ def read_running(client: Client, release: Tuple[int, int]) -> Conversation[Runni
     variant, flush_all = yield from client.properties(
         "ask firewalld for its settings", "config", ("FirewallBackend", "FlushAllOnReload"), bus.CONFIG
     )
-    our_policies, policies = yield from _read_objects(client, _POLICY, lambda name: name in POLICIES)
-    our_sets, sets = yield from _read_objects(client, _IPSET, lambda name: bool(OUR_SETS.match(name)))
+    our_policies, policies = yield from _read_objects(client, _POLICY, _is_our_policy)
+    our_sets, sets = yield from _read_objects(client, _IPSET, _is_our_set)
     manager_runs = yield from client.has_owner(_NETWORK_MANAGER)
-    _no_zones, zones = yield from _read_objects(client, _ZONE, lambda name: False)
+    _no_zones, zones = yield from _read_objects(client, _ZONE, lambda name, settings: False)
     direct, permanent_direct = yield from _read_direct(client)
     lost = _lost_policies(policies) + _lost_sets(sets) + _lost_zones(zones, manager_runs, flush_all == "yes")
     lost += reload.runtime_only("firewalld's direct configuration", direct, permanent_direct)
@@ -103,11 +110,32 @@ def read_running(client: Client, release: Tuple[int, int]) -> Conversation[Runni
         sets={name: _set(settings) for name, settings in our_sets.items()},
         lost=tuple(lost),
         before=tuple(_rules_before_ours(policies, direct)),
+        foreign=tuple(_named_like_ours(policies, sets, zones)),
     )
 
 
+def _is_our_policy(name: str, settings: Settings) -> bool:
+    return name in POLICIES and is_marked(str(settings.get("description", "")))
+
+
+def _is_our_set(name: str, settings: _RawSet) -> bool:
+    return bool(OUR_SETS.match(name)) and is_marked(settings[2])
+
+
+def _named_like_ours(
+    policies: Sequence[_ForeignObject], sets: Sequence[_ForeignObject], zones: Sequence[_ForeignObject]
+) -> Iterator[Tuple[str, str]]:
+    for kind, objects in (("policy", policies), ("zone", zones)):
+        for found in objects:
+            if found.name in POLICIES:
+                yield kind, found.name
+    for found in sets:
+        if OUR_SETS.match(found.name):
+            yield "ipset", found.name
+
+
 def _read_objects(
-    client: Client, kind: _Kind, is_ours: Callable[[str], bool]
+    client: Client, kind: _Kind, is_ours: Callable[[str, Value], bool]
 ) -> Conversation[Tuple[Dict[str, Value], List[_ForeignObject]]]:
     """Return (our objects as name -> runtime settings, the foreign objects), both sorted by name.
 
@@ -120,7 +148,7 @@ def _read_objects(
     for name in sorted(runtime_names):
         purpose = "read firewalld's %s %s" % (kind.name, name)
         runtime = yield from client.call(purpose, kind.name, kind.runtime_settings, name)
-        if is_ours(name):
+        if is_ours(name, runtime):
             ours[name] = runtime
             continue
         permanent = None
@@ -217,10 +245,6 @@ def _policy(settings: Settings) -> Policy:
         rules=tuple(sorted(settings.get("rich_rules", ()))),
         other=tuple(other),
     )
-
-
-# The answer of getIPSetSettings has the signature (ssssa{ss}as).
-_RawSet = Tuple[str, str, str, str, Dict[str, str], List[str]]
 
 
 def _set(settings: _RawSet) -> Set:

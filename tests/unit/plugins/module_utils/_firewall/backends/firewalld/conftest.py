@@ -78,16 +78,16 @@ def dictionary(settings):
     return " ".join(["a{sv}", str(len(settings))] + [f"{json.dumps(key)} {quoted(settings[key])}" for key in settings])
 
 
-def ipset(kind, options, entries):
-    words = ["(ssssa{ss}as)", '"" "" ""', json.dumps(kind), str(len(options))]
+def ipset(kind, options, entries, description=""):
+    words = ["(ssssa{ss}as)", '"" ""', json.dumps(description), json.dumps(kind), str(len(options))]
     words += [f"{json.dumps(key)} {json.dumps(options[key])}" for key in sorted(options)]
     return " ".join(words + [str(len(entries))] + [json.dumps(entry) for entry in entries])
 
 
 class FakeFirewalld:
-    """What is in force: ``policies``: name -> settings, ``sets``: name -> [type, options, entries], ``zones``:
-    name -> settings. The disk: ``files``: path -> text, ``zone_files``: name -> settings. ``table``: text or None.
-    ``fails``: part of a command that fails. ``ran``: what has changed something."""
+    """What is in force: ``policies``: name -> settings, ``sets``: name -> [type, options, entries, description],
+    ``zones``: name -> settings. The disk: ``files``: path -> text, ``zone_files``: name -> settings. ``table``: text
+    or None. ``fails``: part of a command that fails. ``ran``: what has changed something."""
 
     def __init__(self, version="2.3.1", running=True, tools=("firewall-cmd", "busctl", "nft", "iptables-nft-save")):
         self.version, self.running, self.tools = version, running, tools
@@ -242,6 +242,7 @@ class FakeFirewalld:
             if path.startswith(SETS):
                 options = {option.get("name"): option.get("value") for option in root.iter("option")}
                 self.sets[name] = [root.get("type"), options, [entry.text for entry in root.iter("entry")]]
+                self.sets[name].append(root.findtext("description"))
             else:
                 self.policies[name] = self._policy(root)
         self.zones = dict(self.zone_files)
@@ -265,6 +266,7 @@ class FakeFirewalld:
             rules.append(" ".join(words))
         return {
             "short": "x",
+            "description": root.findtext("description"),
             "target": root.get("target"),
             "priority": int(root.get("priority")),
             "masquerade": False,

@@ -107,8 +107,9 @@ def test_stored(host, policy):
     assert restrict.files == permit.files
     chains = ["forged", "forward", "inbound", "input", "prerouting", "raw"]
     assert [line.split()[5] for line in restrict.holds.splitlines()] == chains
-    host.files[SETS + "/determined-gone-v4.xml"] = "<ipset/>"
-    host.files[SETS + "/determined-gone-v4.xml.old"] = "<ipset/>"  # firewall-cmd --runtime-to-permanent leaves this
+    ours = "<ipset><description>Written by determined.network.firewall</description></ipset>"
+    host.files[SETS + "/determined-gone-v4.xml"] = ours
+    host.files[SETS + "/determined-gone-v4.xml.old"] = ours  # firewall-cmd --runtime-to-permanent leaves this
     host.files[SETS + "/determined-gone-v4.xml.new"] = "<ips"  # a change that was killed leaves this
     host.files[SETS + "/others.xml"] = "<ipset/>"
     host.files[SETS + "/determined-gone-v4.xml.bak"] = "<ipset/>"

@@ -137,3 +137,11 @@ def test_what_iptables_was_given_for_the_direct_configuration():
         ["-A", "INPUT", "-j", "DROP"],
         ["-A", "OUTPUT", "-j", "ACCEPT"],
     ]
+
+
+def test_a_foreign_chain_with_a_name_of_ours_is_lost():
+    own = ["-A INPUT -j DETERMINED-INPUT", "-A DETERMINED-INPUT -s 203.0.113.9/32 -j DROP"]
+    saved = "*filter\n:DETERMINED-INPUT - [0:0]\n" + "\n".join(own) + "\nCOMMIT\n"
+    assert iptables_rules.foreign(saved) == own
+    empty = "*filter\n:DETERMINED-INPUT - [0:0]\n-A INPUT -j DETERMINED-INPUT\nCOMMIT\n"
+    assert iptables_rules.foreign(empty) == []
