@@ -41,6 +41,8 @@ options:
     description:
       - V(present) writes the policy.
       - V(absent) removes every chain, jump, set and file of this collection from the host.
+      - What somebody else made under a name of ours does not carry the mark of this collection. It is never changed or
+        removed, and a policy that needs the name is refused before anything changes.
     type: str
     choices: [present, absent]
     default: present
