@@ -30,17 +30,12 @@ _GRACE_SECONDS = 60.0  # how long a switch waits for a run that still owns the l
 class Settings(NamedTuple):
     """How a change is made.
 
-        ``confirm_timeout``, ``lock_timeout``: seconds. ``token``: the name of this change. ``directory``: where the
-        file of a change is until it is settled. ``persist``: True stores the state for the next boot; False
-        removes what was stored; None does not look at what is stored. ``refusal``: asked once before rules change; its
-        message, if it has one, refuses the change. ``connection``: the SSH connection that this process came over, ""
-    <<<<<<< HEAD
-        if none: the same connection cannot confirm the change. ``remember_sessions``: called before and after the rules
-        change, it makes sessions that are older than the rules known to connection tracking and returns warnings.
-    =======
-        if none: the same connection cannot confirm the change. ``remember_sessions``: called before and after the
-        rules change, it makes sessions that are older than the rules known to connection tracking and returns warnings.
-    >>>>>>> midstream
+    ``confirm_timeout``, ``lock_timeout``: seconds. ``token``: the name of this change. ``directory``: where the
+    file of a change is until it is settled. ``persist``: True stores the state for the next boot; False
+    removes what was stored; None does not look at what is stored. ``refusal``: asked once before rules change; its
+    message, if it has one, refuses the change. ``connection``: the SSH connection that this process came over, ""
+    if none: the same connection cannot confirm the change. ``remember_sessions``: called before and after the
+    rules change, it makes sessions that are older than the rules known to connection tracking and returns warnings.
     """
 
     confirm_timeout: float

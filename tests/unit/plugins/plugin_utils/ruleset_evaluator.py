@@ -36,6 +36,8 @@ class Ruleset:
         left = EVERY_PORT
         packet = {"src": ipaddress.ip_address(source), "dst": ipaddress.ip_address(destination)}
         for rule in self.chains[chain]:
+            if set(rule) == {"--comment"}:
+                continue  # without a target, it decides nothing
             matched = left & self._matched(rule, packet, protocol)
             left &= ~matched
             if rule["-j"] == "ACCEPT":
