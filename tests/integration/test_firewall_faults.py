@@ -109,7 +109,8 @@ class Pair:
             tool = f"{command}-{self.variant}"
             self.host.shell(f"{tool} -A INPUT -p udp --dport 9 -j DROP; {tool} -A OUTPUT -p udp --dport 9 -j DROP")
             # iptables-nft can never remove a table again: both are there from the beginning.
-            self.host.shell(f"{tool} -t mangle -A PREROUTING -p udp --dport 9 -j DROP")
+            for table in ("mangle", "raw"):
+                self.host.shell(f"{tool} -t {table} -A PREROUTING -p udp --dport 9 -j DROP")
         self.host.listen("4", "tcp", 22)
         self.host.listen("6", "tcp", 22)
         return self
