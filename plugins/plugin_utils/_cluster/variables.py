@@ -30,6 +30,7 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
         "lock_timeout",
         "allow_lockout",
         "container_interfaces",
+        "forward",
         "persist",
     ),
     "proxy": (
