@@ -203,3 +203,16 @@ def test_a_bridge_to_other_hosts_is_no_container_network_and_its_frames_pass(hos
         assert outsider.connect(MASTER[family], SERVICE, timeout=0.4) == "filtered"
     if result:
         assert "br-storage has the name of a container network, but its port lan" in str(result["warnings"])
+
+
+def test_containers_that_the_firewall_does_not_see_are_named(hosts):
+    """A macvlan on the host's card, in the network namespace of a container."""
+    managed, container = hosts["managed"], hosts["inner"]
+    managed.shell(f"ip link add own link eth0 netns {container.pid} type macvlan mode bridge")
+    container.run("ip", "address", "add", "192.0.2.9/24", "dev", "own")
+    container.run("ip", "link", "set", "own", "up")
+    wanted = policy("restrict")
+    for result in (managed.module("firewall", policy=wanted, _ansible_check_mode=True), managed.apply(wanted)):
+        assert result["changed"] and "(macvlan, ipvlan) do not pass this host's firewall" in str(result["warnings"])
+    # What the warning says is true.
+    assert hosts["outsider"].connect("192.0.2.9", SERVICE) == "open"
