@@ -10,6 +10,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import (
+    nft_listing,
+    nft_table,
+)
 
 from ._firewall_host import COLLECTIONS, Host, link, policy, rule
 
@@ -74,6 +78,8 @@ class World:
         asked = json.dumps({"policy": wanted, "forward": list(forward)})
         text = self.managed.run("env", f"PYTHONPATH={COLLECTIONS}", sys.executable, "-c", TABLE, stdin=asked)
         self.managed.run("nft", "-f", "-", stdin=text)
+        listed, _counters = nft_listing.parse(self.managed.run("nft", "-j", "list", "table", "inet", "determined"))
+        assert nft_table.replacing(listed) == text.rstrip("\n") + "\n"
         return {}
 
     def network(self, bridge: str, host: str, addresses: dict[str, str]) -> None:
