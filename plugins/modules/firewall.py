@@ -270,8 +270,7 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
     params = module.params
     policy = requested_policy(params)
     refuse_timeouts(params)
-    container_interfaces = requested_interfaces(params)
-    allowed = requested_forwarding(params)
+    container_interfaces, allowed = requested_traffic(params)
     refusal = ssh_connection.refusal(policy, container_interfaces, params["allow_lockout"])
     if refusal:
         raise HostError(refusal)
@@ -381,18 +380,11 @@ def requested_persistence(module: AnsibleModule, policy: Optional[_policy.HostPo
     return None
 
 
-def requested_interfaces(params: Dict[str, Any]) -> Tuple[str, ...]:
-    """The patterns of the bridges of this host's containers. HostError if they are wrong."""
+def requested_traffic(params: Dict[str, Any]) -> Tuple[Tuple[str, ...], Tuple[Allowed, ...]]:
+    """The patterns of the bridges of this host's containers, and what the host may forward. HostError if wrong."""
     try:
-        return firewall_container_interfaces.read(params["container_interfaces"])
-    except ValueError as problem:
-        raise HostError("%s. Nothing was changed" % problem) from problem
-
-
-def requested_forwarding(params: Dict[str, Any]) -> Tuple[Allowed, ...]:
-    """What the host may forward in mode restrict. HostError if it is wrong."""
-    try:
-        return permitted_forwarding.read(params["forward"])
+        patterns = firewall_container_interfaces.read(params["container_interfaces"])
+        return patterns, permitted_forwarding.read(params["forward"])
     except ValueError as problem:
         raise HostError("%s. Nothing was changed" % problem) from problem
 

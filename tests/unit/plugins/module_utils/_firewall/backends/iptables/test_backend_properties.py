@@ -119,8 +119,8 @@ def test_from_any_policy_to_any_other_and_away(fake_kernel, first, second, own, 
         for chains in kernel.tables.values():
             assert chains["INPUT"][1:] == own and chains["INPUT"][0] == "-j DETERMINED-INPUT"
         for chains in kernel.mangle.values():
-            jumps = 1 if policy.mode == "restrict" else 0
-            assert chains["PREROUTING"][jumps:] == own and chains["FORWARD"][jumps:] == own
+            closed = policy.mode == "restrict"
+            assert chains["PREROUTING"][2 * closed :] == own and chains["FORWARD"][1 * closed :] == own
     apply(kernel, None)
     assert kernel.tables == before and kernel.sets == {}
     assert kernel.mangle == before_mangle
