@@ -20,8 +20,33 @@ options:
       - Names the bridges of this host's own containers. A C(+) at the end of a name stands for any ending.
       - In mode V(restrict) the host accepts traffic that arrives through these bridges, as it does for loopback. A
         container on this host counts as this host, and other hosts cannot reach the address of a container through it.
+      - A bridge with a port that leads to other hosts, such as a network card, is never one of these bridges. The
+        module judges what arrives through it like traffic from any other host, and warns.
       - The module refuses a pattern that matches the interface of the host's default route or of the SSH connection.
     type: list
     elements: str
     default: [docker0, docker_gwbridge, br-+, podman+, cni-podman+]
+  forward:
+    description:
+      - Names what this host may forward in mode V(restrict), in addition to replies and to what its own containers and
+        virtual machines send. Each entry permits new packets of every protocol from one list of networks to another.
+      - With an empty list the host forwards nothing new that arrives from other hosts. Published ports are not
+        concerned, because packets to them are addressed to the host.
+      - Routers, VPN gateways, and nodes of Kubernetes whose pods other hosts reach need entries.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      from:
+        description: Networks of the source, such as V(10.244.0.0/16).
+        type: list
+        elements: str
+        required: true
+      to:
+        description:
+          - Networks of the destination, as the sender addresses it. For services of Kubernetes these are the
+            addresses of the services.
+        type: list
+        elements: str
+        required: true
 """

@@ -204,6 +204,8 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
     backend_choice,
     lockout,
     older_sessions,
+    outer_interfaces,
+    permitted_forwarding,
     plan,
     reachability,
     ssh_connection,
@@ -214,6 +216,10 @@ from ansible_collections.determined.network.plugins.module_utils._firewall impor
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.combined import Several
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import (
+    Allowed,
+    Forwarding,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
 from ansible_collections.determined.network.plugins.module_utils._host import systemd
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
@@ -239,6 +245,7 @@ def main() -> None:
             "_change": {"type": "str"},
             "_controller": {"type": "str"},
             **firewall_container_interfaces.ARGUMENT_SPEC,
+            **permitted_forwarding.ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
@@ -263,13 +270,19 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
     params = module.params
     policy = requested_policy(params)
     refuse_timeouts(params)
-    container_interfaces = requested_interfaces(params)
+    container_interfaces, allowed = requested_traffic(params)
     refusal = ssh_connection.refusal(policy, container_interfaces, params["allow_lockout"])
     if refusal:
         raise HostError(refusal)
     runner = Runner()
     choice = runner.drive(backend_choice.choose(params["backend"]))
-    backends = [Iptables(params["lock_timeout"], container_interfaces), Firewalld(container_interfaces)]
+    found = outer_interfaces.Found(Forwarding(), ())
+    if policy is not None and policy.mode == "restrict":
+        found = runner.drive(outer_interfaces.find(container_interfaces, allowed))
+    backends = [
+        Iptables(params["lock_timeout"], container_interfaces, found.forwarding),
+        Firewalld(container_interfaces, found.forwarding),
+    ]
     backends.sort(key=lambda backend: backend.name != choice.name)
     backend = Several(backends[0], backends[1:])
     persist = requested_persistence(module, policy)
@@ -286,6 +299,7 @@ def change(module: AnsibleModule, token: str, check_mode: bool) -> Dict[str, Any
     outcome = apply.apply(backend, policy, settings, runner, check_mode)
     reading = outcome.reading
     warnings = outcome.warnings + reading.warnings + (reading.missing if policy is None else choice.warnings)
+    warnings += found.warnings if outcome.changed else ()
     for warning in warnings:
         module.warn(warning)
     result = {
@@ -366,10 +380,11 @@ def requested_persistence(module: AnsibleModule, policy: Optional[_policy.HostPo
     return None
 
 
-def requested_interfaces(params: Dict[str, Any]) -> Tuple[str, ...]:
-    """The patterns of the bridges of this host's containers. HostError if they are wrong."""
+def requested_traffic(params: Dict[str, Any]) -> Tuple[Tuple[str, ...], Tuple[Allowed, ...]]:
+    """The patterns of the bridges of this host's containers, and what the host may forward. HostError if wrong."""
     try:
-        return firewall_container_interfaces.read(params["container_interfaces"])
+        patterns = firewall_container_interfaces.read(params["container_interfaces"])
+        return patterns, permitted_forwarding.read(params["forward"])
     except ValueError as problem:
         raise HostError("%s. Nothing was changed" % problem) from problem
 

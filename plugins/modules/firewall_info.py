@@ -160,17 +160,22 @@ foreign_variants:
 """
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.determined.network.plugins.module_utils import _policy
-from ansible_collections.determined.network.plugins.module_utils._firewall import backend_choice
+from ansible_collections.determined.network.plugins.module_utils._firewall import (
+    backend_choice,
+    outer_interfaces,
+    permitted_forwarding,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall import (
     container_interfaces as firewall_container_interfaces,
 )
 from ansible_collections.determined.network.plugins.module_utils._firewall import plan as firewall_plan
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Backend
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld.backend import Firewalld
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import Forwarding
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
 from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
@@ -183,6 +188,7 @@ def main() -> None:
             "backend": {"type": "str", "choices": list(backend_choice.CHOICES), "default": backend_choice.AUTO},
             "policy": {"type": "dict"},
             **firewall_container_interfaces.ARGUMENT_SPEC,
+            **permitted_forwarding.ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
@@ -198,13 +204,18 @@ def read(module: AnsibleModule) -> Dict[str, Any]:
     """The result of the module. HostError if the firewall cannot be read."""
     try:
         container_interfaces = firewall_container_interfaces.read(module.params["container_interfaces"])
+        allowed = permitted_forwarding.read(module.params["forward"])
     except ValueError as problem:
         raise HostError(str(problem)) from problem
+    policy = requested_policy(module.params)
     runner = Runner()
+    forwarding = Forwarding()
+    if policy is not None and policy.mode == "restrict":
+        forwarding = runner.drive(outer_interfaces.find(container_interfaces, allowed)).forwarding
     choice = runner.drive(backend_choice.choose(module.params["backend"]))
-    backend: Backend = Iptables(container_interfaces=container_interfaces)
+    backend: Backend = Iptables(container_interfaces=container_interfaces, forwarding=forwarding)
     if choice.name == Firewalld.name:
-        backend = Firewalld(container_interfaces)
+        backend = Firewalld(container_interfaces, forwarding)
     inspected = runner.drive(backend.inspect())
     reading, facts = inspected[0], inspected[1]
     for warning in choice.warnings + reading.warnings + reading.missing:
@@ -218,16 +229,22 @@ def read(module: AnsibleModule) -> Dict[str, Any]:
         "managed": reading.state != backend.render(None, reading),
     }
     result.update(facts)
-    if module.params["policy"] is not None:
-        try:
-            policy = _policy.HostPolicy.from_dict(module.params["policy"])
-        except ValueError as problem:
-            raise HostError("The policy is wrong: %s" % problem) from problem
+    if policy is not None:
         plan = firewall_plan.compare(
             backend.describe(reading.state), backend.describe(backend.render(policy, reading)), os.uname()[1]
         )
         result["drift"] = firewall_plan.unified(plan)
     return result
+
+
+def requested_policy(params: Dict[str, Any]) -> Optional[_policy.HostPolicy]:
+    """The policy to compare with, None if none is given. HostError if it is wrong."""
+    if params["policy"] is None:
+        return None
+    try:
+        return _policy.HostPolicy.from_dict(params["policy"])
+    except ValueError as problem:
+        raise HostError("The policy is wrong: %s" % problem) from problem
 
 
 if __name__ == "__main__":

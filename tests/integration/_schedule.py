@@ -56,6 +56,7 @@ SECONDS = {
     "test_namespaces.py": 75,
     "test_forged_packets.py": 60,
     "test_older_sessions.py": 60,
+    "test_attacks_forwarding.py": 60,
     "test_demo.py[newest]": 60,
     "test_firewall.py": 40,
     "test_persistence.py[firewalld]": 40,

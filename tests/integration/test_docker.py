@@ -53,22 +53,28 @@ class Days:
 
     def __init__(self, lab: SystemdLab, variant: str, settings: dict):
         self.lab, self.variant, self.settings = lab, variant, settings
-        # A container network inside the lab's own, whose upper half is free: this machine's Docker lets nothing else
+        # Container networks inside the lab's own, whose upper half is free: this machine's Docker lets nothing else
         # pass between the hosts, and a stranger that knows the way shall be stopped by agent1 alone.
-        self.inner = str(list(ipaddress.ip_network(lab.networks[0]).subnets(1))[1])
+        self.inner, self.named = map(str, list(ipaddress.ip_network(lab.networks[0]).subnets(2))[2:])
 
     def start_docker(self) -> None:
         registry = f"{self.lab.addresses['stranger'][0]}:{REGISTRY}"
         self.lab.start_docker("agent1", **self.settings, **{"insecure-registries": [registry]})
         for port in ROWS:
             self.lab.publish("agent1", port)
-        self.lab.shell(
-            "agent1",
-            f"docker network create --subnet={self.inner} own && docker run --detach --name=inner --network=own"
-            " --restart=always --stop-signal=KILL busybox:test"
-            " sh -c 'echo inner >/www/index.html; exec httpd -f -p 80 -h /www'",
-        )
-        self.lab.shell("stranger", f"ip route replace {self.inner} via {self.lab.addresses['agent1'][0]}")
+        # The bridge of the second network has a name of its own, which no pattern matches.
+        for network, name, options in (
+            ("own", "inner", f"--subnet={self.inner}"),
+            ("research", "named", f"--subnet={self.named} --opt=com.docker.network.bridge.name=foo0"),
+        ):
+            self.lab.shell(
+                "agent1",
+                f"docker network create {options} {network} && docker run --detach --name={name} --network={network}"
+                " --restart=always --stop-signal=KILL busybox:test"
+                f" sh -c 'echo {name} >/www/index.html; exec httpd -f -p 80 -h /www'",
+            )
+        for network in (self.inner, self.named):
+            self.lab.shell("stranger", f"ip route replace {network} via {self.lab.addresses['agent1'][0]}")
         if "fixed-cidr-v6" in self.settings:
             self.lab.shell("stranger", f"ip -6 route replace {INSIDE} via {self.lab.addresses['agent1'][1]}")
 
@@ -94,7 +100,7 @@ class Days:
 
     def straight(self) -> set[str]:
         """Which of agent1's containers the stranger reaches by their own addresses."""
-        targets = [self.address("inner")]
+        targets = [self.address("inner"), self.address("named")]
         targets += [self.address("web-2600", 6)] if "fixed-cidr-v6" in self.settings else []
         with ThreadPoolExecutor(len(targets)) as pool:
             found = pool.map(lambda address: self.lab.fetch("stranger", address, 80, 3), targets)
@@ -108,7 +114,7 @@ class Days:
     def open_to_all(self) -> None:
         """What the other tests see closed does work without the policy."""
         assert self.reached() == EVERYTHING
-        assert len(self.straight()) == (2 if "fixed-cidr-v6" in self.settings else 1)
+        assert len(self.straight()) == (3 if "fixed-cidr-v6" in self.settings else 2)
 
     def address(self, name: str, number: int = 4) -> str:
         word = {4: "IPAddress", 6: "GlobalIPv6Address"}[number]
@@ -137,6 +143,8 @@ class Days:
         if self.settings.get("userland-proxy", True):
             wanted[f"{here}:900"] = "agent1:900"  # from another network; without docker-proxy Docker itself drops that
         assert self.within("own", *wanted) == list(wanted.values())
+        wanted = {f"{outside}:8000": "stranger:8000", "named:80": "named"}
+        assert self.within("research", *wanted) == list(wanted.values())
         assert self.lab.fetch("agent1", here, 900) == "agent1:900"
 
     def rules(self) -> list[str]:
@@ -192,7 +200,7 @@ def test_the_cluster_verifies_and_a_second_run_changes_nothing(days):
     info = days.lab.task("agent1", "determined.network.firewall_info")
     assert info["variant"] == days.variant and info["foreign_before"] == []
     dropped = [rule for rule in info["rules"] if rule["rule"].endswith("-j DROP")]
-    assert {rule["chain"] for rule in dropped if rule["packets"]} >= {"DETERMINED-PREROUTING", "DETERMINED-FORWARD"}
+    assert {rule["chain"] for rule in dropped if rule["packets"]} >= {"DETERMINED-PREROUTING", "DETERMINED-ROUTED"}
 
 
 def test_images_are_still_pulled(days):
@@ -231,6 +239,7 @@ def test_dockers_rules_stay_and_ours_leave_no_trace(days):
 
 def test_in_permit_docker_publishes_as_ever(days):
     days.configure("-e", "determined_mode=permit")
-    assert not any("DETERMINED-PREROUTING" in line or "DETERMINED-FORWARD" in line for line in days.rules())
+    judging = ("DETERMINED-PREROUTING", "DETERMINED-ROUTED", "DETERMINED-FORWARD")
+    assert not any(chain in line for line in days.rules() for chain in judging)
     days.open_to_all()
     days.containers_work()

@@ -116,12 +116,14 @@ def test_whole_life_beside_foreign_rules(host, tmp_path, variant, mode):
         for chain in ("INPUT", "OUTPUT"):
             listed = host.run(f"{command}-{variant}", "-S", chain).splitlines()
             assert listed[1] == f"-A {chain} -j DETERMINED-{chain}"
-        for chain, match in (("PREROUTING", "-m addrtype --dst-type LOCAL "), ("FORWARD", "")):
+        prerouting = [
+            "-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING",
+            "-m addrtype ! --dst-type LOCAL -j DETERMINED-ROUTED",
+        ]
+        for chain, jumps in (("PREROUTING", prerouting), ("FORWARD", ["-j DETERMINED-FORWARD"])):
             listed = host.run(f"{command}-{variant}", "-t", "mangle", "-S", chain).splitlines()
-            jump = f"-A {chain} {match}-j DETERMINED-{chain}"
-            assert listed[1:] == [jump] * (mode == "restrict") + [
-                f"-A {chain} -i eth9 -j MARK --set-xmark 0x7/0xffffffff"
-            ]
+            ours = [f"-A {chain} {jump}" for jump in jumps if mode == "restrict"]
+            assert listed[1:] == [*ours, f"-A {chain} -i eth9 -j MARK --set-xmark 0x7/0xffffffff"]
         jump = "-A PREROUTING ! -i lo -m addrtype --src-type LOCAL -j DETERMINED-FORGED"
         listed = host.run(f"{command}-{variant}", "-t", "raw", "-S", "PREROUTING").splitlines()
         assert listed[1:] == [jump] * (mode == "restrict") + ["-A PREROUTING -i eth9 -p udp -j DROP"]

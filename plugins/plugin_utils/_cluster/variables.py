@@ -30,6 +30,7 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
         "lock_timeout",
         "allow_lockout",
         "container_interfaces",
+        "forward",
         "persist",
     ),
     "proxy": (
@@ -68,15 +69,22 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
 # The playbooks set these themselves; users read them.
 OWN_VARIABLES = ("determined_rehearsal", "determined_namespace", "determined_network_verification")
 
+# Variables of roles that are newer than the names with a prefix, so they never had an old name.
+WITHOUT_OLD_NAME = ("determined_firewall_forward",)
+
 # Old name (until 0.2.0) -> new name.
 RENAMED: dict[str, str] = {
-    f"{role}_{name}": f"{PREFIX}{role}_{name}" for role, names in ROLE_VARIABLES.items() for name in names
+    f"{role}_{name}": f"{PREFIX}{role}_{name}"
+    for role, names in ROLE_VARIABLES.items()
+    for name in names
+    if f"{PREFIX}{role}_{name}" not in WITHOUT_OLD_NAME
 }
 
 KNOWN: tuple[str, ...] = (
     *settings.VARIABLES.values(),
     *cluster.HOST_VARIABLES,
     *RENAMED.values(),
+    *WITHOUT_OLD_NAME,
     *OWN_VARIABLES,
 )
 
@@ -187,6 +195,8 @@ def _slips() -> dict[str, str]:
     found: dict[str, str] = {}
     for role, names in ROLE_VARIABLES.items():
         for name in names:
+            if f"{role}_{name}" not in RENAMED:
+                continue
             words = name.split("_")
             for number, word in enumerate(words):
                 for slip in _slips_of_word(word):

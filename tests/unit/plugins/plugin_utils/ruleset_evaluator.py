@@ -99,6 +99,7 @@ _OPTIONS = {
     "--src-type": 1,
     "! --src-type": 1,
     "--limit-iface-in": 0,
+    "! --dst-type": 1,
     "-j": 1,
     "--dport": 1,
     "--dports": 1,
@@ -148,12 +149,12 @@ def _read_tables(text):
     chains, jumps = {}, []
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert lines[-1] == "COMMIT"
-    table = None
+    table, placed = None, []  # placed: the chains of this table that have a jump
     for line in lines:
         words = shlex.split(line)
         if table is None:
             assert line in ("*raw", "*mangle", "*filter")
-            table = line
+            table, placed = line, []
         elif line == "COMMIT":
             table = None
         elif line.startswith(":"):
@@ -161,7 +162,8 @@ def _read_tables(text):
             chains[words[0][1:]] = []
         elif words[0] == "-A":
             chains[words[1]].append(_read_rule(words[2:]))
-        elif words[:1] == ["-I"] and words[2] == "1":
+        elif words[:1] == ["-I"] and int(words[2]) == 1 + placed.count(words[1]):
+            placed.append(words[1])
             jumps.append((words[1], _read_rule(words[3:])["-j"]))
         else:
             raise AssertionError(f"unknown line {line!r}")

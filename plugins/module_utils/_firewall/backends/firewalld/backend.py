@@ -46,6 +46,10 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
     load,
     render,
 )
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import (
+    PATTERNS_ONLY,
+    Forwarding,
+)
 from ansible_collections.determined.network.plugins.module_utils._host.commands import (
     Command,
     Conversation,
@@ -61,6 +65,7 @@ _SHOWN_SETTINGS = 20
 
 class Firewalld(Backend):
     """See :class:`Backend`. ``container_interfaces``: patterns for the interfaces of this host's containers.
+    ``forwarding``: a Forwarding.
 
     The state is a :class:`State`, the details of a Reading are a :class:`Found`.
     """
@@ -69,8 +74,9 @@ class Firewalld(Backend):
     programs = ("busctl", "nft", "sh")
     folders = tuple(sorted(FOLDERS.values()))
 
-    def __init__(self, container_interfaces: Sequence[str] = ()) -> None:
+    def __init__(self, container_interfaces: Sequence[str] = (), forwarding: Forwarding = PATTERNS_ONLY) -> None:
         self.container_interfaces = tuple(container_interfaces)
+        self.forwarding = forwarding
 
     def read(self) -> Conversation[Reading]:
         has_ipv6 = (yield from ReadFile(_IPV6).ask()) is not None
@@ -94,7 +100,8 @@ class Firewalld(Backend):
             missing.append(errors.missing_tool("nft"))
         if missing:
             raise HostError("This host cannot hold the policy yet: %s. Nothing was changed" % "; ".join(missing))
-        desired = render(policy, reading.families, _has_destination_sets(found), self.container_interfaces)
+        outbound = _has_destination_sets(found)
+        desired = render(policy, reading.families, outbound, self.container_interfaces, self.forwarding)
         in_the_way = foreign.in_the_way_of(desired, found)
         if in_the_way:
             raise HostError(ownership.refusal(in_the_way))
@@ -133,7 +140,7 @@ class Firewalld(Backend):
         stored = tuple((path, wanted.get(path)) for path in sorted(set(wanted) | set(found.files)))
         if policy is None or desired.table is None or found.nft is None:
             return Boot(load="", holds="", files=stored) if stored else None
-        fallback = nft_table.fallback(policy, reading.families, self.container_interfaces)
+        fallback = nft_table.fallback(policy, reading.families, self.container_interfaces, self.forwarding)
         return Boot(
             load=_load_script(found.nft, desired.table),
             holds=_check_script(found.nft, desired.table),

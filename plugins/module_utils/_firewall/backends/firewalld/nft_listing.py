@@ -21,6 +21,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 )
 
 _CT_STATES = ("established", "related", "new", "invalid", "untracked")
+_FIB_TYPES = ("local", "broadcast", "multicast")
 # (mask, operator, flags) -> text
 _TCP_FLAGS = {
     (frozenset(("syn", "ack")), "!=", "syn"): "tcp flags & (syn | ack) != syn",
@@ -136,18 +137,30 @@ def _match(match: Dict[str, _Json]) -> Optional[str]:
     if kind == "&":
         return _match_of_flags(left, operator, right)
     if operator == "!=":
-        return _match_that_is_not(kind, left, right)
+        return _match_of_others(kind, left, right)
     known = _MATCHES.get(kind)
     return known(left, right) if known and operator in ("==", "in") else None
 
 
-def _match_that_is_not(kind: str, left: Dict[str, _Json], right: _Json) -> Optional[str]:
+def _match_of_others(kind: str, left: _Json, right: _Json) -> Optional[str]:
     """The text of one of our matches with the operator ``!=``; None for any other match."""
     if kind == "meta" and (left, right) in (({"key": "l4proto"}, "tcp"), ({"key": "iifname"}, "lo")):
         return "meta l4proto != tcp" if right == "tcp" else 'iifname != "lo"'
-    if kind == "fib" and left.get("result") == "type" and _fib_flags(left) == "iif . saddr" and right == "local":
-        return "fib saddr . iif type != local"
+    values = sorted(right["set"]) if isinstance(right, dict) and set(right) == {"set"} else [right]
+    if not all(isinstance(value, str) for value in values):
+        return None
+    if kind == "fib" and left.get("result") == "type":
+        if _fib_flags(left) == "daddr":
+            return "fib daddr type != { %s }" % ", ".join(sorted(values, key=_order_of_fib))
+        return "fib saddr . iif type != local" if (_fib_flags(left), right) == ("iif . saddr", "local") else None
+    if kind == "payload" and left == {"protocol": "ether", "field": "daddr"}:
+        return "ether daddr != { %s }" % ", ".join(values)
     return None
+
+
+def _order_of_fib(name: str) -> Tuple[int, str]:
+    """The key that sorts types of addresses as we write them, and other names after them."""
+    return (_FIB_TYPES.index(name) if name in _FIB_TYPES else len(_FIB_TYPES)), name
 
 
 def _fib_flags(left: Dict[str, _Json]) -> str:
@@ -202,22 +215,22 @@ def _match_of_fib(left: Dict[str, _Json], right: _Json) -> Optional[str]:
 
 
 def _match_of_payload(left: Dict[str, _Json], right: _Json) -> Optional[str]:
-    value = _ports_or_set(right) if set(left) == {"protocol", "field"} else None
+    value = _values(right) if set(left) == {"protocol", "field"} else None
     return "%s %s %s" % (left["protocol"], left["field"], value) if value else None
 
 
 _MATCHES = {"meta": _match_of_meta, "ct": _match_of_ct, "fib": _match_of_fib, "payload": _match_of_payload}
 
 
-def _ports_or_set(right: _Json) -> Optional[str]:
-    """Ports, a network or the name of a set -> text; None for anything else."""
-    if isinstance(right, dict) and set(right) == {"prefix"}:
-        return "%s/%s" % (right["prefix"]["addr"], right["prefix"]["len"])
+def _values(right: _Json) -> Optional[str]:
+    """Ports, an address, a network or the name of a set -> text; None for anything else."""
     if isinstance(right, dict) and set(right) == {"set"}:
-        parts = [_ports_or_set(part) for part in right["set"]]
+        parts = [_values(part) for part in right["set"]]
         return "{ %s }" % ", ".join(part for part in parts if part) if all(parts) else None
     if isinstance(right, dict) and set(right) == {"range"}:
         return "%s-%s" % tuple(right["range"])
+    if isinstance(right, dict) and set(right) == {"prefix"}:
+        return _element(right)
     return str(right) if isinstance(right, (int, str)) else None
 
 

@@ -14,13 +14,19 @@ the first one:
   into a container's address (that happens later, at priority dstnat);
 - ``input`` judges packets that ``prerouting`` does not see as addressed to this host (multicast, broadcast), and once
   more those that were redirected to a port of this host;
-- ``forward`` judges packets that other hosts send directly to a container's own address, with this host as router.
+- ``prerouting`` and ``forward`` also judge packets to addresses of other hosts and containers, see
+  :mod:`nft_forwarding`.
 
 Each rule is a text. :mod:`nft_listing` gives the same text for the rule that nft lists.
 """
 
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import nft_forwarding
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import (
+    PATTERNS_ONLY,
+    Forwarding,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ipset import is_anybody
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.members import disjoint
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.ownership import MARK
@@ -49,7 +55,7 @@ MARK_RULE = 'counter comment "%s"' % MARK
 _INPUT = ("jump inbound",)
 _PREROUTING = ("fib daddr type local jump inbound",)
 _OLD_NAMES = ("forward", "inbound", "input", "prerouting")  # of the versions 0.2 and 0.3
-_NAMES = _OLD_NAMES + ("forged", "raw")
+_NAMES = _OLD_NAMES + ("forged", "raw", "routed")
 
 
 class Set(NamedTuple):
@@ -78,13 +84,18 @@ class Table(NamedTuple):
     chains: Tuple[Chain, ...]
 
 
-def render(policy: HostPolicy, families: Sequence[str], container_interfaces: Sequence[str]) -> Table:
+def render(
+    policy: HostPolicy,
+    families: Sequence[str],
+    container_interfaces: Sequence[str],
+    forwarding: Forwarding = PATTERNS_ONLY,
+) -> Table:
     """A HostPolicy of mode ``restrict`` -> Table.
 
     ``families``: "ipv4", "ipv6". ``container_interfaces``: patterns of interfaces' names as in iptables(8).
     """
     sets: Dict[str, Set] = {}
-    permitted = _always_permitted(families, container_interfaces)
+    permitted = _always_permitted(families)
     for rule in policy.management + policy.inbound:
         for family in families:
             addresses = policy.peers[rule.peers][family]
@@ -92,21 +103,26 @@ def render(policy: HostPolicy, families: Sequence[str], container_interfaces: Se
                 permit = _permit(rule, family, addresses, sets)
                 if permit not in permitted:
                     permitted.append(permit)
-    return Table(tuple(sets[name] for name in sorted(sets)), _chains(permitted, container_interfaces))
+    return Table(tuple(sets[name] for name in sorted(sets)), _chains(permitted, container_interfaces, forwarding))
 
 
-def fallback(policy: HostPolicy, families: Sequence[str], container_interfaces: Sequence[str]) -> Table:
+def fallback(
+    policy: HostPolicy,
+    families: Sequence[str],
+    container_interfaces: Sequence[str],
+    forwarding: Forwarding = PATTERNS_ONLY,
+) -> Table:
     """A HostPolicy of mode ``restrict`` -> the fallback rules, a Table without sets.
 
     The fallback rules permit what every host needs, and management by its addresses.
     """
-    permitted = _always_permitted(families, container_interfaces)
+    permitted = _always_permitted(families)
     for rule in policy.management:
         for family in families:
             addresses = policy.peers[rule.peers][family]
             if addresses:
                 permitted.append(_permit_without_set(rule, family, addresses))
-    return Table((), _chains(permitted, container_interfaces))
+    return Table((), _chains(permitted, container_interfaces, forwarding))
 
 
 def is_ours(table: Table) -> bool:
@@ -128,23 +144,29 @@ def is_ours(table: Table) -> bool:
     )
 
 
-def _chains(permitted: Sequence[str], container_interfaces: Sequence[str]) -> Tuple[Chain, ...]:
+def _chains(permitted: Sequence[str], container_interfaces: Sequence[str], forwarding: Forwarding) -> Tuple[Chain, ...]:
     """The rules that permit a packet -> all chains, sorted by name."""
-    chains = [
-        Chain("inbound", "", 0, (MARK_RULE,) + tuple(permitted) + (_DROP_ALL_ELSE,)),
+    inbound = (
+        [MARK_RULE, *permitted] + nft_forwarding.from_containers(container_interfaces, forwarding) + [_DROP_ALL_ELSE]
+    )
+    routed = nft_forwarding.routed(_KNOWN_CONNECTIONS, container_interfaces, forwarding)
+    forward = nft_forwarding.forwarded(_KNOWN_CONNECTIONS, container_interfaces, forwarding)
+    prerouting = _PREROUTING + ("fib daddr type != { local, broadcast, multicast } jump routed",)
+    forged = _forged_rules(container_interfaces, forwarding)
+    return (
+        Chain("forged", "", 0, tuple(forged)),
+        Chain("forward", "forward", PRIORITY, tuple(forward)),
+        Chain("inbound", "", 0, tuple(inbound)),
         Chain("input", "input", PRIORITY, _INPUT),
-        Chain("prerouting", "prerouting", PRIORITY, _PREROUTING),
+        Chain("prerouting", "prerouting", PRIORITY, prerouting),
         Chain("raw", "prerouting", BEFORE_TRACKING, ('iifname != "lo" fib saddr type local jump forged',)),
-        Chain("forged", "", 0, tuple(_forged_rules(container_interfaces))),
-    ]
-    if container_interfaces:
-        chains.append(Chain("forward", "forward", PRIORITY, tuple(_forward_rules(container_interfaces))))
-    return tuple(sorted(chains))
+        Chain("routed", "", 0, tuple(routed)),
+    )
 
 
-def _always_permitted(families: Sequence[str], container_interfaces: Sequence[str]) -> List[str]:
+def _always_permitted(families: Sequence[str]) -> List[str]:
     """The rules for what every host needs."""
-    rules = [_LOOPBACK, *_KNOWN_CONNECTIONS] + _from_containers(container_interfaces)
+    rules = [_LOOPBACK, *_KNOWN_CONNECTIONS]
     for family in families:
         rules.append("meta l4proto %s return" % _ICMP[family])
         server, client = _DHCP[family]
@@ -154,38 +176,17 @@ def _always_permitted(families: Sequence[str], container_interfaces: Sequence[st
     return rules
 
 
-def _from_containers(container_interfaces: Sequence[str]) -> List[str]:
-    return [
-        'iifname "%s" return comment "containers of this host"' % _nft_pattern(name) for name in container_interfaces
-    ]
-
-
-def _forged_rules(container_interfaces: Sequence[str]) -> List[str]:
+def _forged_rules(container_interfaces: Sequence[str], forwarding: Forwarding) -> List[str]:
     """Packets that do not come from ``lo`` and bear an address of this host as their source. The kernel itself passes
     a copy of each multicast and broadcast that this host sends back to it, as if it had arrived on that interface. An
     address on the link exists once on every link: fe80::1 may be a router there and a bridge of this host."""
-    return _from_containers(container_interfaces) + [
+    return [
         "fib daddr type multicast return",
         "fib daddr type broadcast return",
         "ip6 saddr fe80::/10 fib saddr . iif type != local return",
+        *nft_forwarding.from_containers(container_interfaces, forwarding),
         'counter drop comment "forged: an address of this host"',
     ]
-
-
-def _forward_rules(container_interfaces: Sequence[str]) -> List[str]:
-    """Packets from other hosts to a container pass only if this host's own rules have translated their address.
-    ``prerouting`` has judged those packets already."""
-    rules = list(_KNOWN_CONNECTIONS) + _from_containers(container_interfaces)
-    rules.append('ct status dnat return comment "published ports"')
-    return rules + [
-        'oifname "%s" counter drop comment "nobody else reaches a container\'s own address"' % _nft_pattern(name)
-        for name in container_interfaces
-    ]
-
-
-def _nft_pattern(pattern: str) -> str:
-    """The pattern of an interface's name as in iptables(8) ("br-+") -> the pattern of nft ("br-*")."""
-    return pattern[:-1] + "*" if pattern.endswith("+") else pattern
 
 
 def _permit(rule: Rule, family: str, addresses: Sequence[str], sets: Dict[str, Set]) -> str:

@@ -14,6 +14,10 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import nft_table
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import (
+    PATTERNS_ONLY,
+    Forwarding,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.members import disjoint
 from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy, Rule
 
@@ -73,13 +77,21 @@ class State(NamedTuple):
 NOTHING = State({}, {}, None)
 
 
-def render(policy: HostPolicy, families: Sequence[str], outbound: bool, container_interfaces: Sequence[str]) -> State:
+def render(
+    policy: HostPolicy,
+    families: Sequence[str],
+    outbound: bool,
+    container_interfaces: Sequence[str],
+    forwarding: Forwarding = PATTERNS_ONLY,
+) -> State:
     """HostPolicy -> State. ``outbound``: whether this firewalld can use an ipset as a destination."""
     sets: Dict[str, Set] = {}
     policies = {INBOUND: _policy(INBOUND, policy, policy.inbound, families, sets)}
     if outbound:
         policies[OUTBOUND] = _policy(OUTBOUND, policy, policy.outbound, families, sets)
-    table = nft_table.render(policy, families, container_interfaces) if policy.mode == "restrict" else None
+    table = None
+    if policy.mode == "restrict":
+        table = nft_table.render(policy, families, container_interfaces, forwarding)
     return State(policies, sets, table)
 
 

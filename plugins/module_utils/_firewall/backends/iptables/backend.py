@@ -16,6 +16,10 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
     Facts,
     Reading,
 )
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import (
+    PATTERNS_ONLY,
+    Forwarding,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     errors,
     facts,
@@ -69,13 +73,19 @@ class _Details(NamedTuple):
 class Iptables(Backend):
     """See :class:`Backend`. ``lock_timeout``: seconds to wait for the xtables lock (int).
     ``container_interfaces``: names of the bridges of this host's containers; a "+" at the end stands for any ending, as
-    in iptables(8)."""
+    in iptables(8). ``forwarding``: a Forwarding."""
 
     name = "iptables"
 
-    def __init__(self, lock_timeout: int = 10, container_interfaces: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        lock_timeout: int = 10,
+        container_interfaces: Sequence[str] = (),
+        forwarding: Forwarding = PATTERNS_ONLY,
+    ) -> None:
         self.lock_timeout = lock_timeout
         self.container_interfaces = tuple(container_interfaces)
+        self.forwarding = forwarding
 
     def read(self) -> Conversation[Reading]:
         return self._read(counters=False)
@@ -179,15 +189,11 @@ class Iptables(Backend):
             )
         tables = {}
         for family in reading.families:
-            for name, chains in iptables_rules.chains(policy, family, self.container_interfaces).items():
+            found = iptables_rules.chains(policy, family, self.container_interfaces, self.forwarding)
+            for name, chains in found.items():
                 if name in reading.details.saved[reading.variant, family].unreadable:
                     raise HostError(_unreadable(name, family))
-                jumps = [
-                    iptables_state.Jump(base.chain, 1, base.jump)
-                    for base in iptables_state.BASES
-                    if base.ours in dict(chains)
-                ]
-                tables[reading.variant, family, name] = iptables_state.Table(chains, tuple(sorted(jumps)))
+                tables[reading.variant, family, name] = iptables_state.Table(chains, iptables_state.jumps(chains))
         desired = iptables_state.State(tables, ipset.sets_of(policy, reading.families))
         details: _Details = reading.details
         in_the_way = foreign.in_the_way_of(desired, details.tools, details.saved, details.foreign_sets)

@@ -27,7 +27,10 @@ def facts(reading: Reading) -> Facts:
             for rule in table.rules.get(base.chain, ()):
                 if text.leads_to(rule) == base.ours:
                     break
-                before.append(dict(place, chain=base.chain, rule=rule))
+                item = dict(place, chain=base.chain, rule=rule)
+                # Two jumps of ours may be in the same built-in chain.
+                if item not in before and not text.leads_to(rule):
+                    before.append(item)
     sets = [
         {"name": name, "type": value.kind, "options": value.options, "entries": len(value.members)}
         for name, value in sorted(reading.state.sets.items())

@@ -15,8 +15,8 @@
   too.
 - Only in mode ``restrict``, ``DETERMINED-FORGED`` in table raw drops packets from outside that bear an address of this
   host as their source, before connection tracking can take them for an answer of this host.
-- Only in mode ``restrict``, ``DETERMINED-FORWARD`` drops packets that other hosts send directly to a container's own
-  address, with this host as their router.
+- Only in mode ``restrict``, ``DETERMINED-ROUTED`` and ``DETERMINED-FORWARD`` judge packets to other addresses, see
+  :mod:`forwarding`.
 
 The first rule of each chain says that it is ours, see :mod:`chain_ownership`.
 """
@@ -24,7 +24,8 @@ The first rule of each chain says that it is ours, see :mod:`chain_ownership`.
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import chain_ownership, ipset
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import Forwarding
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import forwarding, state
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     text as iptables_text,
 )
@@ -69,9 +70,9 @@ _DHCP = {"ipv4": ("67", "68"), "ipv6": ("547", "546")}
 
 
 def chains(
-    policy: HostPolicy, family: str, container_interfaces: Sequence[str]
+    policy: HostPolicy, family: str, container_interfaces: Sequence[str], forwarded: Forwarding
 ) -> Dict[str, Tuple[Tuple[str, Tuple[str, ...]], ...]]:
-    """A policy, a family and patterns of interfaces -> table's name -> the ``chains`` of its Table."""
+    """A policy, a family, patterns of interfaces and a Forwarding -> table's name -> the ``chains`` of its Table."""
     inbound = _flows(policy, policy.inbound, family)
     outbound = _flows(policy, policy.outbound, family)
     supporting: List[Options] = list(_SUPPORTING[family]) if inbound or outbound else []
@@ -79,13 +80,17 @@ def chains(
     out = supporting + _accept(outbound, "dst", "dport") + _accept(inbound, "dst", "sport", replies=True)
     found = {"filter": {state.INPUT_CHAIN: into, state.OUTPUT_CHAIN: out}}
     if policy.mode == "restrict":
-        needed = _needed(policy, family, container_interfaces)
-        into += needed + [_REST]
-        before = needed + [dict(rule, **{"-j": "RETURN"}) for rule in _accept(inbound, "src", "dport")] + [_REST]
-        found["raw"] = {state.FORGED_CHAIN: _forged(family, container_interfaces)}
-        found["mangle"] = {state.PREROUTING_CHAIN: before}
-        if container_interfaces:
-            found["mangle"][state.FORWARD_CHAIN] = _direct(container_interfaces)
+        needed = _needed(policy, family)
+        containers = forwarding.from_containers(container_interfaces, forwarded)
+        rest = containers + [_REST]
+        into += needed + rest
+        before = needed + [dict(rule, **{"-j": "RETURN"}) for rule in _accept(inbound, "src", "dport")] + rest
+        found["raw"] = {state.FORGED_CHAIN: _forged(family, containers)}
+        found["mangle"] = {
+            state.PREROUTING_CHAIN: before,
+            state.ROUTED_CHAIN: forwarding.routed(_KNOWN, family, container_interfaces, forwarded),
+            state.FORWARD_CHAIN: forwarding.forwarded(_KNOWN, family, container_interfaces, forwarded),
+        }
     return {
         table: tuple(
             (name, (chain_ownership.MARK_RULE,) + tuple(iptables_text.format_rule(rule) for rule in rules))
@@ -135,14 +140,9 @@ _KNOWN: Tuple[Options, ...] = (
 )
 
 
-def _from_containers(container_interfaces: Sequence[str]) -> List[Options]:
-    return [{"-i": pattern, "--comment": "containers of this host", "-j": "RETURN"} for pattern in container_interfaces]
-
-
-def _needed(policy: HostPolicy, family: str, container_interfaces: Sequence[str]) -> List[Options]:
+def _needed(policy: HostPolicy, family: str) -> List[Options]:
     server, client = _DHCP[family]
     rules: List[Options] = [{"-i": "lo", "-j": "RETURN"}, *_KNOWN]
-    rules += _from_containers(container_interfaces)
     rules += [
         {"-p": _ICMP[family], "-j": "RETURN"},
         {
@@ -162,25 +162,13 @@ def _needed(policy: HostPolicy, family: str, container_interfaces: Sequence[str]
 _LINK_LOCAL: Options = {"-s": "fe80::/10", "! --src-type": "LOCAL", "--limit-iface-in": "", "-j": "RETURN"}
 
 
-def _forged(family: str, container_interfaces: Sequence[str]) -> List[Options]:
+def _forged(family: str, from_containers: List[Options]) -> List[Options]:
     """Packets that do not come from ``lo`` and bear an address of this host as their source. The kernel itself passes
     a copy of each multicast and broadcast that this host sends back to it, as if it had arrived on that interface."""
-    rules = _from_containers(container_interfaces)
-    rules += [{"--dst-type": kind, "-j": "RETURN"} for kind in _TO_MANY[family]]
+    rules: List[Options] = [{"--dst-type": kind, "-j": "RETURN"} for kind in _TO_MANY[family]]
     if family == "ipv6":
         rules.append(_LINK_LOCAL)
-    return rules + [{"--comment": "forged: an address of this host", "-j": "DROP"}]
-
-
-def _direct(container_interfaces: Sequence[str]) -> List[Options]:
-    """Packets from other hosts to a container pass only if this host's own rules translated their address
-    (iptables-extensions(8), conntrack: DNAT). Then DETERMINED-PREROUTING has permitted them."""
-    rules = list(_KNOWN) + _from_containers(container_interfaces)
-    rules.append({"--ctstate": "DNAT", "--comment": "published ports", "-j": "RETURN"})
-    return rules + [
-        {"-o": pattern, "--comment": "nobody else reaches containers directly", "-j": "DROP"}
-        for pattern in container_interfaces
-    ]
+    return rules + from_containers + [{"--comment": "forged: an address of this host", "-j": "DROP"}]
 
 
 def _port_options(ports: PortSet, side: str) -> List[Options]:

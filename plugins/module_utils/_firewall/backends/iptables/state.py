@@ -14,6 +14,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 INPUT_CHAIN = "DETERMINED-INPUT"
 OUTPUT_CHAIN = "DETERMINED-OUTPUT"
 PREROUTING_CHAIN = "DETERMINED-PREROUTING"
+ROUTED_CHAIN = "DETERMINED-ROUTED"
 FORWARD_CHAIN = "DETERMINED-FORWARD"
 FORGED_CHAIN = "DETERMINED-FORGED"
 
@@ -27,10 +28,11 @@ class Base(NamedTuple):
     jump: str
 
 
-# In the order in which packets meet them.
+# In the order in which packets meet them, and in which the jumps of one chain follow each other.
 BASES = (
     Base("raw", "PREROUTING", FORGED_CHAIN, "! -i lo -m addrtype --src-type LOCAL -j %s" % FORGED_CHAIN),
     Base("mangle", "PREROUTING", PREROUTING_CHAIN, "-m addrtype --dst-type LOCAL -j %s" % PREROUTING_CHAIN),
+    Base("mangle", "PREROUTING", ROUTED_CHAIN, "-m addrtype ! --dst-type LOCAL -j %s" % ROUTED_CHAIN),
     Base("mangle", "FORWARD", FORWARD_CHAIN, "-j %s" % FORWARD_CHAIN),
     Base("filter", "INPUT", INPUT_CHAIN, "-j %s" % INPUT_CHAIN),
     Base("filter", "OUTPUT", OUTPUT_CHAIN, "-j %s" % OUTPUT_CHAIN),
@@ -56,6 +58,17 @@ class Table(NamedTuple):
 
     chains: Tuple[Tuple[str, Tuple[str, ...]], ...] = ()
     jumps: Tuple[Jump, ...] = ()
+
+
+def jumps(chains: Tuple[Tuple[str, Tuple[str, ...]], ...]) -> Tuple[Jump, ...]:
+    """The ``chains`` of one Table -> its ``jumps``: the first rules of the built-in chains, one after the other."""
+    found = []
+    placed: Dict[str, int] = {}
+    for base in BASES:
+        if base.ours in dict(chains):
+            placed[base.chain] = placed.get(base.chain, 0) + 1
+            found.append(Jump(base.chain, placed[base.chain], base.jump))
+    return tuple(sorted(found))
 
 
 class State(NamedTuple):

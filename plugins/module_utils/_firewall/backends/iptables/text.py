@@ -177,6 +177,7 @@ def foreign_weight(saved: Saved) -> int:
 # words that follow it.
 _OPTIONS = (
     ("-s", None, 1),
+    ("-d", None, 1),
     ("-i", None, 1),
     ("-o", None, 1),
     ("-p", None, 1),
@@ -185,6 +186,7 @@ _OPTIONS = (
     ("--src-type", "addrtype", 1),
     ("! --src-type", "addrtype", 1),
     ("--dst-type", "addrtype", 1),
+    ("! --dst-type", "addrtype", 1),
     ("--limit-iface-in", "addrtype", 0),
     ("--ctstate", "conntrack", 1),
     ("--sport", "protocol", 1),
@@ -195,10 +197,13 @@ _OPTIONS = (
     ("--dports", "multiport", 1),
     ("--icmp-type", "icmp", 1),
     ("--icmpv6-type", "icmp6", 1),
+    ("--physdev-is-in", "physdev", 0),
+    ("--physdev-is-bridged", "physdev", 0),
     ("--comment", "comment", 1),
     ("-j", None, 1),
 )
-_WORDS = {option: words for option, dummy, words in _OPTIONS}
+# Option -> the number of words that follow it.
+WORDS = {option: words for option, dummy, words in _OPTIONS}
 _PROTOCOLS = {"icmpv6": "ipv6-icmp", "58": "ipv6-icmp", "1": "icmp", "6": "tcp", "17": "udp"}
 _CONNECTION_STATES = ("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT")
 
@@ -220,11 +225,11 @@ def canonical(rule: str) -> str:
         if option == "!" and index + 1 < len(tokens):
             index += 1
             option = "! " + tokens[index]
-        words = tokens[index + 1 : index + 1 + _WORDS.get(option, 1)]
+        words = tokens[index + 1 : index + 1 + WORDS.get(option, 1)]
         index += 1 + len(words)
         if option == "-m" and words:
             continue  # each option of ours belongs to exactly one match
-        if option not in _WORDS or option in options or len(words) != _WORDS[option]:
+        if option not in WORDS or option in options or len(words) != WORDS[option]:
             return rule
         options[option] = words
     return format_rule({option: " ".join(words) for option, words in options.items()})

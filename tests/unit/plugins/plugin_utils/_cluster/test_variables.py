@@ -46,6 +46,13 @@ def test_right_names_are_accepted(name):
     assert problems(in_play=[name]) == []
 
 
+def test_a_variable_that_never_had_an_old_name_refuses_no_name_of_others():
+    names = ["determined_firewall_forward", "firewall_forward", "firewall_froward"]
+    assert list(variables.problems({name: ["agent1"] for name in names}, [], ["agent1"])) == []
+    (found,) = variables.problems({"determined_firewall_forwards": ["agent1"]}, [], ["agent1"])
+    assert "determined_firewall_forward" in str(found)
+
+
 @pytest.mark.parametrize(("old", "new"), variables.RENAMED.items())
 def test_every_old_name_is_refused_with_its_new_name(old, new):
     assert new == f"determined_{old}"

@@ -30,6 +30,7 @@ JUMPS = {
         ("PREROUTING", "DETERMINED-FORGED"),
         ("FORWARD", "DETERMINED-FORWARD"),
         ("PREROUTING", PREROUTING),
+        ("PREROUTING", "DETERMINED-ROUTED"),
         ("INPUT", INPUT),
         ("OUTPUT", OUTPUT),
     ],

@@ -10,6 +10,7 @@ from ansible_collections.determined.network.plugins.module_utils._host import co
 SETS = "/etc/firewalld/ipsets"
 GOLDEN = os.path.join(os.path.dirname(__file__), "golden")
 
+CHAINS = ["forged", "forward", "inbound", "input", "prerouting", "raw", "routed"]
 BACKEND = Firewalld(("docker0", "br-+"))
 
 
@@ -105,8 +106,7 @@ def test_stored(host, policy):
     assert restrict.load.startswith("/bin/nft -f - <<'END OF TABLE'\ntable inet determined\n")
     assert "203.0.113.0/24" in restrict.fallback and "@" not in restrict.fallback
     assert restrict.files == permit.files
-    chains = ["forged", "forward", "inbound", "input", "prerouting", "raw"]
-    assert [line.split()[5] for line in restrict.holds.splitlines()] == chains
+    assert [line.split()[5] for line in restrict.holds.splitlines()] == CHAINS
     ours = "<ipset><description>Written by determined.network.firewall</description></ipset>"
     host.files[SETS + "/determined-gone-v4.xml"] = ours
     host.files[SETS + "/determined-gone-v4.xml.old"] = ours  # firewall-cmd --runtime-to-permanent leaves this

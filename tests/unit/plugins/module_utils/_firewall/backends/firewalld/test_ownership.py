@@ -73,7 +73,12 @@ def test_a_foreign_nft_table_is_refused_only_where_we_need_one(host):
 
 def test_whose_a_table_is():
     ours = nft_table.render(make_policy("restrict"), ("ipv4", "ipv6"), ("docker0",))
-    old = [chain for chain in ours.chains if chain.name not in ("raw", "forged")]
+    # What the versions 0.2 and 0.3 wrote: fewer chains, and one jump in the chain prerouting.
+    old = [
+        chain._replace(rules=chain.rules[:1]) if chain.name == "prerouting" else chain
+        for chain in ours.chains
+        if chain.name not in ("raw", "forged", "routed")
+    ]
     without_mark = tuple(
         chain._replace(rules=tuple(rule for rule in chain.rules if rule != nft_table.MARK_RULE)) for chain in old
     )

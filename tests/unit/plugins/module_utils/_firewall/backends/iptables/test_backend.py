@@ -172,7 +172,10 @@ def test_other_tables_are_touched_in_restrict_only_and_in_the_same_transaction(k
     ipv4, ipv6 = apply(kernel, CASES["agent-restrict"])
     for command in (ipv4, ipv6):
         assert [line for line in command.stdin.splitlines() if line.startswith("*")] == ["*raw", "*mangle", "*filter"]
-    assert kernel.mangle["nft", "iptables"]["PREROUTING"] == ["-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING"]
+    assert kernel.mangle["nft", "iptables"]["PREROUTING"] == [
+        "-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING",
+        "-m addrtype ! --dst-type LOCAL -j DETERMINED-ROUTED",
+    ]
     for tool in ("iptables", "ip6tables"):
         jump = "! -i lo -m addrtype --src-type LOCAL -j DETERMINED-FORGED"
         assert kernel.raw["nft", tool]["PREROUTING"] == [jump]
@@ -191,6 +194,7 @@ def test_drift_in_mangle_is_seen_and_repaired(kernel):
     assert "*filter" not in command.stdin
     assert kernel.mangle["nft", "iptables"]["PREROUTING"] == [
         "-m addrtype --dst-type LOCAL -j DETERMINED-PREROUTING",
+        "-m addrtype ! --dst-type LOCAL -j DETERMINED-ROUTED",
         "-i eth0 -j MARK --set-xmark 0x1/0xffffffff",
     ]
     assert kernel.mangle["nft", "iptables"]["FORWARD"] == ["-j DETERMINED-FORWARD"]
@@ -204,11 +208,10 @@ def test_interfaces_of_containers_are_a_setting(kernel):
     forward = dict(tables["nft", "ipv6", "mangle"].chains)["DETERMINED-FORWARD"]
     assert [rule.split(" -m")[0] for rule in forward if "cni0" in rule] == ["-i cni0", "-o cni0"]
     assert not any("docker" in rule for rule in forward)
-    # Without any there is nothing to guard, and so no chain.
+    # Without any, packets from outside are judged all the same.
     tables = Iptables().render(CASES["agent-restrict"], reading).tables
-    mangle = tables["nft", "ipv4", "mangle"]
-    assert [name for name, _rules in mangle.chains] == ["DETERMINED-PREROUTING"]
-    assert [jump.chain for jump in mangle.jumps] == ["PREROUTING"]
+    forward = dict(tables["nft", "ipv4", "mangle"].chains)["DETERMINED-FORWARD"]
+    assert any(rule.startswith("-i eth+ ") and rule.endswith("-j DROP") for rule in forward)
 
 
 def unreadable(kernel, *tables):
@@ -329,6 +332,7 @@ def test_inspect(kernel):
     assert {item["chain"] for item in facts["rules"]} == {
         "DETERMINED-FORGED",
         "DETERMINED-PREROUTING",
+        "DETERMINED-ROUTED",
         "DETERMINED-FORWARD",
         "DETERMINED-INPUT",
         "DETERMINED-OUTPUT",

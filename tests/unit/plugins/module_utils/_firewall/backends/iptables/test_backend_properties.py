@@ -10,6 +10,12 @@ import ipaddress
 import shlex
 
 from ansible_collections.determined.network.plugins.module_utils import _policy, _ports
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import (
+    OUTER_PATTERNS,
+    Allowed,
+    Forwarding,
+    LanBridge,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import text
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
 from ansible_collections.determined.network.plugins.module_utils._firewall.container_interfaces import DEFAULT
@@ -113,8 +119,8 @@ def test_from_any_policy_to_any_other_and_away(fake_kernel, first, second, own, 
         for chains in kernel.tables.values():
             assert chains["INPUT"][1:] == own and chains["INPUT"][0] == "-j DETERMINED-INPUT"
         for chains in kernel.mangle.values():
-            jumps = 1 if policy.mode == "restrict" else 0
-            assert chains["PREROUTING"][jumps:] == own and chains["FORWARD"][jumps:] == own
+            closed = policy.mode == "restrict"
+            assert chains["PREROUTING"][2 * closed :] == own and chains["FORWARD"][1 * closed :] == own
     apply(kernel, None)
     assert kernel.tables == before and kernel.sets == {}
     assert kernel.mangle == before_mangle
@@ -158,7 +164,7 @@ def verdict(state, chain, packet):
             else:
                 sign = "! " if word == "!" else ""
                 word = words.pop(0) if sign else word
-                count = 2 if word in ("--match-set", "--tcp-flags") else 1
+                count = text.WORDS[sign + word]
                 options[sign + word] = [words.pop(0) for _unused in range(count)]
         target = options.pop("-j", [None])[0]
         if target and all(matches(state, option, values, packet) for option, values in options.items()):
@@ -176,6 +182,14 @@ def matches(state, option, values, packet):
         return interface.startswith(values[0][:-1]) if values[0].endswith("+") else interface == values[0]
     if option == "-p":
         return packet["protocol"] == values[0]
+    if option == "-s":
+        return ipaddress.ip_address(packet["peer"]) in ipaddress.ip_network(values[0])
+    if option == "--dst-type":
+        return values[0] == "UNICAST"
+    if option == "--physdev-is-in":
+        return packet["port"]
+    if option == "--physdev-is-bridged":
+        return packet["bridged"]
     if option == "--match-set":
         peer = ipaddress.ip_address(packet["peer"])
         members = state.sets[values[0]].members
@@ -258,20 +272,36 @@ def test_a_packet_meets_what_the_policy_says(fake_kernel, policy, packet):
 @settings(max_examples=100, deadline=None)
 @given(
     packet=packets,
-    interfaces=st.tuples(*[st.sampled_from(["eth0", "docker0", "br-0123456789ab", "brx"])] * 2),
+    interfaces=st.tuples(
+        *[st.sampled_from(["eth0", "wg0", "storage", "docker0", "br-0123456789ab", "brx", "br-lan"])] * 2
+    ),
     translated=st.booleans(),
+    bridged=st.booleans(),
+    peer=st.sampled_from(["192.0.2.1", "198.51.100.9"]),
 )
-def test_only_what_was_translated_reaches_a_container_from_outside(fake_kernel, packet, interfaces, translated):
-    backend = Iptables(container_interfaces=DEFAULT)
+def test_only_what_was_judged_is_forwarded_from_outside(fake_kernel, packet, interfaces, translated, bridged, peer):
+    forwarding = Forwarding(
+        (Allowed("ipv4", "198.51.100.0/24", "0.0.0.0/0"),),
+        (LanBridge("br-lan", (), True),),
+        (*OUTER_PATTERNS, "storage"),
+        bridge_filter=True,
+    )
+    backend = Iptables(container_interfaces=DEFAULT, forwarding=forwarding)
     policy = _policy.HostPolicy("h", "restrict", {}, (), (), ())
     state = backend.render(policy, fake_kernel().drive(backend.read()))
-    packet = dict(packet, interface=interfaces[0], out=interfaces[1])
+    inner = [name.startswith(("docker", "br-")) and name != "br-lan" for name in interfaces]
+    outer = interfaces[0] in ("eth0", "wg0", "storage", "br-lan")
+    bridged = bridged and interfaces == ("br-lan", "br-lan")
+    known = packet["state"] in ("ESTABLISHED", "RELATED") and not opens(packet)
+    packet = dict(packet, interface=interfaces[0], out=interfaces[1], peer=peer, bridged=bridged)
     if translated:
         packet["state"] += ",DNAT"
-    inside = [name.startswith(("docker", "br-")) for name in interfaces]
-    known = packet["state"].split(",")[0] in ("ESTABLISHED", "RELATED") and not opens(packet)
-    closed = inside == [False, True] and not known and not translated
-    assert verdict(state, "DETERMINED-FORWARD", packet) == ("DROP" if closed else "RETURN")
+    allowed = known or peer == "198.51.100.9"
+    routed = allowed or not outer or interfaces[0] == "br-lan"
+    assert verdict(state, "DETERMINED-ROUTED", dict(packet, port=True)) == ("RETURN" if routed else "DROP")
+    to_containers = inner[1] or interfaces[1] == "br-lan"
+    passes = allowed or translated or bridged or inner[0] or not (outer or to_containers)
+    assert verdict(state, "DETERMINED-FORWARD", packet) == ("RETURN" if passes else "DROP")
 
 
 @settings(max_examples=60, deadline=None)
