@@ -119,7 +119,7 @@ class Pair:
         self.host.__exit__()
         self.client.__exit__()
 
-    def apply(self, wanted, kill_at=-1, when="", confirm_timeout=1.0, **more) -> subprocess.CompletedProcess:
+    def apply(self, wanted, kill_at=-1, when="", confirm_timeout=2.0, **more) -> subprocess.CompletedProcess:
         asked = {
             "policy": wanted,
             "kill_at": kill_at,
@@ -221,7 +221,7 @@ def test_cut_off_right_after_the_change_twenty_times_of_twenty():
         took = list(pool.map(cut_once, range(20)))
     print("seconds until the old state was back:", sorted(round(seconds, 2) for seconds in took))
     assert len(took) == 20
-    assert max(took) < 4.0 + 2.0, took  # the timeout, and the restore itself on a busy machine
+    assert max(took) < 4.0 + 4.0, took  # the timeout, and the restore itself on a busy machine
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def test_a_change_that_awaits_confirmation_blocks_another(pair):
 
 def test_too_late_to_confirm(pair):
     before = pair.state()
-    result = pair.host.module("firewall", policy=OLD, confirm_timeout=1)
+    result = pair.host.module("firewall", policy=OLD, confirm_timeout=4)
     change = result["awaiting_confirmation"]["change"]
     pair.host.wait_until(pair.settled)
     assert pair.state() == before
@@ -263,8 +263,8 @@ def test_confirm_and_deadline_at_the_same_moment(pair):
     before = pair.state()
     told = []
     for number in range(8):
-        result = pair.host.module("firewall", policy=OLD, confirm_timeout=1)
-        assert result["changed"]
+        result = pair.host.module("firewall", policy=OLD, confirm_timeout=4)
+        assert result.get("changed"), result
         waiting = result["awaiting_confirmation"]
         time.sleep(max(0.0, waiting["seconds_left"] - 0.45 + number * 0.03))
         kept = pair.host.module("firewall", _step="confirm", _change=waiting["change"])["kept"]
@@ -294,7 +294,7 @@ def test_a_killed_switch_is_replaced_by_the_next_run(pair):
 
 def test_a_signal_that_ends_a_session_does_not_end_the_switch(pair):
     before = pair.state()
-    pair.host.module("firewall", policy=LOCKED_OUT, confirm_timeout=2)
+    pair.host.module("firewall", policy=LOCKED_OUT, confirm_timeout=5)
     (name,) = pair.host.left_in_run()
     pid = json.loads(pair.host.run("cat", f"/run/determined-network/{name}"))["pid"]
     for signal in ("-HUP", "-INT", "-TERM"):
