@@ -137,7 +137,7 @@ def test_a_connection_that_was_open_before_the_change_does_not_confirm_it(lab):
     wrapper.write_text(f'#!/bin/sh\ncase " $* " in *" -O "*) exit 1 ;; esac\nexec ssh -F {config} "$@"\n')
     wrapper.chmod(0o755)
     environment = {"ANSIBLE_SSH_EXECUTABLE": str(wrapper), "ANSIBLE_SSH_ARGS": "-C"}
-    asked = task(LOCKED_OUT, allow_lockout=True, confirm_timeout=4)
+    asked = task(LOCKED_OUT, allow_lockout=True, confirm_timeout=8)
     result = lab.play([asked], check=False, environment=environment)
     assert result["failed"] and result["restored"] is True, result["output"]
     assert "ssh did not open a new connection" in result["msg"] and "ControlMaster=no" in result["msg"], result[

@@ -90,7 +90,7 @@ def test_no_probe_gets_through_while_rules_change(hosts):
     hosts.stays_closed("other rules", restrict, more)
 
     def unconfirmed() -> None:
-        assert managed.module("firewall", policy=more, confirm_timeout=1)["changed"]
+        assert managed.module("firewall", policy=more, confirm_timeout=4)["changed"]
         managed.wait_until(lambda: any(name.startswith("restored") for name in managed.left_in_run()))
 
     stays_closed("rollback", hosts.window, lambda: managed.apply(restrict), unconfirmed)

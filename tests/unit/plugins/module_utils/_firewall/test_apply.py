@@ -119,7 +119,7 @@ def test_unchanged_and_check_mode_touch_nothing(host):
 
 
 def test_without_confirmation_the_old_state_comes_back(host):
-    host.apply("new", confirm_timeout=0.5)
+    host.apply("new", confirm_timeout=1.5)
     assert host.file.read_text() == "new"
     wait_until(lambda: host.left() == ["restored-" + TOKEN])
     assert host.file.read_text() == "old"
@@ -130,7 +130,7 @@ def test_without_confirmation_the_old_state_comes_back(host):
 
 
 def test_what_others_have_set_up_meanwhile_does_not_keep_the_old_state_away(host, tmp_path):
-    host.apply("new", confirm_timeout=0.5)
+    host.apply("new", confirm_timeout=1.5)
     (tmp_path / "firewall-others").write_text("a ban")
     wait_until(lambda: host.left() == ["restored-" + TOKEN])
     assert host.file.read_text() == "old"
@@ -216,7 +216,7 @@ def test_what_could_not_be_restored_is_told(host):
 
 
 def test_restoring_is_tried_until_it_works(host, tmp_path):
-    host.apply("new", confirm_timeout=0.4)
+    host.apply("new", confirm_timeout=1.5)
     host.backend.path = str(tmp_path)  # this process only; make the switch's write fail instead:
     os.unlink(str(host.file))
     os.mkdir(str(host.file))
@@ -323,7 +323,7 @@ def test_removing_the_file_keeps_the_rules_and_stores_nothing(host, etc):
 
 
 def test_stored_is_not_what_expired(host, etc):
-    host.apply("new", confirm_timeout=0.5, persist=True)
+    host.apply("new", confirm_timeout=1.5, persist=True)
     wait_until(lambda: host.left() == ["restored-" + TOKEN])
     assert stored_text() is None and staged(etc) == []
     assert not os.path.lexists(firewall_stored.FOLDER)
