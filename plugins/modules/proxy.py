@@ -139,6 +139,13 @@ options:
         when they cannot read their file.
     type: bool
     default: false
+  _restart:
+    description:
+      - For the handler of the role C(proxy), not for playbooks.
+      - Restarts these services and does nothing else.
+    type: list
+    elements: str
+    choices: [docker, containerd, determined-agent, determined-master]
 notes:
   - On the host, the module needs root and Python 3.6 or newer.
 seealso:

@@ -58,8 +58,9 @@ class Managed(Host):
             for words in NAIVE:
                 self.run(tool, "-A", "INPUT", *words.split())
 
-    def restrict(self, wanted: dict = RESTRICT) -> None:
-        """Our rules instead of the naive ones."""
+    def restrict(self, wanted: dict | None = None) -> None:
+        """Our rules instead of the naive ones, for RESTRICT or another policy."""
+        wanted = wanted or RESTRICT
         if self.tables == "nft":
             # The table alone, without the firewalld beside it, which accepts what conntrack calls established.
             described = HostPolicy.from_dict(wanted)

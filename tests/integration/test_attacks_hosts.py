@@ -49,10 +49,10 @@ class Attacked:
         self.hardware = lab.shell("agent", "cat /sys/class/net/eth0/address").strip()
         self.source_port = 41000
 
-    def apply(self, mode: str | None, *ports: str, peers: dict = OFFICE) -> dict:
-        """Apply a policy, or remove it -> the result."""
+    def apply(self, mode: str | None, *ports: str, peers: dict | None = None) -> dict:
+        """Apply a policy, or remove it -> the result. ``peers``: OFFICE, or others."""
         inbound = [rule("tcp", ",".join(ports) or "80", "office")]
-        wanted = policy(mode, {"office": peers, "anybody": ANYBODY}, inbound, [], [SSH]) if mode else None
+        wanted = policy(mode, {"office": peers or OFFICE, "anybody": ANYBODY}, inbound, [], [SSH]) if mode else None
         options = {"policy": wanted} if wanted else {"state": "absent"}
         result = self.lab.task("agent", MODULE, **options)
         assert not result.get("failed"), json.dumps(result)

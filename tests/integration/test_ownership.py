@@ -39,7 +39,7 @@ def state(host: Host) -> list[str]:
     found, sets, place = [], [], ""
     for line in host.rules().splitlines():
         if line.startswith(("#", "*")):
-            place = line if line.startswith("#") else f"{place.split('*')[0]}{line}"
+            place = line if line.startswith("#") else f"{place.partition('*')[0]}{line}"
         elif line.startswith(("create ", "add ")):
             sets.append(re.sub(r" (hashsize|bucketsize|initval) \S+", "", line))
         elif line not in ("", "COMMIT") and not (line[0] == ":" and line.endswith(" ACCEPT")):

@@ -20,8 +20,8 @@ OFFICE = {"ipv4": ["198.51.100.0/24"], "ipv6": ["2001:db8:1::/48"]}
 MORE = {"ipv4": ["198.51.100.0/24", "203.0.113.7"], "ipv6": ["2001:db8:1::/48", "2001:db8:2::7"]}
 
 
-def wanted(mode: str, peers: dict = OFFICE) -> dict:
-    return policy(mode, {"office": peers}, [rule("tcp", "8000-8001", "office")])
+def wanted(mode: str, peers: dict | None = None) -> dict:
+    return policy(mode, {"office": peers or OFFICE}, [rule("tcp", "8000-8001", "office")])
 
 
 class Hosts:

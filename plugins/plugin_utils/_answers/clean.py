@@ -10,6 +10,7 @@ module documents are kept, and those that every module has.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -75,7 +76,8 @@ def json_line(output: str) -> str:
     A module of this collection prints one line of JSON in ASCII. Ansible shows other lines to the user as they are. A
     text without such a line is returned as one printable line.
     """
-    lines = [one for one in output.split("\n") if one.lstrip().startswith("{")]
+    # On a terminal (ssh -tt, which Ansible uses for become without pipelining) a line also ends with a carriage return.
+    lines = [one.strip() for one in output.split("\n") if one.lstrip().startswith("{")]
     return _escape.line(lines[-1] if lines else output.strip(), None if lines else MOST_MESSAGE)
 
 
@@ -96,7 +98,7 @@ class _Walk:
         if isinstance(value, int):
             return _integer(where, value)
         if isinstance(value, float):
-            if value != value or value in (float("inf"), float("-inf")):
+            if not math.isfinite(value):
                 raise Malformed(f"{_escape.line(where)} is {value}, not a number")
             return float(value)
         if isinstance(value, str):

@@ -201,8 +201,7 @@ def _warnings(found: Found, has_ipv6: bool) -> Iterator[str]:
             "rules for outgoing traffic are written. firewalld permits it, unless somebody configured otherwise"
             % ((found.version,) + FIRST_WITH_DESTINATION_SETS)
         )
-    for warning in ownership.warnings(foreign.all_objects(found)):
-        yield warning
+    yield from ownership.warnings(foreign.all_objects(found))
     if found.lost and change.is_emptied(_state(found)):
         yield (
             "firewalld keeps our policy objects, without rules, until its next reload. It was not reloaded now, "

@@ -7,9 +7,9 @@ import importlib
 import json
 import pkgutil
 
-import ansible_collections.determined.network.plugins.modules as modules
 import pytest
 import yaml
+from ansible_collections.determined.network.plugins import modules
 from ansible_collections.determined.network.plugins.plugin_utils._answers import clean, confirmation
 from ansible_collections.determined.network.plugins.plugin_utils._answers.action import CleanAnswers
 from hypothesis import HealthCheck, given, settings
@@ -90,10 +90,12 @@ def test_an_arbitrary_answer_is_clean_or_refused(answer):
 @settings(**CHECKED, suppress_health_check=list(HealthCheck))
 @given(st.text(max_size=60), st.text(max_size=30))
 def test_ansible_sees_one_printable_line_of_a_modules_output(junk, more):
-    output = f'{junk}\n\n{{"a": 1}}\n{more}'
-    assert clean.json_line(output).isprintable()
-    if "{" not in junk + more:
-        assert json.loads(clean.json_line(output)) == {"a": 1}
+    # A terminal writes a carriage return before each end of a line.
+    for end in ("\n", "\r\n"):
+        output = f'{junk}{end}{end}{{"a": 1}}{end}{more}'
+        assert clean.json_line(output).isprintable()
+        if "{" not in junk + more:
+            assert json.loads(clean.json_line(output)) == {"a": 1}
 
 
 FILES = {state: f"/run/determined-network/{state}-0a" for state in confirmation.STATES}
