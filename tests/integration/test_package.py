@@ -38,7 +38,7 @@ def tarball(tmp_path_factory):
 
 
 # All that a user sees of the checkout.
-SHIPPED = {"CHANGELOG.md", "COPYING", "README.md", "docs", "meta", "playbooks", "plugins", "roles"}
+SHIPPED = {"CHANGELOG.md", "COPYING", "README.md", "SECURITY.md", "docs", "meta", "playbooks", "plugins", "roles"}
 WRITTEN_BY_THE_BUILD = {"MANIFEST.json", "FILES.json"}
 
 
