@@ -25,7 +25,7 @@ from .systemd_lab import TOOLS, SystemdLab
 HOSTS = {f"agent{number}": "determined_agents" for number in range(1, 5)}
 KILLING = ("agent1", "agent2")  # where a session's end kills its processes
 ROUNDS = 5
-SECONDS = 12  # confirm_timeout
+SECONDS = 18  # confirm_timeout
 
 AGENTS = {"ipv4": ["192.0.2.0", "198.51.100.0"], "ipv6": ["2001:db8:ffff::/48"]}  # nobody in the lab
 ANYBODY = {"ipv4": ["0.0.0.0/0"], "ipv6": ["::/0"]}
