@@ -233,10 +233,12 @@ def test_foreign_objects_on_firewalld_are_refused_by_name(lab, what):
 def test_a_table_without_a_mark_of_an_older_version_is_taken_over(lab):
     assert lab.task("agent", "determined.network.firewall", policy=wanted("restrict"))["changed"]
     assert not reaches(lab)
-    listed = lab.shell("agent", "nft -a list chain inet determined inbound")
-    (handle,) = re.findall(r'comment "determined.network" # handle (\d+)', listed)
-    lab.shell("agent", f"nft delete rule inet determined inbound handle {handle}")
-    lab.shell("agent", "nft delete chain inet determined raw; nft delete chain inet determined forged")  # both are new
+    # An older version wrote neither the mark nor these chains.
+    for chain, text in (("inbound", 'comment "determined.network"'), ("prerouting", "jump routed")):
+        listed = lab.shell("agent", f"nft -a list chain inet determined {chain}")
+        (handle,) = re.findall(rf"{text} # handle (\d+)", listed)
+        lab.shell("agent", f"nft delete rule inet determined {chain} handle {handle}")
+    lab.shell("agent", "for c in raw forged routed; do nft delete chain inet determined $c; done")
     again = lab.task("agent", "determined.network.firewall", policy=wanted("restrict"))
     assert again["changed"], again
     assert 'comment "determined.network"' in lab.shell("agent", "nft list table inet determined")
