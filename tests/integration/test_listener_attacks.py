@@ -381,7 +381,7 @@ def test_a_flood_of_other_users_keeps_nobody_from_control(hosts):
     (control,) = control_names(destination)
     flood = destination.play(FLOOD, "65534", control.encode().hex())
     assert destination.ask("read", token="t")["alive"] is True
-    # On a busy machine the flood may delay an answer beyond its two seconds, which a note tells. Then it is asked again.
+    # On a busy machine the flood may delay an answer beyond its two seconds, which a note tells: ask again.
     answers = (destination.ask("services") for _attempt in range(10))
     assert {"services": {"tcp": "", "udp": ""}, "notes": []} in answers
     assert flood.poll() is None
