@@ -11,6 +11,7 @@ import shlex
 from typing import Any, Dict, List, Pattern, Sequence, Set, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends import chain_ownership
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables_chains import BASES
 
 _PARTS = {
     "built_in": "(?:INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING)",
@@ -49,10 +50,8 @@ _RESTORED = _compiled(
 )
 # Our chains and the jumps to them. A chain with such a name may also be somebody else's, see chain_ownership.
 _NAMED_LIKE_OURS = re.compile(r"-A (DETERMINED-[A-Z]+)(?: (.*))?\Z")
-_OUR_JUMP = re.compile(
-    r"-A %(built_in)s (?:-m addrtype --dst-type LOCAL |! -i lo -m addrtype --src-type LOCAL )?-j (DETERMINED-[A-Z]+)\Z"
-    % _PARTS
-)
+# (table, line of iptables-save) -> our chain to which this jump leads.
+_OUR_JUMPS = {(base.table, "-A %s %s" % (base.chain, base.jump)): base.ours for base in BASES}
 # What firewalld itself writes with FirewallBackend=iptables. Then it also makes a jump in every built-in chain. With
 # FirewallBackend=nftables it writes direct rules only, in the form in which they were given, and no jumps.
 _FIREWALLD_JUMP = re.compile(r"-A (%(built_in)s) -j \1_direct\Z" % _PARTS)
@@ -99,7 +98,7 @@ def foreign(saved: str, direct_rules: Sequence[Sequence[str]] = ()) -> List[str]
     for line in lines:
         if line.startswith("*"):
             table = line[1:].strip()
-        if (table, _chain_of_ours(line)) in ours:
+        if (table, _chain_of_ours(table, line)) in ours:
             continue
         if not line.startswith("-A ") or _normalized(shlex.split(line)) in restored_direct:
             continue
@@ -108,10 +107,10 @@ def foreign(saved: str, direct_rules: Sequence[Sequence[str]] = ()) -> List[str]
     return found
 
 
-def _chain_of_ours(line: str) -> str:
+def _chain_of_ours(table: str, line: str) -> str:
     """The chain with a name of ours to which a line of ``iptables-save`` belongs, or to which it jumps as ours do."""
-    own, jump = _NAMED_LIKE_OURS.match(line), _OUR_JUMP.match(line)
-    return own.group(1) if own else jump.group(1) if jump else ""
+    own = _NAMED_LIKE_OURS.match(line)
+    return own.group(1) if own else _OUR_JUMPS.get((table, line), "")
 
 
 def _our_chains(lines: Sequence[str]) -> Set[Tuple[str, str]]:

@@ -9,7 +9,11 @@ calls a table with native rules incompatible and does not print it.
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset, ownership
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import (
+    ipset,
+    iptables_chains,
+    ownership,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import (
     Backend,
     Boot,
@@ -213,7 +217,7 @@ class Iptables(Backend):
         new_pairs = {key[:2] for key in desired.tables}
         for variant, family in sorted(pairs, key=lambda pair: (pair not in new_pairs, pair)):
             text = iptables_text.restore_text(
-                [_change(reading, desired, variant, family, name) for name in iptables_state.TABLES]
+                [_change(reading, desired, variant, family, name) for name in iptables_chains.TABLES]
             )
             if text:
                 tool = _tool(tools.restore.get((variant, family)), "%s-restore" % iptables_tools.COMMANDS[family])
@@ -320,11 +324,11 @@ def _change(
 def _refuse_unreadable(saved: iptables_text.Saved, family: str) -> None:
     """A table that iptables cannot print matters only if it may hold rules of ours."""
     table = saved.tables["filter"]
-    restricts = iptables_state.INPUT_CHAIN in table.ours and any(
-        rule.endswith("-j DROP") for rule in table.rules[iptables_state.INPUT_CHAIN]
+    restricts = iptables_chains.INPUT_CHAIN in table.ours and any(
+        rule.endswith("-j DROP") for rule in table.rules[iptables_chains.INPUT_CHAIN]
     )
     for name in saved.unreadable:
-        if name == "filter" or name in iptables_state.TABLES and restricts:
+        if name == "filter" or name in iptables_chains.TABLES and restricts:
             raise HostError(_unreadable(name, family))
 
 

@@ -5,8 +5,9 @@
 
 from typing import Any, Dict, List
 
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import iptables_chains
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Facts, Reading
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state, text
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import text
 
 
 def facts(reading: Reading) -> Facts:
@@ -16,7 +17,7 @@ def facts(reading: Reading) -> Facts:
     weights: Dict[str, int] = {}
     for (variant, family), saved in sorted(reading.details.saved.items()):
         weights[variant] = weights.get(variant, 0) + text.foreign_weight(saved)
-        for base in state.BASES:
+        for base in iptables_chains.BASES:
             table = saved.tables[base.table]
             place = {"variant": variant, "family": family}
             if base.ours not in table.ours:

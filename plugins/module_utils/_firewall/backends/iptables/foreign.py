@@ -6,7 +6,7 @@
 import re
 from typing import Dict, FrozenSet, Iterator, List, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset, iptables_chains
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     state as iptables_state,
 )
@@ -58,7 +58,7 @@ _Key = Tuple[str, str, str]  # variant, family, table
 
 def _chains(saved: SavedRules) -> Iterator[Tuple[_Key, str]]:
     for (variant, family), rules in sorted(saved.items()):
-        for name in iptables_state.TABLES:
+        for name in iptables_chains.TABLES:
             for chain in iptables_text.foreign_chains(rules.tables[name]):
                 yield (variant, family, name), chain
 

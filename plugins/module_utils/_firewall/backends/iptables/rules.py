@@ -23,9 +23,13 @@ The first rule of each chain says that it is ours, see :mod:`chain_ownership`.
 
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import chain_ownership, ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import (
+    chain_ownership,
+    ipset,
+    iptables_chains,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.forwarding import Forwarding
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import forwarding, state
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import forwarding
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     text as iptables_text,
 )
@@ -78,18 +82,18 @@ def chains(
     supporting: List[Options] = list(_SUPPORTING[family]) if inbound or outbound else []
     into = supporting + _accept(inbound, "src", "dport") + _accept(outbound, "src", "sport", replies=True)
     out = supporting + _accept(outbound, "dst", "dport") + _accept(inbound, "dst", "sport", replies=True)
-    found = {"filter": {state.INPUT_CHAIN: into, state.OUTPUT_CHAIN: out}}
+    found = {"filter": {iptables_chains.INPUT_CHAIN: into, iptables_chains.OUTPUT_CHAIN: out}}
     if policy.mode == "restrict":
         needed = _needed(policy, family)
         containers = forwarding.from_containers(container_interfaces, forwarded)
         rest = containers + [_REST]
         into += needed + rest
         before = needed + [dict(rule, **{"-j": "RETURN"}) for rule in _accept(inbound, "src", "dport")] + rest
-        found["raw"] = {state.FORGED_CHAIN: _forged(family, containers)}
+        found["raw"] = {iptables_chains.FORGED_CHAIN: _forged(family, containers)}
         found["mangle"] = {
-            state.PREROUTING_CHAIN: before,
-            state.ROUTED_CHAIN: forwarding.routed(_KNOWN, family, container_interfaces, forwarded),
-            state.FORWARD_CHAIN: forwarding.forwarded(_KNOWN, family, container_interfaces, forwarded),
+            iptables_chains.PREROUTING_CHAIN: before,
+            iptables_chains.ROUTED_CHAIN: forwarding.routed(_KNOWN, family, container_interfaces, forwarded),
+            iptables_chains.FORWARD_CHAIN: forwarding.forwarded(_KNOWN, family, container_interfaces, forwarded),
         }
     return {
         table: tuple(

@@ -9,7 +9,7 @@ The script is POSIX sh with ``ipset restore`` and ``iptables-restore``, so a hos
 import re
 from typing import Iterator, Optional, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset, iptables_chains
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.base import Boot
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     state as iptables_state,
@@ -83,7 +83,7 @@ def _text(state: iptables_state.State, pair: _Pair) -> str:
     return iptables_text.restore_text(
         [
             iptables_text.Change(name, empty, state.tables.get(pair + (name,), empty), {})
-            for name in iptables_state.TABLES
+            for name in iptables_chains.TABLES
         ]
     )
 
@@ -112,7 +112,7 @@ def _unless_absent(pair: _Pair, otherwise: str = "return 1") -> str:
 
 def _holds(tools: iptables_tools.Tools, pair: _Pair, desired: iptables_state.State) -> str:
     lines = []
-    for name in iptables_state.TABLES:
+    for name in iptables_chains.TABLES:
         table = desired.tables.get(pair + (name,), iptables_state.Table())
         for jump in table.jumps:
             chain = iptables_text.leads_to(jump.rule)

@@ -11,7 +11,10 @@ import re
 import shlex
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import chain_ownership
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import (
+    chain_ownership,
+    iptables_chains,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     state as iptables_state,
 )
@@ -49,7 +52,7 @@ class _Parser:
     """Reads the output of ``iptables-save`` line by line."""
 
     def __init__(self) -> None:
-        self.tables = {name: SavedTable({}, {}, {}) for name in iptables_state.TABLES}
+        self.tables = {name: SavedTable({}, {}, {}) for name in iptables_chains.TABLES}
         self.elsewhere = 0
         self.unreadable: List[str] = []
         self.table: Optional[str] = None  # the one whose lines are being read
@@ -108,16 +111,16 @@ def parse_save(text: str) -> Saved:
 
 def _our_chains(saved: SavedTable) -> FrozenSet[str]:
     """The names of the chains in a table that we made."""
-    jumps = {(base.chain, base.jump) for base in iptables_state.BASES}
+    jumps = {(base.chain, base.jump) for base in iptables_chains.BASES}
     used_by_others = {
         leads_to(rule)
         for name, rules in saved.rules.items()
         for rule in rules
-        if name not in iptables_state.CHAINS and (name, rule) not in jumps
+        if name not in iptables_chains.CHAINS and (name, rule) not in jumps
     }
     return frozenset(
         name
-        for name in iptables_state.CHAINS
+        for name in iptables_chains.CHAINS
         if name in saved.chains
         and chain_ownership.is_ours([canonical(rule) for rule in saved.rules[name]], name in used_by_others)
     )
@@ -125,7 +128,7 @@ def _our_chains(saved: SavedTable) -> FrozenSet[str]:
 
 def foreign_chains(saved: SavedTable) -> List[str]:
     """The names of the chains in a table that have a name of ours and belong to somebody else."""
-    return [name for name in iptables_state.CHAINS if name in saved.chains and name not in saved.ours]
+    return [name for name in iptables_chains.CHAINS if name in saved.chains and name not in saved.ours]
 
 
 def leads_to(rule: str) -> Optional[str]:
@@ -137,7 +140,7 @@ def leads_to(rule: str) -> Optional[str]:
     except ValueError:
         return None
     for index, value in enumerate(tokens):
-        if value in iptables_state.CHAINS and tokens[index - 1] in ("-j", "-g"):
+        if value in iptables_chains.CHAINS and tokens[index - 1] in ("-j", "-g"):
             return value
     return None
 

@@ -9,6 +9,10 @@ Docker 28; and Docker's rules within a container.
 from pathlib import Path
 
 import pytest
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import (
+    chain_ownership,
+    iptables_chains,
+)
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.firewalld import iptables_rules
 
 
@@ -145,3 +149,12 @@ def test_a_foreign_chain_with_a_name_of_ours_is_lost():
     assert iptables_rules.foreign(saved) == own
     empty = "*filter\n:DETERMINED-INPUT - [0:0]\n-A INPUT -j DETERMINED-INPUT\nCOMMIT\n"
     assert iptables_rules.foreign(empty) == []
+
+
+@pytest.mark.parametrize("base", iptables_chains.BASES, ids=lambda base: base.ours)
+def test_every_jump_of_ours_is_restored_and_that_of_a_foreign_chain_is_lost(base):
+    jump = f"-A {base.chain} {base.jump}"
+    lines = [f"*{base.table}", f":{base.ours} - [0:0]", jump, f"-A {base.ours} {chain_ownership.MARK_RULE}", "COMMIT"]
+    assert iptables_rules.foreign("\n".join(lines)) == []
+    lines[3] = f"-A {base.ours} -s 203.0.113.9/32 -j DROP"
+    assert jump in iptables_rules.foreign("\n".join(lines))

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset
-from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state, stored
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import ipset, iptables_chains
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import stored
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables.backend import Iptables
 from ansible_collections.determined.network.plugins.module_utils._firewall.container_interfaces import DEFAULT
 
@@ -24,7 +24,7 @@ class Tools:
         self.log.write_text("")
         self.save, self.restore = {}, {}
         for family in ("ipv4", "ipv6"):
-            for table in state.TABLES:
+            for table in iptables_chains.TABLES:
                 (folder / f"saved-{family}-{table}").write_text("")
             self.save["nft", family] = self.script("save-" + family, f'cat "{folder}/saved-{family}-$2"')
             self.restore["nft", family] = self.script("restore-" + family, self.logging("restore " + family))
@@ -108,7 +108,7 @@ def test_holds_needs_every_jump_of_every_family(kernel, tools):
     made = boot(kernel, tools)
     assert tools.run(made.holds) != 0
     places = {}
-    for base in state.BASES:
+    for base in iptables_chains.BASES:
         places.setdefault(base.table, []).append(f"-A {base.chain} {base.jump}\n")
     for family in ("ipv4", "ipv6"):
         for table, lines in places.items():

@@ -1,6 +1,7 @@
 """The text of iptables, as several releases print it."""
 
 import pytest
+from ansible_collections.determined.network.plugins.module_utils._firewall.backends import iptables_chains
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import state
 from ansible_collections.determined.network.plugins.module_utils._firewall.backends.iptables import (
     text as iptables_text,
@@ -59,7 +60,7 @@ def test_save_is_split_into_ours_and_the_rest():
 
 
 def test_nothing_saved():
-    nothing = {table: iptables_text.SavedTable({}, {}, {}) for table in state.TABLES}
+    nothing = {table: iptables_text.SavedTable({}, {}, {}) for table in iptables_chains.TABLES}
     assert iptables_text.parse_save("") == iptables_text.Saved(nothing, 0, ())
 
 
