@@ -74,16 +74,17 @@ def find(container_interfaces: Sequence[str], allowed: Sequence[Allowed]) -> Con
 
     HostError when they cannot be read.
     """
-    ip = yield FindTool("ip")
+    ip = yield from FindTool("ip").ask()
     if ip is None:
         raise HostError(
             "The program ip is missing, and mode restrict must know which interfaces lead to other hosts. Install "
             "iproute2 (on Red Hat: iproute). Nothing was changed"
         )
     links = _parse_links((yield from _ask(ip, "-json", "-details", "address", "show")))
-    routes_ipv4, routes_ipv6 = (yield ReadFile(ROUTES_IPV4)), (yield ReadFile(ROUTES_IPV6))
+    routes_ipv4 = yield from ReadFile(ROUTES_IPV4).ask()
+    routes_ipv6 = yield from ReadFile(ROUTES_IPV6).ask()
     ways_out = {name for name, _why in uplinks(routes_ipv4, routes_ipv6, None)}
-    bridge_filter = (yield ListDirectory(BRIDGE_FILTER)) is not None
+    bridge_filter = (yield from ListDirectory(BRIDGE_FILTER).ask()) is not None
     outer = [link for link in links if link.kind != "bridge" and _is_outer(link, ways_out)]
     bridges = [
         _lan_bridge(link, ports, container_interfaces)
@@ -113,7 +114,7 @@ def find(container_interfaces: Sequence[str], allowed: Sequence[Allowed]) -> Con
 
 def _ask(*argv: str) -> Conversation[Any]:
     command = Command(argv, purpose="read the network interfaces")
-    output = yield command
+    output = yield from command.ask()
     try:
         if output.code == 0:
             return json.loads(output.stdout or "[]")
@@ -198,7 +199,7 @@ def _of_stacked(links: Sequence[_Link], outer: Sequence[_Link]) -> Conversation[
     """A warning about containers with an address on a network of the host. A network card has a second hardware address
     for each of them, also when the container's interface is in another network namespace."""
     found = {link.name: "%s (%s)" % (link.name, link.kind) for link in links if link.kind in _STACKED}
-    bridge = yield FindTool("bridge")
+    bridge = yield from FindTool("bridge").ask()
     if bridge is not None:
         known = {link.hardware for link in links}
         parents = {link.name for link in outer if not link.master}
@@ -219,7 +220,7 @@ def _of_stacked(links: Sequence[_Link], outer: Sequence[_Link]) -> Conversation[
 def _of_forwarding(links: Sequence[_Link], arriving: Sequence[_Link]) -> Conversation[List[str]]:
     enabled = []
     for family in sorted(_SYSCTLS):
-        if ((yield ReadFile(_SYSCTLS[family])) or "").strip() not in ("", "0"):
+        if ((yield from ReadFile(_SYSCTLS[family]).ask()) or "").strip() not in ("", "0"):
             enabled.append("IPv%s" % family[-1])
     addressed = [link.name for link in arriving if link.addressed]
     tunnels = [link.name for link in arriving if link.kind in _TUNNELS and link.addressed]

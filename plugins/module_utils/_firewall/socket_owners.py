@@ -4,7 +4,6 @@
 """The sockets of this network namespace, and the processes that hold them. It only reads /proc (proc(5))."""
 
 import contextlib
-import ipaddress
 import os
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
@@ -56,15 +55,9 @@ def parse(protocol: str, text: str) -> Iterator[Socket]:
     """The sockets in the text of /proc/net/tcp, tcp6, udp or udp6."""
     for line in text.splitlines()[1:]:
         fields = line.split()
-        address, port = _end(fields[1])
-        remote, remote_port = _end(fields[2])
+        address, port = proc.decode_end(fields[1])
+        remote, remote_port = proc.decode_end(fields[2])
         yield Socket(protocol, address, port, remote, remote_port, fields[3], fields[9])
-
-
-def _end(text: str) -> Tuple[str, int]:
-    address, port = text.split(":")
-    decoded = ipaddress.ip_address(proc.decode_address(address))
-    return str(getattr(decoded, "ipv4_mapped", None) or decoded), int(port, 16)
 
 
 def owners(inodes: Iterable[str]) -> Dict[str, Set[int]]:

@@ -14,13 +14,11 @@ import socket
 import struct
 from typing import Dict, Iterator, List, Sequence, Tuple
 
+from ansible_collections.determined.network.plugins.module_utils._sockets import netlink
 from ansible_collections.determined.network.plugins.module_utils._sockets.proc import Connection
 
-_NETLINK_NETFILTER = 12
 _NEW_ENTRY = 1 << 8  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW
-_REQUEST, _ACK, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400
-_ERROR = 2  # NLMSG_ERROR, which is also an acknowledgement
-_HEADER = struct.Struct("=IHHII")
+_EXCLUSIVE, _CREATE = 0x200, 0x400  # flags of a request
 _NESTED = 0x8000
 # Attributes of an entry: CTA_*.
 _ORIGINAL, _REPLY, _STATUS, _PROTOCOL_INFO, _TIMEOUT = 1, 2, 3, 4, 7
@@ -42,7 +40,7 @@ def register(connections: Sequence[Connection], lifetime: int) -> List[str]:
     ``lifetime``: seconds until the kernel forgets an entry of which it sees no packet. Never fails.
     """
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as kernel:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink.NETFILTER) as kernel:
             kernel.settimeout(_ANSWER_SECONDS)
             kernel.bind((0, 0))
             problems = set()
@@ -69,41 +67,35 @@ def request(connection: Connection, lifetime: int) -> bytes:
     """A connection -> the request to make its entry, unless there is one."""
     client, server = connection.ends()
     family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
-    flags = _attribute(_FLAGS_ORIGINAL, _LIBERAL) + _attribute(_FLAGS_REPLY, _LIBERAL)
-    state = _attribute(_TCP_STATE, bytes((_ESTABLISHED,)))
+    flags = netlink.attribute(_FLAGS_ORIGINAL, _LIBERAL) + netlink.attribute(_FLAGS_REPLY, _LIBERAL)
+    state = netlink.attribute(_TCP_STATE, bytes((_ESTABLISHED,)))
     body = (
         struct.pack("!BBH", family, 0, 0)
         + _nest(_ORIGINAL, _tuple(family, client, server))
         + _nest(_REPLY, _tuple(family, server, client))
-        + _attribute(_STATUS, struct.pack("!I", _SEEN_REPLY | _ASSURED | _CONFIRMED))
+        + netlink.attribute(_STATUS, struct.pack("!I", _SEEN_REPLY | _ASSURED | _CONFIRMED))
         + _nest(_PROTOCOL_INFO, _nest(_TCP, state + flags))
-        + _attribute(_TIMEOUT, struct.pack("!I", lifetime))
+        + netlink.attribute(_TIMEOUT, struct.pack("!I", lifetime))
     )
-    return _HEADER.pack(_HEADER.size + len(body), _NEW_ENTRY, _REQUEST | _ACK | _EXCLUSIVE | _CREATE, 0, 0) + body
+    return netlink.request(_NEW_ENTRY, netlink.ACK | _EXCLUSIVE | _CREATE, body)
 
 
 def _tuple(family: int, source: Tuple[str, int], destination: Tuple[str, int]) -> bytes:
     from_, to = _ADDRESSES[family]
-    addresses = _attribute(from_, socket.inet_pton(family, source[0]))
-    addresses += _attribute(to, socket.inet_pton(family, destination[0]))
-    protocol = _attribute(_NUMBER, bytes((socket.IPPROTO_TCP,)))
-    protocol += _attribute(_SOURCE_PORT, struct.pack("!H", source[1]))
-    protocol += _attribute(_DESTINATION_PORT, struct.pack("!H", destination[1]))
+    addresses = netlink.attribute(from_, socket.inet_pton(family, source[0]))
+    addresses += netlink.attribute(to, socket.inet_pton(family, destination[0]))
+    protocol = netlink.attribute(_NUMBER, bytes((socket.IPPROTO_TCP,)))
+    protocol += netlink.attribute(_SOURCE_PORT, struct.pack("!H", source[1]))
+    protocol += netlink.attribute(_DESTINATION_PORT, struct.pack("!H", destination[1]))
     return _nest(_TUPLE_ADDRESSES, addresses) + _nest(_TUPLE_PROTOCOL, protocol)
 
 
 def _nest(kind: int, content: bytes) -> bytes:
-    return _attribute(kind | _NESTED, content)
-
-
-def _attribute(kind: int, content: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(content), kind) + content + b"\0" * (-len(content) % 4)
+    return netlink.attribute(kind | _NESTED, content)
 
 
 def answers(data: bytes) -> Iterator[int]:
     """What the kernel has answered -> for each request 0 or the number of its error, as of errno(3)."""
-    while len(data) >= _HEADER.size + 4:
-        length, kind = _HEADER.unpack_from(data)[:2]
-        if kind == _ERROR:
-            yield -struct.unpack_from("=i", data, _HEADER.size)[0]
-        data = data[max(_HEADER.size, (length + 3) & ~3) :]
+    for kind, body in netlink.messages(data):
+        if kind == netlink.ERROR:  # which is also an acknowledgement
+            yield netlink.error(body)

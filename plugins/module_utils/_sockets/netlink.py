@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Questions to the kernel over netlink(7), and the messages and attributes of its answers.
 
-Only for questions: nothing here changes a host. What a message's payload means is told in
-``_firewall/kernel_facts``.
+What a message's payload means is told where it is used: in ``_firewall/kernel_facts``, which only asks, and in
+:mod:`conntrack`.
 """
 
 import os
@@ -13,8 +13,8 @@ import struct
 from typing import Dict, Iterator, List, Tuple
 
 ROUTE, XFRM, NETFILTER, GENERIC = 0, 6, 12, 16  # protocols (linux/netlink.h)
-REQUEST, ACK, DUMP = 0x1, 0x4, 0x300  # flags of a request
-_ERROR, _DONE = 2, 3  # kinds of messages
+_REQUEST, ACK, DUMP = 0x1, 0x4, 0x300  # flags of a request
+ERROR, _DONE = 2, 3  # kinds of messages
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, kind, flags, sequence, port
 _ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, kind
 _KIND_MASK = 0x3FFF  # the two upper bits are flags (NLA_F_NESTED, NLA_F_NET_BYTEORDER)
@@ -36,15 +36,15 @@ def ask(protocol: int, kind: int, flags: int, payload: bytes) -> List[bytes]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
         sock.settimeout(_SECONDS)
         sock.bind((0, 0))
-        sock.send(_HEADER.pack(_HEADER.size + len(payload), kind, REQUEST | flags, 1, 0) + payload)
+        sock.send(request(kind, flags, payload))
         while True:
             for answered, body in messages(sock.recv(_BYTES)):
                 if answered == _DONE:
                     return found
-                if answered == _ERROR:
-                    (code,) = struct.unpack_from("=i", body)
-                    if code:
-                        raise OSError(-code, os.strerror(-code))
+                if answered == ERROR:
+                    number = error(body)
+                    if number:
+                        raise OSError(number, os.strerror(number))
                     return found
                 found.append(body)
 
@@ -59,6 +59,17 @@ def ask_generic(family: str, command: int, flags: int, payload: bytes) -> List[b
     (number,) = struct.unpack_from("=H", attributes(found[_GENERIC_HEADER.size :])[_FAMILY_ID])
     answers = ask(GENERIC, number, flags, _GENERIC_HEADER.pack(command, 1, 0) + payload)
     return [answer[_GENERIC_HEADER.size :] for answer in answers]
+
+
+def request(kind: int, flags: int, payload: bytes) -> bytes:
+    """One message to the kernel, with its header. ``flags``: ACK, DUMP and those of the ``kind``."""
+    return _HEADER.pack(_HEADER.size + len(payload), kind, _REQUEST | flags, 1, 0) + payload
+
+
+def error(body: bytes) -> int:
+    """The payload of a message of kind ERROR -> 0 for an acknowledgement, or the number of the error (errno(3))."""
+    (code,) = struct.unpack_from("=i", body)
+    return -int(code)
 
 
 def attribute(kind: int, value: bytes) -> bytes:

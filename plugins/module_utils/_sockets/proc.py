@@ -38,13 +38,14 @@ def parse_connections(tables: Sequence[str]) -> List[Connection]:
         for line in text.splitlines()[1:]:
             fields = line.split()
             if fields[3] in _CONNECTED:
-                local, remote = _end(fields[1]), _end(fields[2])
+                local, remote = decode_end(fields[1]), decode_end(fields[2])
                 if local[0] != remote[0] and not ipaddress.ip_address(remote[0]).is_loopback:
                     found.add(Connection(local, remote, local[1] in listening))
     return sorted(found)
 
 
-def _end(text: str) -> Tuple[str, int]:
+def decode_end(text: str) -> Tuple[str, int]:
+    """Address and port of /proc/net/tcp or udp, an IPv4 address never in its IPv6 form -> (address, port)."""
     encoded, port = text.split(":")
     address = ipaddress.ip_address(decode_address(encoded))
     return str(getattr(address, "ipv4_mapped", None) or address), int(port, 16)

@@ -5,6 +5,5 @@
 
 A backend knows host policies and one syntax. It knows no other backend and no role of the cluster, and nothing of the
 order of steps, of storage and of rollback. It has no effects: it yields questions and returns commands (see
-:mod:`base`). What several backends need is in the modules of this
-folder.
+:mod:`base`). What several backends need is in the modules of this folder.
 """

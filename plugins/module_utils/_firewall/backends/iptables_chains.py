@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Our chains in iptables, and the jumps that lead to them.
 
-A jump is a text as ``iptables-save`` prints it after ``-A CHAIN``. Both backends know them, because a reload of firewalld
-may flush them.
+A jump is a text as ``iptables-save`` prints it after ``-A CHAIN``. Both backends know them, because a reload of
+firewalld may flush them.
 """
 
 from typing import NamedTuple
