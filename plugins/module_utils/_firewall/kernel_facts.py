@@ -14,6 +14,7 @@ import struct
 import sys
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from ansible_collections.determined.network.plugins.module_utils._firewall import proc_files
 from ansible_collections.determined.network.plugins.module_utils._firewall.tunnels import (
     Device,
     IpsecPolicy,
@@ -59,7 +60,9 @@ def _is_hardware(name: str, hardware: int) -> bool:
     folder = os.path.join(_NETWORK_DEVICES, name)
     if os.path.exists(os.path.join(folder, "device")) or hardware == _LOOPBACK:
         return True
-    return hardware in (_ETHERNET, _INFINIBAND) and "DEVTYPE=l2tp" not in (_read(os.path.join(folder, "uevent")) or "")
+    return hardware in (_ETHERNET, _INFINIBAND) and "DEVTYPE=l2tp" not in (
+        proc_files.readable(os.path.join(folder, "uevent")) or ""
+    )
 
 
 def addresses() -> Dict[str, Set[int]]:
@@ -265,11 +268,3 @@ def _number(data: bytes) -> int:
 
 def _text(data: bytes) -> str:
     return data.rstrip(b"\0").decode("utf-8", "replace")
-
-
-def _read(path: str) -> Optional[str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-    except OSError:
-        return None

@@ -8,21 +8,21 @@ packet that only looks like the middle of one: anybody can send such a packet. S
 change tells connection tracking which connections this host has. It names both ends of each.
 """
 
-from typing import List, Optional
+from typing import List
 
+from ansible_collections.determined.network.plugins.module_utils._firewall import proc_files
 from ansible_collections.determined.network.plugins.module_utils._sockets import conntrack, proc
 
-_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LIFETIME = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established"
 _USUAL_LIFETIME = 432000  # seconds; the kernel's default, where conntrack is not loaded yet
 
 
 def remember() -> List[str]:
     """Make the TCP connections of this host known to connection tracking -> warnings, none if all are known."""
-    connections = proc.parse_connections([text for text in map(_text, _TABLES) if text is not None])
+    connections = proc.parse_connections(proc_files.tables("tcp"))
     if not connections:
         return []
-    problems = conntrack.register(connections, int(_text(_LIFETIME) or _USUAL_LIFETIME))
+    problems = conntrack.register(connections, int(proc_files.present(_LIFETIME) or _USUAL_LIFETIME))
     if not problems:
         return []
     return [
@@ -31,11 +31,3 @@ def remember() -> List[str]:
         "nf_conntrack_netlink) and room in its table (compare the values of: sysctl net.netfilter.nf_conntrack_count "
         "net.netfilter.nf_conntrack_max)" % "; ".join(problems)
     ]
-
-
-def _text(path: str) -> Optional[str]:
-    try:
-        with open(path, encoding="ascii") as handle:
-            return handle.read()
-    except FileNotFoundError:
-        return None

@@ -5,8 +5,9 @@
 
 import contextlib
 import os
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
 
+from ansible_collections.determined.network.plugins.module_utils._firewall import proc_files
 from ansible_collections.determined.network.plugins.module_utils._sockets import proc
 
 _NAMESPACE = "ns/net"
@@ -43,11 +44,8 @@ def read() -> List[Socket]:
     """All sockets of TCP and UDP."""
     found: List[Socket] = []
     for protocol in ("tcp", "udp"):
-        for suffix in ("", "6"):
-            # A kernel without a family lacks its files.
-            with contextlib.suppress(FileNotFoundError):
-                with open("/proc/net/%s%s" % (protocol, suffix), encoding="ascii") as handle:
-                    found += parse(protocol, handle.read())
+        for text in proc_files.tables(protocol):
+            found += parse(protocol, text)
     return found
 
 
@@ -87,7 +85,9 @@ def tun_owners(device: str) -> Tuple[Set[int], bool]:
     wanted = "iff:\t%s\n" % device
     for pid in _processes():
         for descriptor, target in _descriptors(pid):
-            if target.endswith("/tun") and wanted in (_text("/proc/%d/fdinfo/%s" % (pid, descriptor)) or ""):
+            if target.endswith("/tun") and wanted in (
+                proc_files.readable("/proc/%d/fdinfo/%s" % (pid, descriptor)) or ""
+            ):
                 try:
                     is_here = os.readlink("/proc/%d/%s" % (pid, _NAMESPACE)) == own
                 except OSError:
@@ -100,12 +100,12 @@ def tun_owners(device: str) -> Tuple[Set[int], bool]:
 
 def is_ssh_server(pid: int) -> bool:
     """Whether a process belongs to OpenSSH's sshd (since 9.8 also sshd-session and sshd-auth)."""
-    return (_text("/proc/%d/comm" % pid) or "").startswith(_SSHD)
+    return (proc_files.readable("/proc/%d/comm" % pid) or "").startswith(_SSHD)
 
 
 def is_logged_in(pid: int) -> bool:
     """Whether a process of sshd serves somebody who has logged in."""
-    return shows_login(_text("/proc/%d/cmdline" % pid) or "")
+    return shows_login(proc_files.readable("/proc/%d/cmdline" % pid) or "")
 
 
 def shows_login(title: str) -> bool:
@@ -128,11 +128,3 @@ def _descriptors(pid: int) -> Iterator[Tuple[str, str]]:
     for name in names:
         with contextlib.suppress(OSError):
             yield name, os.readlink(os.path.join(folder, name))
-
-
-def _text(path: str) -> Optional[str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read()
-    except OSError:
-        return None

@@ -4,9 +4,13 @@
 """Finds the SSH connection of the change: the one over which this process was started. It only reads /proc."""
 
 import os
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, Optional, Sequence
 
-from ansible_collections.determined.network.plugins.module_utils._firewall import container_interfaces, lockout
+from ansible_collections.determined.network.plugins.module_utils._firewall import (
+    container_interfaces,
+    lockout,
+    proc_files,
+)
 from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 
 _DEEPEST = 64  # ancestors that are read; no longer chain of processes occurs
@@ -23,7 +27,7 @@ def find() -> Optional[lockout.SshConnection]:
         value = environment.get(b"SSH_CONNECTION")
         if value is not None:
             connection = lockout.parse_ssh_connection(value.decode("ascii", "replace"))
-            if connection is not None and lockout.is_established(_tables(), connection):
+            if connection is not None and lockout.is_established(proc_files.tables("tcp"), connection):
                 return connection
     return None
 
@@ -40,7 +44,8 @@ def refusal(policy: Optional[HostPolicy], patterns: Sequence[str], allow_lockout
     connection = find()
     if connection is not None and not allow_lockout and not lockout.permits(policy, connection):
         return lockout.refusal(connection, policy.host or os.uname()[1])
-    routes_ipv4, routes_ipv6 = _text(container_interfaces.ROUTES_IPV4), _text(container_interfaces.ROUTES_IPV6)
+    routes_ipv4 = proc_files.present(container_interfaces.ROUTES_IPV4)
+    routes_ipv6 = proc_files.present(container_interfaces.ROUTES_IPV6)
     return container_interfaces.refusal(patterns, container_interfaces.uplinks(routes_ipv4, routes_ipv6, connection))
 
 
@@ -63,15 +68,3 @@ def _environments() -> Iterator[Dict[bytes, bytes]]:
             return
         if pid <= 0:
             return
-
-
-def _tables() -> List[str]:
-    return [text for text in (_text(path) for path in ("/proc/net/tcp", "/proc/net/tcp6")) if text is not None]
-
-
-def _text(path: str) -> Optional[str]:
-    try:
-        with open(path, encoding="ascii") as handle:
-            return handle.read()
-    except FileNotFoundError:
-        return None  # a kernel without IPv6, or without IPv4
