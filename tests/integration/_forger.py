@@ -1,17 +1,13 @@
 """TCP segments that no honest stack sends: with any source, as frames on a link. And a service that shows what came in.
 
-Both are programs of the standard library, so that they run on test hosts, too.
+They are programs of the standard library, so that they run on test hosts, too.
 """
 
 from __future__ import annotations
 
-# Arguments: interface, MAC of the victim, and segments. A segment is source address, source port, destination address,
-# destination port, flags (S, A, R), an option ("md5": TCP-MD5, RFC 2385; "near": no router passes it on), and for an
-# answer to a SYN/ACK also the sequence number of that, and data.
-# "count*3000" instead of a port sends one segment from each of 3000 ports, beginning with 10000.
-# A segment that begins with "?" waits for the SYN/ACK to it and prints the sequence number of that.
-FORGER = """
-import socket, struct, sys, time
+# The Internet checksum (RFC 1071), for the programs of all forged packets.
+CHECKSUM = """
+import struct
 
 def checksum(data):
     data += b"\\0" * (len(data) % 2)
@@ -19,6 +15,13 @@ def checksum(data):
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
+"""
+
+# Functions of the programs that send segments.
+SEGMENTS = (
+    CHECKSUM
+    + """
+import socket, sys, time
 
 def segment(source, sport, destination, dport, flags, option, seen=2000, data=b"", number=1000):
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
@@ -50,26 +53,49 @@ def answer(wire, dport, sport):
             if (from_, to, bits & 18) == (dport, sport, 18):
                 return number
     raise SystemExit("no SYN/ACK came")
-
-def main():
-    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-    wire.bind((sys.argv[1], 0))
-    frame = bytes.fromhex(sys.argv[2].replace(":", "")) + wire.getsockname()[4]
-    for text in sys.argv[3:]:
-        source, sport, destination, dport, flags, option, *more = text.lstrip("?").split(",")
-        number, data = (int(more[0]), more[1].encode()) if more else (2000, b"")
-        def port(text):
-            name, _star, count = text.partition("*")
-            return range(10000, 10000 + int(count)) if count else range(int(name), int(name) + 1)
-        pairs = [(a, b) for a in port(sport) for b in port(dport)]
-        for a, b in pairs:
-            wire.send(frame + b"".join(segment(source, a, destination, b, flags, option, number, data)))
-        if text.startswith("?"):
-            print(answer(wire, int(dport), int(sport)))
-
-if __name__ == "__main__":
-    main()
 """
+)
+
+# Arguments: interface, MAC of the victim, and segments. A segment is source address, source port, destination address,
+# destination port, flags (S, A, R), an option ("md5": TCP-MD5, RFC 2385; "near": no router passes it on), and for an
+# answer to a SYN/ACK also the sequence number of that, and data.
+# "count*3000" instead of a port sends one segment from each of 3000 ports, beginning with 10000.
+# A segment that begins with "?" waits for the SYN/ACK to it and prints the sequence number of that.
+FORGER = (
+    SEGMENTS
+    + """
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+wire.bind((sys.argv[1], 0))
+frame = bytes.fromhex(sys.argv[2].replace(":", "")) + wire.getsockname()[4]
+for text in sys.argv[3:]:
+    source, sport, destination, dport, flags, option, *more = text.lstrip("?").split(",")
+    number, data = (int(more[0]), more[1].encode()) if more else (2000, b"")
+    def port(text):
+        name, _star, count = text.partition("*")
+        return range(10000, 10000 + int(count)) if count else range(int(name), int(name) + 1)
+    pairs = [(a, b) for a in port(sport) for b in port(dport)]
+    for a, b in pairs:
+        wire.send(frame + b"".join(segment(source, a, destination, b, flags, option, number, data)))
+    if text.startswith("?"):
+        print(answer(wire, int(dport), int(sport)))
+"""
+)
+
+
+def naive_table(port: int, match: str = "") -> str:
+    """A table of nft, as many write it: what conntrack knows, and what looks like the middle of a connection, comes
+    back in. It closes ``port``. ``match``: what packets to the port must also match."""
+    return f"""
+table inet naive {{
+    chain input {{
+        type filter hook input priority -150; policy accept;
+        ct state established,related return
+        ct state new tcp flags & (syn | rst | ack) == ack return
+        {match}tcp dport {port} drop
+    }}
+}}
+"""
+
 
 # Arguments: address, port, source port. Prints "open" if the service answered, or what went wrong.
 CLIENT = """

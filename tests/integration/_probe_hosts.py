@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ._forger import CHECKSUM
+
 COLLECTIONS = Path(__file__).resolve().parents[2] / "build/collections"
 
 # Runs one function of the host side with what stdin says, as the modules do.
@@ -82,7 +84,9 @@ while True:
 
 # A network behind a TUN interface. Ports below 60000 are answered by a RST after a delay;
 # from 60000 on, a router answers by ICMP unreachable, whose code is port - 60000.
-DISTANCE = """
+DISTANCE = (
+    CHECKSUM
+    + """
 import fcntl, heapq, os, select, socket, struct, subprocess, sys, time
 delay, router, router6 = float(sys.argv[1]), sys.argv[2], sys.argv[3]
 tun = os.open("/dev/net/tun", os.O_RDWR)
@@ -90,13 +94,6 @@ fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH", b"far0", 0x1001))  # TUNSETIFF,
 for command in sys.argv[4:]:
     subprocess.check_call(command.split())
 print("ready", flush=True)
-
-def checksum(data):
-    data += b"\\0" * (len(data) % 2)
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 def answer(packet):
     six = packet[0] >> 4 == 6
@@ -139,6 +136,7 @@ while True:
     while queue and queue[0][0] <= time.monotonic():
         os.write(tun, heapq.heappop(queue)[1])
 """
+)
 
 _serial = itertools.count()
 

@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ._forger import FORGER
+from ._forger import SEGMENTS
 
 LONGEST_PAUSE = 0.01  # seconds
 _BLIND = 0.005  # the part of a window that may lie in longer pauses, which come from other work of the machine
@@ -23,7 +23,7 @@ PROBES = 20000
 _ATTEMPTS = 8
 
 PROBER = (
-    FORGER.replace('if __name__ == "__main__":\n    main()\n', "")
+    SEGMENTS
     + """
 import gc, json, os, select
 gc.disable()

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -121,3 +123,14 @@ class Lab:
         ends_with_parent = ["setpriv", "--pdeathsig", "KILL"]
         command_line = [*self.enter(host), *ends_with_parent, "sh", "-ec", command]
         return subprocess.Popen(command_line, stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def configured_lab(
+    folder: Path, name: str, hosts: dict[str, tuple[str, list[str]]], **variables: object
+) -> Iterator[Lab]:
+    """A lab on which the playbook ``site`` has configured every host."""
+    with Lab(folder, name, hosts, **variables) as built:
+        done = built.play("site", "--tags", "configure")
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield built

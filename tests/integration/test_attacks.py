@@ -13,7 +13,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 
 from ._firewall_host import Host, link, policy, rule
-from ._forger import CLIENT, FORGER, SERVICE
+from ._forger import CLIENT, FORGER, SERVICE, naive_table
 
 PORT, SOURCE_PORT = 8000, 41000
 ADDRESSES = {"4": ("192.0.2.1", "192.0.2.2"), "6": ("2001:db8::1", "2001:db8::2")}
@@ -105,16 +105,7 @@ class Managed(Host):
         return [line for line in text.splitlines() if f"dport={PORT} " in line and "src=127.0.0.1" not in line]
 
 
-NAIVE_TABLE = f"""
-table inet naive {{
-    chain input {{
-        type filter hook input priority -150; policy accept;
-        ct state established,related return
-        ct state new tcp flags & (syn | rst | ack) == ack return
-        iifname != "lo" tcp dport {PORT} drop
-    }}
-}}
-"""
+NAIVE_TABLE = naive_table(PORT, 'iifname != "lo" ')
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from ._firewall_host import policy, rule
-from ._forger import CLIENT, FORGER
+from ._forger import CLIENT, FORGER, naive_table
 from ._window import stays_closed, window
 from .systemd_lab import SystemdLab
 
@@ -176,16 +176,7 @@ def firewalld_host(request):
         yield attacked
 
 
-NAIVE_TABLE = f"""
-table inet naive {{
-    chain input {{
-        type filter hook input priority -150; policy accept;
-        ct state established,related return
-        ct state new tcp flags & (syn | rst | ack) == ack return
-        tcp dport {ZONE} drop
-    }}
-}}
-"""
+NAIVE_TABLE = naive_table(ZONE)
 
 
 def test_beside_firewalld_no_port_opens_by_what_conntrack_believes(firewalld_host):

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from ._firewall_host import Host, link, policy, rule
+from ._forger import CHECKSUM
 from .systemd_lab import SystemdLab
 
 ANYBODY = {"ipv4": ["0.0.0.0/0"], "ipv6": ["::/0"]}
@@ -21,15 +22,13 @@ ROUTER = "fe80::bad"
 
 # Sends one message as a frame. Arguments: interface, MAC of the victim, then "advertisement SOURCE LIFETIME",
 # "redirect4 GATEWAY VICTIM NEW DESTINATION" or "redirect6 GATEWAY VICTIM NEW DESTINATION".
-FORGER = """
-import socket, struct, sys
+FORGER = (
+    CHECKSUM
+    + """
+import socket, sys
 
-def checksum(data):
-    data += b"\\0" * (len(data) % 2)
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return struct.pack("!H", ~total & 0xFFFF)
+def packed(data):
+    return struct.pack("!H", checksum(data))
 
 def six(text):
     return socket.inet_pton(socket.AF_INET6, text)
@@ -37,14 +36,14 @@ def six(text):
 def ipv4(source, destination, body):
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, 1, 0)
     head += socket.inet_aton(source) + socket.inet_aton(destination)
-    return head[:10] + checksum(head) + head[12:] + body
+    return head[:10] + packed(head) + head[12:] + body
 
 def icmp4(body):
-    return body[:2] + checksum(body) + body[4:]
+    return body[:2] + packed(body) + body[4:]
 
 def ipv6(source, destination, body):
     ends = six(source) + six(destination)
-    body = body[:2] + checksum(ends + struct.pack("!II", len(body), 58) + body) + body[4:]
+    body = body[:2] + packed(ends + struct.pack("!II", len(body), 58) + body) + body[4:]
     return struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + ends + body
 
 interface, victim, kind = sys.argv[1:4]
@@ -66,6 +65,7 @@ else:
     packet = ipv6(gateway, source, body)
 wire.send(victim + own + (b"\\x08\\x00" if kind == "redirect4" else b"\\x86\\xdd") + packet)
 """
+)
 
 
 @pytest.fixture

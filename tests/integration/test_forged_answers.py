@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .lab import Lab
+from .lab import configured_lab
 
 HOSTS = {
     "master": ("determined_master", ["192.0.2.10"]),
@@ -67,9 +67,7 @@ sys.exit(done.returncode)
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A configured cluster in mode restrict. The liar runs its modules without pipelining, so that they have names."""
-    with Lab(tmp_path_factory.mktemp("forged"), "forged", HOSTS, determined_mode="restrict") as built:
-        done = built.play("site", "--tags", "configure")
-        assert done.returncode == 0, done.stdout + done.stderr
+    with configured_lab(tmp_path_factory.mktemp("forged"), "forged", HOSTS, determined_mode="restrict") as built:
         yield built
 
 

@@ -9,6 +9,7 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.backe
 from ansible_collections.determined.network.plugins.module_utils._policy import HostPolicy
 
 from ._firewall_host import Host, link, policy, rule
+from ._forger import CHECKSUM
 
 PORT = 5353
 TABLES = ["iptables-nft", "iptables-legacy", "nft"]
@@ -42,14 +43,10 @@ sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
 sock.sendto(sys.argv[3].encode(), (to, port))
 """
 # A datagram with any source, as a frame. Arguments: MAC of the victim, source, destination, port, data.
-FORGED_DATAGRAM = """
-import socket, struct, sys
-def checksum(data):
-    data += b"\\0" * (len(data) % 2)
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+FORGED_DATAGRAM = (
+    CHECKSUM
+    + """
+import socket, sys
 source, to, port, data = sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5].encode()
 ends = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, to)
 def udp(value):
@@ -61,6 +58,7 @@ victim = bytes.fromhex(sys.argv[1].replace(":", ""))
 head = struct.pack("!IHBB", 6 << 28, len(body), 17, 64)
 wire.send(victim + wire.getsockname()[4] + struct.pack("!H", 0x86DD) + head + ends + body)
 """
+)
 
 
 class Two:
@@ -105,6 +103,7 @@ def link_local(host: Host) -> str:
 def test_whoever_bears_the_hosts_own_address_is_no_agent(two):
     """In IPv6 the kernel delivers such a packet, and the rule for the hosts of a role permits it."""
     own = link_local(two.managed)
+    link_local(two.outsider)  # before it has one, an honest datagram has another source, which no rule permits
     receiver = two.receiver()
     for address in ("2001:db8::1", own):
         two.forge(address, address, "the control")

@@ -13,7 +13,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster import
 from ansible_collections.determined.network.plugins.plugin_utils._cluster import settings
 from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
 
-from .lab import GROUPS, Lab
+from .lab import GROUPS, configured_lab
 
 HOSTS = {
     "master": ("determined_master", ["192.0.2.10", "2001:db8:1::10"]),
@@ -33,9 +33,7 @@ ACTIONS = {
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A configured cluster in mode restrict."""
-    with Lab(tmp_path_factory.mktemp("verify"), "verify", HOSTS, determined_mode="restrict") as built:
-        done = built.play("site", "--tags", "configure")
-        assert done.returncode == 0, done.stdout + done.stderr
+    with configured_lab(tmp_path_factory.mktemp("verify"), "verify", HOSTS, determined_mode="restrict") as built:
         yield built
 
 

@@ -4,6 +4,7 @@
 """Real processes, judged by what the kernel says about them."""
 
 import gc
+import io
 import os
 import signal
 import time
@@ -44,7 +45,7 @@ def test_a_daemon_outlives_its_parent_and_holds_no_file_of_it(tmp_path, second_f
 
 
 def test_a_collected_file_object_does_not_close_a_new_descriptor(tmp_path):
-    forgotten = [open(str(tmp_path / "file"), "w")]  # noqa: SIM115  (it must stay open until it is collected)
+    forgotten = [io.FileIO(str(tmp_path / "file"), "w")]
     number = forgotten[0].fileno()
     forgotten.append(forgotten)  # only the garbage collector frees a circle
     holder = [forgotten]
