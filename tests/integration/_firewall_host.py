@@ -80,7 +80,8 @@ class Host:
     def __enter__(self) -> Host:
         script = (
             "mount -t tmpfs tmpfs /run && ip link set lo up && "
-            "sysctl -qw net.ipv4.ping_group_range='0 2147483647' && "
+            # A new network namespace copies these settings from the machine, where Docker may have changed them.
+            "sysctl -qw net.ipv4.ping_group_range='0 2147483647' net.ipv4.ip_forward=0 && "
             "echo ready && exec sleep 100000"
         )
         self._keeper = subprocess.Popen(

@@ -14,7 +14,7 @@ import sys
 import pytest
 
 from ._firewall_host import Host, link
-from ._forger import FORGER
+from ._forger import SEGMENTS
 from .test_attacks import ADDRESSES, PORT, TABLES, Managed
 
 PUBLISHED, CLOSED = 8080, 8001
@@ -23,7 +23,7 @@ CONTAINER = {"4": "203.0.113.2", "6": "2001:db8:c::2"}
 # Sends an ACK to each port; on a line of input prints the time to live of the reset from each port. Arguments:
 # interface, MAC of the victim, source address, address of the victim, ports.
 SCANNER = (
-    FORGER.partition("\ndef main")[0]
+    SEGMENTS
     + """
 import json
 import subprocess

@@ -336,8 +336,11 @@ def test_fail2ban_and_ufw_go_on_beside_us():
             assert "ufw is active" in done.stdout + done.stderr, "who would undo us is named"
 
         # A table that iptables-nft had to make would differ by its empty self: so there is a rule in each.
-        mangle = "-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu"
-        lab.shell("agent1", f"iptables {mangle}; ip6tables {mangle}")
+        for own in (
+            "-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu",
+            "-t raw -A PREROUTING -p udp --dport 53 -j NOTRACK",
+        ):
+            lab.shell("agent1", f"iptables {own}; ip6tables {own}")
         before = state()
         assert "f2b-sshd" in before and "ufw-user-input" in before
         configure()

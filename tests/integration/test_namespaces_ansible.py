@@ -92,7 +92,7 @@ def test_the_module_changes_what_it_says_and_says_what_it_changes(person, name):
     [
         ("hosts: {a: []}", "", "a has no address"),
         ("hosts: {a: [192.0.2.1]}, name: ../x", "", "a rehearsal's name is"),
-        ("hosts: {a: [192.0.2.1]}, owner_pid: 4194304", "", "no such process runs"),
+        ("hosts: {a: [192.0.2.1]}, owner_pid: 4194304", "", "no process with this id runs"),
         ("hosts: {a: [192.0.2.1]}", "become: true", "run ansible-playbook itself with sudo"),
         ("hosts: {a: [192.0.2.1]}", "vars: {ansible_connection: ssh}", "add 'delegate_to: localhost'"),
         ("state: present", "", "state is present but all of the following are missing: hosts"),

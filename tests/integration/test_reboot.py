@@ -133,7 +133,7 @@ def test_a_broken_file_in_mode_permit_drops_nothing_and_is_told(lab):
     lab.boot()
     wait_for(lab, STRANGER)
     said = lab.told()
-    assert "is damaged" in said and "nothing of ours is dropped" in said and "determined.network.site again" in said
+    assert "is damaged" in said and "so it would drop nothing" in said and "determined.network.site again" in said
 
 
 def test_the_units_can_be_restarted_and_stopped_at_any_time(restricted):

@@ -202,7 +202,8 @@ def _of_stacked(links: Sequence[_Link], outer: Sequence[_Link]) -> Conversation[
     bridge = yield from FindTool("bridge").ask()
     if bridge is not None:
         known = {link.hardware for link in links}
-        parents = {link.name for link in outer if not link.master}
+        # The table of a tunnel such as VXLAN holds the addresses of other hosts instead (bridge(8), "dst").
+        parents = {link.name for link in outer if not link.master and link.kind not in _TUNNELS}
         for entry in (yield from _ask(bridge, "-json", "fdb", "show")):
             name, hardware = entry.get("ifname"), entry.get("mac", "01")
             several = int(hardware[:2], 16) & 1  # IEEE 802: the first bit of an address of a group

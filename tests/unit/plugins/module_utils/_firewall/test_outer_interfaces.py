@@ -133,6 +133,14 @@ def test_containers_that_the_firewall_does_not_see_are_named():
     assert machine.find().warnings == ()
 
 
+def test_the_remote_addresses_that_a_tunnel_knows_are_no_containers_of_this_host():
+    entries = [
+        {"mac": mac, "ifname": "vpn0", "dst": "192.0.2.2", "flags": ["self"], "state": state}
+        for mac, state in (("00:00:00:00:00:00", "permanent"), ("02:00:00:00:00:99", ""))
+    ]
+    assert Machine(interface("eth0"), interface("vpn0", "vxlan"), fdb=entries).find().warnings == ()
+
+
 @pytest.mark.parametrize(
     "interfaces, words",
     [
