@@ -43,9 +43,10 @@ host-pythons: setup-test ## What runs on managed hosts, on every Python they may
 sanity: setup-test
 	scripts/in-collection ansible-test sanity --venv --requirements --python "$$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
-# Which tests run in one process, and which begin first: tests/integration/_schedule.py.
+# Which tests run in one process, and which begin first: tests/integration/_schedule.py. A test ends after 20 minutes at
+# most: the longest, a scenario of Molecule, takes six on two processors.
 integration: test-hosts
-	python3 scripts/with_docker.py $(AS_ROOT) $(PYTEST) tests/integration --numprocesses $(WORKERS)
+	python3 scripts/with_docker.py $(AS_ROOT) $(PYTEST) tests/integration --numprocesses $(WORKERS) --timeout 1200
 
 # Real hosts: systemd, SSH, firewalld, Docker. See docs/testing.md. `make integration` runs these, too.
 molecule: test-hosts
