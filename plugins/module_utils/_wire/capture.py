@@ -1,0 +1,91 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watch the interfaces of this host for the packets of a run (packet(7)).
+
+What arrives is seen before any firewall of this host, and what leaves only if every firewall of this host let it pass.
+"""
+
+import ctypes
+import socket
+import struct
+import time
+from typing import List
+
+from ansible_collections.determined.network.plugins.module_utils._wire import marks, packet_filter, sightings
+
+MOST_SIGHTINGS = 8192  # of one capture; a packet is seen on each of several interfaces, and is repeated at most twice
+
+_EVERY_KIND = 0x0003  # ETH_P_ALL (linux/if_ether.h)
+_OUTGOING = 4  # PACKET_OUTGOING: what this host sends
+_TO_ANOTHER_HOST = 3  # PACKET_OTHERHOST: a switch has flooded it, or an interface is promiscuous
+_SOL_PACKET, _STATISTICS = 263, 6  # Python has no names for these (linux/if_packet.h)
+_ATTACH_FILTER, _RCVBUFFORCE = 26, 33  # asm-generic/socket.h
+_BUFFER = 1 << 20  # bytes
+_LONGEST = 256  # bytes of a packet that are read
+_LOOPBACK = "lo"
+
+
+class Capture:
+    """An open capture on all interfaces. ``lost``: how many packets the kernel could not keep for us."""
+
+    def __init__(self, mark: marks.Mark) -> None:
+        """Begin to capture. Raises PermissionError without CAP_NET_RAW, and OSError."""
+        self._mark = mark
+        self._began = time.monotonic()
+        self._overrun = 0
+        self.found: List[sightings.Sighting] = []
+        kinds = socket.htons(_EVERY_KIND)
+        self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, kinds)
+        try:
+            self._attach(packet_filter.program(mark))
+            self._sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
+            # Packets that came before the socket had its filter are not of this run, whether they were kept or not.
+            self.lost()
+        except OSError:
+            self._sock.close()
+            raise
+
+    def _attach(self, program: bytes) -> None:
+        kept = ctypes.create_string_buffer(program, len(program))
+        # struct sock_fprog (linux/filter.h): the number of instructions and where they are
+        value = struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))
+        self._sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, value)
+
+    def fileno(self) -> int:
+        """The descriptor, for poll(2)."""
+        return self._sock.fileno()
+
+    def receive(self) -> None:
+        """Read what has come. Raises OSError when the capture itself is broken."""
+        while True:
+            try:
+                packet, origin = self._sock.recvfrom(_LONGEST)
+            except BlockingIOError:
+                return
+            except OSError as problem:
+                if problem.errno == 100:  # ENETDOWN: one interface went down; the others go on
+                    continue
+                raise
+            interface, kind, direction = origin[:3]
+            if direction == _TO_ANOTHER_HOST or (interface == _LOOPBACK and direction == _OUTGOING):
+                continue  # on the loopback interface every packet is seen twice
+            way = sightings.OUT if direction == _OUTGOING else sightings.IN
+            since = round((time.monotonic() - self._began) * 1000, 1)
+            sighting = sightings.read(self._mark, kind, packet, way, interface, since)
+            if sighting is None:
+                continue
+            if len(self.found) < MOST_SIGHTINGS:
+                self.found.append(sighting)
+            else:
+                self._overrun += 1
+
+    def lost(self) -> int:
+        """How many packets were lost since the last call, because the buffer or the list of sightings was full."""
+        kernel = struct.unpack("=II", self._sock.getsockopt(_SOL_PACKET, _STATISTICS, 8))[1]
+        overrun, self._overrun = self._overrun, 0
+        return int(kernel) + overrun
+
+    def close(self) -> None:
+        """End the capture."""
+        self._sock.close()

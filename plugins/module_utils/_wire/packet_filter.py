@@ -1,0 +1,95 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packet filter of a capture: a program that the kernel runs for each packet (classic BPF, bpf(4)). Pure.
+
+It passes the packets of one run only, wherever their addresses lead, because address translation may change these. So a
+busy host copies next to nothing. Packets start with their network header, as sockets of the kind SOCK_DGRAM have them.
+"""
+
+import struct
+from typing import Dict, List, NamedTuple, Tuple
+
+from ansible_collections.determined.network.plugins.module_utils._wire import marks
+
+# Instructions (linux/bpf_common.h): load into A; copy the length of the IPv4 header into X; jump; return.
+_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE = 0x20, 0x28, 0x30
+_LOAD_WORD_X, _LOAD_BYTE_X = 0x40, 0x50
+_HEADER_LENGTH_TO_X, _NUMBER_TO_X = 0xB1, 0x01
+_SHIFT_RIGHT = 0x74
+_IF_EQUAL, _IF_BITS, _IF_ABOVE = 0x15, 0x45, 0x25
+_RETURN = 0x06
+_KIND_OF_PACKET = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL (linux/filter.h)
+_INSTRUCTION = struct.Struct("=HBBI")  # struct sock_filter: code, jumps if true and if false, number
+
+_IPV4, _IPV6 = 0x0800, 0x86DD
+_ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
+_SYN = 2
+_WHOLE = 0xFFFF  # bytes of a packet that pass
+_NEXT, _DROP, _PASS = "", "drop", "pass"
+
+
+class _Instruction(NamedTuple):
+    """``if_true``, ``if_false``: labels of instructions, "" for the next one."""
+
+    code: int
+    number: int = 0
+    if_true: str = _NEXT
+    if_false: str = _NEXT
+    label: str = _NEXT
+
+
+def program(mark: marks.Mark) -> bytes:
+    """The instructions as the kernel takes them, eight bytes each."""
+    lines = [
+        _Instruction(_LOAD_HALF, _KIND_OF_PACKET),
+        _Instruction(_IF_EQUAL, _IPV4, "ipv4"),
+        _Instruction(_IF_EQUAL, _IPV6, "ipv6", _DROP),
+        _Instruction(_LOAD_HALF, 6, label="ipv4"),
+        _Instruction(_IF_BITS, 0x1FFF, _DROP),  # a later fragment has no header of its own
+        _Instruction(_HEADER_LENGTH_TO_X, 0),
+        _Instruction(_LOAD_BYTE, 9),
+        _Instruction(_IF_EQUAL, _TCP, "tcp"),
+        _Instruction(_IF_EQUAL, _UDP, "payload"),
+        _Instruction(_IF_EQUAL, _ICMP, if_false=_DROP),
+        _Instruction(_LOAD_BYTE_X, 0),
+        _Instruction(_IF_EQUAL, 0, "payload"),  # echo reply
+        _Instruction(_IF_EQUAL, 8, "payload"),  # echo request
+        _Instruction(_IF_EQUAL, 3, _PASS),  # unreachable
+        _Instruction(_IF_EQUAL, 11, _PASS, _DROP),  # time exceeded
+        _Instruction(_NUMBER_TO_X, 40, label="ipv6"),
+        _Instruction(_LOAD_BYTE, 6),
+        _Instruction(_IF_EQUAL, _TCP, "tcp"),
+        _Instruction(_IF_EQUAL, _UDP, "payload"),
+        _Instruction(_IF_EQUAL, _ICMPV6, if_false=_DROP),
+        _Instruction(_LOAD_BYTE_X, 0),
+        _Instruction(_IF_EQUAL, 128, "payload"),  # echo request
+        _Instruction(_IF_EQUAL, 129, "payload"),  # echo reply
+        _Instruction(_IF_ABOVE, 4, _DROP, _PASS),  # 1 to 4: errors
+        _Instruction(_LOAD_WORD_X, 8, label="payload"),  # behind eight bytes of a UDP or ICMP header
+        _Instruction(_IF_EQUAL, mark.payload_start, _PASS, _DROP),
+        _Instruction(_LOAD_WORD_X, 8, label="tcp"),  # the acknowledgement
+        _Instruction(_SHIFT_RIGHT, 16),
+        _Instruction(_IF_EQUAL, mark.tag, _PASS),
+        _Instruction(_LOAD_BYTE_X, 13),  # the flags
+        _Instruction(_IF_BITS, _SYN, if_false=_DROP),
+        _Instruction(_LOAD_WORD_X, 4),  # the sequence number
+        _Instruction(_SHIFT_RIGHT, 16),
+        _Instruction(_IF_EQUAL, mark.tag, _PASS, _DROP),
+        _Instruction(_RETURN, _WHOLE, label=_PASS),
+        _Instruction(_RETURN, 0, label=_DROP),
+    ]
+    return b"".join(_INSTRUCTION.pack(*line) for line in _assemble(lines))
+
+
+def _assemble(lines: List[_Instruction]) -> List[Tuple[int, int, int, int]]:
+    """Instructions with labels -> instructions that say how many instructions they skip."""
+    places: Dict[str, int] = {line.label: place for place, line in enumerate(lines) if line.label}
+
+    def skipped(place: int, label: str) -> int:
+        return places[label] - place - 1 if label else 0
+
+    return [
+        (line.code, skipped(place, line.if_true), skipped(place, line.if_false), line.number)
+        for place, line in enumerate(lines)
+    ]
