@@ -23,7 +23,7 @@ SIZES = ("conntrack_count", "conntrack_max")  # all others are counters, which o
 _WANTED = {
     "TcpExt": ("IPReversePathFilter", "ListenOverflows", "ListenDrops", "TCPReqQFullDrop"),
     "IpExt": ("InNoRoutes",),
-    "Ip": ("InAddrErrors", "InHdrErrors"),
+    "Ip": ("InAddrErrors", "InHdrErrors", "OutNoRoutes"),
     "Tcp": ("OutRsts", "InCsumErrors"),
 }
 _CONNTRACK_COLUMNS = ("drop", "early_drop")

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Expected x observed -> the report, version 1. Pure."""
+"""Expected x observed -> the report, version 2. Pure.
+
+Version 2 has all fields of version 1, and ``causes``.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
     Cell,
     advice,
 )
+from ansible_collections.determined.network.plugins.plugin_utils._verification.causes import Cause
 from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import (
     BLOCKED,
     OPEN,
@@ -33,7 +37,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.o
     some_ports,
 )
 
-VERSION = 1
+VERSION = 2
 MOST_REASONS = 8  # of one check; its host may return many
 
 
@@ -41,23 +45,27 @@ class Report(NamedTuple):
     """All checks of a verification with their verdicts.
 
     ``run`` describes the run (sweep, seed, mode, ...). ``summary`` counts: ``{"checks": n, verdict: n ...}``.
+    ``causes``: what explains wrong cells, which they name by their places in ``cells``.
     """
 
     run: dict[str, Any]
     summary: dict[str, int]
     cells: tuple[Cell, ...]
+    causes: tuple[Cause, ...] = ()
 
     def with_verdict(self, verdict: str) -> list[Cell]:
         """The cells that have this verdict, in the order of the report."""
         return [cell for cell in self.cells if cell.verdict == verdict]
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of report.json: ``{"version": 1, "run": {...}, "summary": {...}, "checks": [cell ...]}``."""
+        """The content of report.json: ``{"version": 2, "run": {...}, "summary": {...}, "checks": [cell ...],
+        "causes": [cause ...]}``."""
         return {
             "version": VERSION,
             "run": dict(self.run),
             "summary": dict(self.summary),
             "checks": [cell.to_dict() for cell in self.cells],
+            "causes": [cause.to_dict() for cause in self.causes],
         }
 
 

@@ -4,7 +4,8 @@
 """The steps of one verification run, as the role calls them with plain values of Ansible. Pure.
 
 ``run`` is a dictionary: ``hosts`` (names that take part), ``sweep``, ``seed``, ``sample_size``, ``max_peers``; and for
-the report ``internet``, host -> what the module ``internet`` returned there, or None where the Internet was left out.
+the report ``internet``, host -> what the module ``internet`` returned there, or None where the Internet was left out;
+and ``traces``, host -> what the module ``trace`` returned there, by state.
 Each step computes the checks again, because that is faster than passing them through Ansible's variables.
 """
 
@@ -18,11 +19,14 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster import
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster
 from ansible_collections.determined.network.plugins.plugin_utils._verification import (
     advice,
+    causes,
     internet_checks,
     internet_report,
     observations,
     results,
     results_outside,
+    results_traces,
+    traces,
 )
 from ansible_collections.determined.network.plugins.plugin_utils._verification import checks as verification_checks
 from ansible_collections.determined.network.plugins.plugin_utils._verification import report as verification_report
@@ -56,6 +60,12 @@ def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Round
     return verification_rounds.later_round(_derive(cluster, run), known)._asdict()
 
 
+def trace_plan(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
+    """What the hosts send and watch to explain the wrong cells: see traces.to_plan."""
+    wrong = report(cluster, {**run, "internet": None, "traces": None}, rounds)
+    return traces.to_plan(traces.plan(wrong.cells), _hosts(run))
+
+
 def internet_plan(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the hosts in the checks of the Internet: see internet_checks.plan."""
     return internet_checks.plan(Cluster.from_dict(cluster), _hosts(run))
@@ -84,7 +94,13 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
         cells += internet_report.internet_cells(internet, plan["targets"], outside)
         cells += [*advice.cloud_cells(outside), *advice.distance_cells(read, known)]
         uncovered += internet.uncovered
-    return verification_report.build_report(checks.checks, uncovered, known, described, cells, answers.refused)
+    found = verification_report.build_report(checks.checks, uncovered, known, described, cells, answers.refused)
+    if not run.get("traces"):
+        return found
+    packets = traces.plan(found.cells)
+    seen = results_traces.read(run["traces"], packets)
+    addresses = {host.name: frozenset().union(*host.addresses.values()) for host in read.hosts}
+    return found._replace(causes=causes.find(found.cells, packets, seen.views, addresses))
 
 
 def _hosts(run: Mapping[str, Any]) -> frozenset[str]:

@@ -30,6 +30,8 @@ _SYMBOLS = (
     ("open", "."),
 )
 _LEGEND = ". open   X filtered   R rejected   r refused   ! no answer   # self   blank: not checked"
+MOST_CAUSES = 20
+MOST_CAUSES_IN_MESSAGE = 8  # so that the message of the failure has ten lines
 MOST_CELLS = 40  # that are not correct; report.json has them all
 MOST_COLUMNS = 40  # hosts in the matrix
 MOST_NAMES = 5  # of hosts in a sentence
@@ -49,7 +51,12 @@ def render(report: Report, path: str) -> list[str]:
         )
     if bad:
         lines += ["", *_matrix(cells)]
-        lines += ["", *_bad_lines(bad, path)]
+    if report.causes:
+        lines += ["", *cause_lines(report, path)]
+    explained = {id(cells[place]) for cause in report.causes for place in cause.cells}
+    rest = [cell for cell in bad if id(cell) not in explained]
+    if rest:
+        lines += ["", *_bad_lines(rest, path)]
     lines += ["", _summary_line(report.summary), f"Report: {path}"]
     return lines
 
@@ -148,6 +155,40 @@ def _symbol(symbols: Mapping[tuple[str, str], str], source: str, destination: st
     return "#" if source == destination else symbols.get((source, destination), " ")
 
 
+def cause_lines(report: Report, path: str) -> list[str]:
+    """A block for each cause: what happens, the rule, which checks are wrong because of it, and what to do."""
+    lines = []
+    for cause in report.causes[:MOST_CAUSES]:
+        number = len(cause.cells)
+        lines.append(f"  CAUSE {cause.id} of {'1 wrong check' if number == 1 else f'{number} wrong checks'}:")
+        lines.append(f"      {cause.sentence}")
+        if cause.place:
+            lines.append(f"      {cause.place}: {cause.rule or 'the rule cannot be shown'}")
+        lines += [f"      Wrong: {text}" for text in _wrong_pairs([report.cells[place] for place in cause.cells])]
+        lines.append(f"      Remedy: {cause.remedy}")
+    if len(report.causes) > MOST_CAUSES:
+        lines.append(f"  ... and {len(report.causes) - MOST_CAUSES} more causes in {path}")
+    return lines
+
+
+def _wrong_pairs(cells: Sequence[Cell]) -> list[str]:
+    """One text for each two hosts: what is wrong between them, and in which rows."""
+    pairs: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        pairs.setdefault((cell.source, _destination(cell)), []).append(cell)
+    texts = []
+    for (source, destination), same in list(pairs.items())[:MOST_NAMES]:
+        rows = ", ".join(dict.fromkeys(cell.requirement for cell in same))
+        ports = max((cell.wrong_ports for cell in same), key=len)
+        first = same[0]
+        texts.append(
+            f"{source} to {destination}, {first.protocol} {_some(ports)}: "
+            f"expected {first.expected}, observed {first.observed} ({rows})"
+        )
+    more = len(pairs) - MOST_NAMES
+    return texts + ([f"and between {more} more pairs of hosts"] if more > 0 else [])
+
+
 def _bad_lines(bad: Sequence[Cell], path: str) -> list[str]:
     """One line for each cell, and below it one indented line for each sentence of its evidence."""
     lines = []
@@ -210,11 +251,29 @@ def failure_messages(report: Report, path: str) -> list[str]:
     messages = []
     for verdict, text, what in problems:
         cells = report.with_verdict(verdict)
-        if cells:
+        if cells and verdict == WRONG and report.causes:
+            messages.append(_causes_message(text, cells, report, path))
+        elif cells:
             first = " ".join([_what_differs(cells[0]), *_sentences(cells[0])])
             which = "This is it:" if len(cells) == 1 else "This is the first one:"
             messages.append(f"{text}: {_count(cells)} {what}. {which} {first} The whole report is in this file: {path}")
     return messages
+
+
+def _causes_message(text: str, cells: Sequence[Cell], report: Report, path: str) -> str:
+    """The causes of all wrong cells in a few lines."""
+    shown = report.causes[:MOST_CAUSES_IN_MESSAGE]
+    lines = [f"{text}: {_count(cells)} wrong. {_causes_are(len(report.causes))}"]
+    lines += [
+        f"{cause.id}. {cause.sentence}" + (f" {cause.place}: {cause.rule}" if cause.rule else "") for cause in shown
+    ]
+    more = len(report.causes) - len(shown)
+    lines.append((f"And {more} more. " if more else "") + f"The whole report is in this file: {path}")
+    return "\n".join(lines)
+
+
+def _causes_are(number: int) -> str:
+    return "There is 1 cause:" if number == 1 else f"There are {number} causes:"
 
 
 def _count(cells: Sequence[Any]) -> str:

@@ -1,0 +1,237 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a packet of a trace stopped, from what all hosts saw of it. Pure.
+
+Four sightings decide: the packet left its source, it arrived at its destination, an answer left the destination, the
+answer arrived at the source. Where one is missing, the host before it has stopped the packet, or the network between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ansible_collections.determined.network.plugins.plugin_utils._verification.results_traces import (
+    DATAGRAM,
+    ECHO,
+    ECHO_REPLY,
+    ICMP_ERROR,
+    IN,
+    OUT,
+    RESET,
+    SYN,
+    SYN_ACK,
+    Event,
+    LegacyRule,
+    Sighting,
+    View,
+)
+from ansible_collections.determined.network.plugins.plugin_utils._verification.traces import Packet
+
+# Kinds of causes, in the order of the documentation.
+HOST_DROPS = "host_drops"  # a rule of a host drops or rejects the packet or the answer
+HOST_SILENT = "host_silent"  # every rule lets it pass, and nothing answers
+HOST_LOSES = "host_loses"  # the host gives it up without a rule
+NO_ROUTE = "no_route"  # the source has no route
+NETWORK = "network"  # it left one host and never arrived at the other
+OTHER_HOST = "other_host"  # it arrived at another host than the destination
+LET_IN = "let_in"  # it was permitted, and must be blocked
+PASSES_NOW = "passes_now"  # this time it was as it should be
+UNSEEN = "unseen"  # the hosts that would know did not watch
+
+_QUESTION = {"tcp": SYN, "udp": DATAGRAM, "icmp": ECHO}
+_ANSWERS = (SYN_ACK, RESET, ECHO_REPLY, ICMP_ERROR)
+_DROP, _ACCEPT = "drop", "accept"
+_OWN_TRACE = "determined_trace_"
+_INPUT_HOOKS = "prerouting"
+
+# How a kernel gives up packets without a rule: counter -> what it is, by the order in which a packet meets them.
+CONNTRACK_FULL, REVERSE_PATH, NO_ROUTE_IN = "conntrack_full", "reverse_path", "no_route_in"
+NO_ROUTE_BACK, BACKLOG = "no_route_back", "backlog"
+BEFORE_FILTER = "before_filter"  # it never came to the packet filter
+_LOSSES = (
+    (CONNTRACK_FULL, ("conntrack_drop",)),
+    (REVERSE_PATH, ("IPReversePathFilter",)),
+    (NO_ROUTE_IN, ("InNoRoutes", "InAddrErrors")),
+    (NO_ROUTE_BACK, ("OutNoRoutes",)),
+    (BACKLOG, ("ListenOverflows", "ListenDrops", "TCPReqQFullDrop")),
+)
+
+
+class Place(NamedTuple):
+    """A rule, or the policy of a chain. ``position``: in its chain, from 1; 0 for the policy. ``program``: that shows it.
+    ``concluded``: whether this follows from counters, because this backend cannot be traced."""
+
+    program: str
+    family: str
+    table: str
+    chain: str
+    position: int
+    text: str
+    concluded: bool = False
+
+
+class Stop(NamedTuple):
+    """Where a packet of a trace stopped.
+
+    ``kind``: one of the kinds above. ``host``: which host stopped it, "" for the network. ``place``: the rule, if there
+    is one. ``loss``: for HOST_LOSES. ``back``: whether it was the answer. ``seen_from``: the address from which the
+    packet arrived at its destination, "" if it was not seen. ``ours``: whether rules of this collection were met there;
+    None if that is not known.
+    """
+
+    kind: str
+    host: str = ""
+    place: Place | None = None
+    loss: str = ""
+    back: bool = False
+    seen_from: str = ""
+    ours: bool | None = None
+    error: str = ""
+
+
+def find(packet: Packet, views: Mapping[str, View]) -> Stop:
+    """A packet and what the hosts saw (host -> view) -> where it stopped."""
+    source, destination = views.get(packet.source), views.get(packet.destination)
+    question = _QUESTION[packet.protocol]
+    if destination is None:
+        return Stop(UNSEEN, packet.destination)
+    arrived = [one for one in destination.sightings if _is(one, packet, question, IN)]
+    if not arrived:
+        return _stopped_on_the_way(packet, question, source, views)
+    seen_from = arrived[0].source
+    stop = _stopped_by(packet.destination, destination, packet, question, arrived)
+    answers = [one for one in destination.sightings if one.number == packet.number and one.part in _ANSWERS]
+    rejected = stop.kind == HOST_DROPS
+    if packet.expected == "blocked":
+        return _let_in(packet, destination, question, rejected)._replace(seen_from=seen_from)
+    if rejected or not any(one.way == OUT for one in answers) and packet.protocol != "udp":
+        return stop._replace(seen_from=seen_from)
+    return _answered(packet, source)._replace(seen_from=seen_from)
+
+
+def _is(one: Sighting, packet: Packet, part: str, way: str) -> bool:
+    return (one.number, one.part, one.way) == (packet.number, part, way)
+
+
+def _stopped_on_the_way(packet: Packet, question: str, source: View | None, views: Mapping[str, View]) -> Stop:
+    """The packet never arrived at its destination."""
+    for name, view in views.items():
+        if name not in (packet.source, packet.destination):
+            seen = [one for one in view.sightings if _is(one, packet, question, IN)]
+            if seen and not any(_is(one, packet, question, OUT) for one in view.sightings):
+                stop = _stopped_by(name, view, packet, question, seen)
+                return stop if stop.kind == HOST_DROPS else Stop(OTHER_HOST, name)
+    if source is None:
+        return Stop(UNSEEN, packet.source)
+    if any(_is(one, packet, question, OUT) for one in source.sightings):
+        return Stop(NETWORK)
+    error = source.errors.get(packet.number, "")
+    stop = _stopped_by(packet.source, source, packet, question, ())
+    if stop.kind == HOST_DROPS:
+        return stop
+    return Stop(NO_ROUTE, packet.source, error=error) if error else Stop(HOST_LOSES, packet.source)
+
+
+def _answered(packet: Packet, source: View | None) -> Stop:
+    """The destination answered: did the answer come back?"""
+    if packet.protocol == "udp":
+        return Stop(PASSES_NOW)
+    if source is None:
+        return Stop(UNSEEN, packet.source)
+    back = [one for one in source.sightings if one.number == packet.number and one.part in _ANSWERS and one.way == IN]
+    if not back:
+        return Stop(NETWORK, back=True)
+    for one in back:
+        stop = _stopped_by(packet.source, source, packet, one.part, (one,))
+        if stop.kind == HOST_DROPS:
+            return stop._replace(back=True)
+    return Stop(PASSES_NOW)
+
+
+def _let_in(packet: Packet, view: View, question: str, rejected: bool) -> Stop:
+    if rejected:
+        return Stop(PASSES_NOW)
+    accepts = [event for event in _path(view, packet, question) if event.verdict == _ACCEPT]
+    # A rule says more than the policies that the packet also met; of several rules the last one decided.
+    rules = [event for event in accepts if event.what == "rule"]
+    chosen = (rules or accepts)[-1:]
+    place = _place(view, chosen[0]) if chosen else None
+    return Stop(LET_IN, packet.destination, place, ours=_has_ours(view))
+
+
+def _path(view: View, packet: Packet, part: str) -> list[Event]:
+    """What a packet met in nf_tables, in order, without the table of the trace."""
+    return [
+        event
+        for event in view.events
+        if (event.number, event.part) == (packet.number, part) and not event.table.startswith(_OWN_TRACE)
+    ]
+
+
+def _stopped_by(
+    host: str, view: View, packet: Packet, part: str, arrived: tuple[Sighting, ...] | list[Sighting]
+) -> Stop:
+    """What a host did to a packet that it does not answer."""
+    ours = _has_ours(view)
+    for event in _path(view, packet, part):
+        if event.verdict == _DROP:
+            return Stop(HOST_DROPS, host, _place(view, event), ours=ours)
+    legacy = _legacy(view, packet, ":" in packet.address)
+    if legacy is not None:
+        return Stop(HOST_DROPS, host, legacy, ours=ours)
+    if not arrived:
+        return Stop(HOST_LOSES, host)
+    came = any((event.number, event.part) == (packet.number, part) for event in view.events)
+    if view.traced and view.complete and not came:
+        return Stop(HOST_LOSES, host, loss=BEFORE_FILTER)
+    for loss, names in _LOSSES:
+        if any(view.counters.get(name, 0) > 0 for name in names):
+            return Stop(HOST_LOSES, host, loss=loss)
+    return Stop(HOST_SILENT, host)
+
+
+def _has_ours(view: View) -> bool | None:
+    """Whether some packet met a rule of this collection. None if the host could trace nothing."""
+    if not view.traced:
+        return None
+    return any(
+        "determined" in text.lower() and not text.startswith(_OWN_TRACE)
+        for event in view.events
+        for text in (event.table, event.chain, event.target)
+    )
+
+
+def _place(view: View, event: Event) -> Place:
+    key = (event.family, event.table, event.chain, event.handle if event.what == "rule" else 0)
+    for rule in view.rules:
+        if (rule.family, rule.table, rule.chain, rule.handle) == key:
+            text = rule.text if event.what == "rule" else f"policy {event.verdict} ({rule.text})"
+            return Place(rule.program, rule.table_family, rule.table, rule.chain, rule.position, text)
+    # The rule is not there any more, or nft does not show it.
+    return Place("nft", event.family, event.table, event.chain, 0, "")
+
+
+def _legacy(view: View, packet: Packet, is_ipv6: bool) -> Place | None:
+    """The rule of iptables-legacy that counted the packets, as far as counters tell."""
+    fitting = [
+        rule
+        for rule in view.legacy
+        if rule.family == ("ip6" if is_ipv6 else "ip") and rule.packets > 0 and _may_match(rule, packet)
+    ]
+    if not fitting:
+        return None
+    # A rule that names the port is the likelier one.
+    chosen = max(fitting, key=lambda rule: (f" {packet.port}" in rule.rule, rule.position > 0, -rule.packets))
+    program = "ip6tables-legacy" if is_ipv6 else "iptables-legacy"
+    return Place(program, chosen.family, chosen.table, chosen.chain, chosen.position, chosen.rule, concluded=True)
+
+
+def _may_match(rule: LegacyRule, packet: Packet) -> bool:
+    """Whether a rule may be about a packet: it names no other protocol."""
+    words = rule.rule.split()
+    if "-p" not in words:
+        return True
+    named = words[words.index("-p") + 1 : words.index("-p") + 2]
+    return named[:1] in ([packet.protocol], ["all"]) or (packet.protocol == "icmp" and "icmp" in "".join(named))

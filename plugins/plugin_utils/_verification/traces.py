@@ -1,0 +1,102 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which packets to send again, watched by both hosts, to find out why cells of the report are wrong. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import WRONG, Cell
+
+MOST_PACKETS = 4000  # of one run
+MOST_OF_A_HOST = 200  # that one host sends or receives; each is sent three times, and its events are remembered
+_PORTS_OF_A_CELL = 2  # the first and the last wrong port, which often have different causes
+
+
+class Packet(NamedTuple):
+    """A packet of a trace. ``number``: by which the hosts know it. ``expected``: of its cell, "open" or "blocked"."""
+
+    number: int
+    source: str
+    destination: str
+    address: str
+    protocol: str
+    port: int
+    expected: str
+
+
+def plan(cells: Sequence[Cell]) -> tuple[Packet, ...]:
+    """The cells of a report -> the packets that explain the wrong ones. Cells with the same wrong port share one."""
+    wanted = [
+        [(cell.source, cell.destination, cell.address, cell.protocol, port, cell.expected) for port in _ports_of(cell)]
+        for cell in cells
+        if is_traced(cell)
+    ]
+    packets: dict[tuple[str, str, str, str, int, str], Packet] = {}
+    load: dict[str, int] = defaultdict(int)
+    # First one packet for each cell, then the second ones.
+    for key in (one for layer in zip_longest(*wanted) for one in layer if one is not None):
+        source, destination = key[:2]
+        if key in packets or len(packets) >= MOST_PACKETS or max(load[source], load[destination]) >= MOST_OF_A_HOST:
+            continue
+        load[source] += 1
+        load[destination] += 1
+        packets[key] = Packet(len(packets), *key)
+    return tuple(packets.values())
+
+
+def is_traced(cell: Cell) -> bool:
+    """Whether packets of the cell can be sent again: it is about two hosts, and wrong at some ports."""
+    return cell.verdict == WRONG and cell.via is None and bool(cell.wrong_ports)
+
+
+def packets_of(cell: Cell, packets: Iterable[Packet]) -> list[Packet]:
+    """The packets that were sent at wrong ports of a cell."""
+    if not is_traced(cell):
+        return []
+    key = (cell.source, cell.destination, cell.address, cell.protocol, cell.expected)
+    ports = _ports.parse_ports(cell.wrong_ports)
+    return [
+        packet
+        for packet in packets
+        if key == (packet.source, packet.destination, packet.address, packet.protocol, packet.expected)
+        and _ports.intersect(ports, ((packet.port, packet.port),))
+    ]
+
+
+def by_source(packets: Iterable[Packet]) -> dict[str, list[dict[str, Any]]]:
+    """Packets -> host -> what the module ``trace`` sends there."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for packet in packets:
+        found[packet.source].append(
+            {
+                "number": packet.number,
+                "protocol": packet.protocol,
+                "address": packet.address,
+                "port": packet.port,
+            }
+        )
+    return dict(found)
+
+
+def to_plan(packets: Sequence[Packet], hosts: Iterable[str]) -> dict[str, Any]:
+    """What the role hands to the hosts: ``{"packets": host -> packets, "watching": hosts}``.
+
+    All hosts of the run watch, because a packet may arrive at another host than its destination.
+    """
+    return {"packets": by_source(packets), "watching": sorted(hosts) if packets else []}
+
+
+def _ports_of(cell: Cell) -> list[int]:
+    ports = _ports.parse_ports(cell.wrong_ports)
+    return sorted({ports[0][0], ports[-1][1]})[:_PORTS_OF_A_CELL]
+
+
+def planned_for(host: str, packets: Iterable[Packet]) -> Mapping[int, Packet]:
+    """Number -> packet, for the packets that a host was told to send."""
+    return {packet.number: packet for packet in packets if packet.source == host}
