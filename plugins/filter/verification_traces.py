@@ -10,8 +10,8 @@ author: The determined.network maintainers (@determined-network)
 version_added: 0.3.0
 short_description: The packets that explain the wrong checks of a verification
 description:
-  - Concludes from all rounds which checks are wrong, and derives which packets are sent again while all hosts watch, to find
-    out where they stop.
+  - Concludes from all rounds which checks are wrong, and derives which packets are sent again while all hosts watch, to
+    find out where they stop.
   - The role P(determined.network.verify#role) uses it between its tasks.
 positional: run, rounds
 extends_documentation_fragment:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._flows import PortSet
+from ansible_collections.determined.network.plugins.plugin_utils._verification.causes import Cause
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
     CORRECT,
     ERROR,
@@ -23,7 +24,6 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
     Cell,
     advice,
 )
-from ansible_collections.determined.network.plugins.plugin_utils._verification.causes import Cause
 from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import (
     BLOCKED,
     OPEN,

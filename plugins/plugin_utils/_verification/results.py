@@ -77,6 +77,18 @@ def sentence(host: str, problem: Malformed) -> str:
     )
 
 
+def absent(hosts: Iterable[str], rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+    """The hosts of a run that gave no answer in any round -> a sentence that says so."""
+    found = {}
+    for host in map(str, hosts):
+        answers = [result.get(name) for result in rounds.get(host) or () for name in ("probe", "read")]
+        if not any(map(has_answered, answers)):
+            found[host] = (
+                f"{host} did not take part: Ansible does not reach it, or its tasks failed earlier in this run."
+            )
+    return found
+
+
 def has_answered(answer: Any) -> bool:
     """Whether a module ran on the host and returned more than a failure. What Ansible itself reports is no answer."""
     if answer is None or answer == {}:

@@ -98,8 +98,8 @@ class View(NamedTuple):
 
 
 class Views(NamedTuple):
-    """``views``: host -> what it saw, for the hosts that watched to the end. ``refused``: host -> the sentence that says
-    why its answer is not used."""
+    """``views``: host -> what it saw, for the hosts that watched to the end. ``refused``: host -> the sentence that
+    says why its answer is not used."""
 
     views: dict[str, View]
     refused: dict[str, str]

@@ -95,12 +95,11 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
         cells += [*advice.cloud_cells(outside), *advice.distance_cells(read, known)]
         uncovered += internet.uncovered
     found = verification_report.build_report(checks.checks, uncovered, known, described, cells, answers.refused)
-    if not run.get("traces"):
-        return found
     packets = traces.plan(found.cells)
-    seen = results_traces.read(run["traces"], packets)
+    seen = results_traces.read(run.get("traces") or {}, packets)
     addresses = {host.name: frozenset().union(*host.addresses.values()) for host in read.hosts}
-    return found._replace(causes=causes.find(found.cells, packets, seen.views, addresses))
+    absent = {**results.absent(run["hosts"], rounds), **answers.refused, **seen.refused}
+    return found._replace(causes=causes.find(found.cells, packets, seen.views, addresses, absent))
 
 
 def _hosts(run: Mapping[str, Any]) -> frozenset[str]:

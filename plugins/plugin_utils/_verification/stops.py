@@ -60,8 +60,11 @@ _LOSSES = (
 
 
 class Place(NamedTuple):
-    """A rule, or the policy of a chain. ``position``: in its chain, from 1; 0 for the policy. ``program``: that shows it.
-    ``concluded``: whether this follows from counters, because this backend cannot be traced."""
+    """A rule, or the policy of a chain.
+
+    ``program``: that shows it. ``position``: in its chain, from 1; 0 for the policy. ``concluded``: whether this follows
+    from counters, because this backend cannot be traced.
+    """
 
     program: str
     family: str
@@ -89,6 +92,11 @@ class Stop(NamedTuple):
     seen_from: str = ""
     ours: bool | None = None
     error: str = ""
+
+
+def is_ours(place: Place | None) -> bool:
+    """Whether a place is in a chain or table of this collection."""
+    return place is not None and "determined" in f"{place.table} {place.chain}".lower()
 
 
 def find(packet: Packet, views: Mapping[str, View]) -> Stop:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.determined.network.plugins.plugin_utils._verification.causes import Cause
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import (
     ADVICE,
     CORRECT,
@@ -19,17 +20,23 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
 from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import MOST_RANGES
 from ansible_collections.determined.network.plugins.plugin_utils._verification.report import Report
 
-# What a cell of the matrix shows, the worst state first.
-_SYMBOLS = (
-    ("error", "!"),
-    ("unknown", "!"),
-    ("filtered", "X"),
-    ("rejected", "R"),
-    ("no_route", "X"),
-    ("refused", "r"),
-    ("open", "."),
+# What a cell of the matrix shows for each state that was observed where a port must be open.
+_SYMBOLS = {
+    "error": "!",
+    "unknown": "!",
+    "filtered": "X",
+    "no_route": "X",
+    "rejected": "R",
+    "refused": "r",
+    "open": ".",
+}
+_LET_IN, _BLOCKED, _NO_ANSWER = "O", "-", "!"
+_WORST_FIRST = "!OXRr.-"
+_LEGEND = (
+    ". open   X filtered   R rejected   r refused   - blocked, and must be   O open, and must be blocked   "
+    "! no answer   # self   blank: not checked"
 )
-_LEGEND = ". open   X filtered   R rejected   r refused   ! no answer   # self   blank: not checked"
+_NOT_CORRECT = {WRONG: "that are wrong", ERROR: "without an answer"}
 MOST_CAUSES = 20
 MOST_CAUSES_IN_MESSAGE = 8  # so that the message of the failure has ten lines
 MOST_CELLS = 40  # that are not correct; report.json has them all
@@ -52,7 +59,7 @@ def render(report: Report, path: str) -> list[str]:
     if bad:
         lines += ["", *_matrix(cells)]
     if report.causes:
-        lines += ["", *cause_lines(report, path)]
+        lines += ["", *_cause_lines(report, path)]
     explained = {id(cells[place]) for cause in report.causes for place in cause.cells}
     rest = [cell for cell in bad if id(cell) not in explained]
     if rest:
@@ -118,54 +125,54 @@ def _requirement_line(name: str, width: int, mine: Sequence[Cell], sampled: bool
 
 
 def _matrix(cells: Sequence[Cell]) -> list[str]:
-    """The lines of a matrix with the worst state that the required rows observed between each two hosts.
+    """The lines of a matrix with the worst that was observed between each two hosts.
 
-    Each line is a source, each column is a destination. There is no matrix without a required row.
+    Each line is a source, each column is a destination. There is no matrix without a check between two hosts.
     """
     # A cell with a `via` is about a service outside the cluster, and the matrix shows hosts of the cluster only.
-    required = [cell for cell in cells if cell.expected == "open" and cell.source and cell.via is None]
-    if not required:
+    shown = [cell for cell in cells if cell.source and cell.via is None and cell.verdict != ADVICE]
+    if not shown:
         return []
-    sources = list(dict.fromkeys(cell.source for cell in required))[:MOST_COLUMNS]
-    destinations = list(dict.fromkeys(cell.destination for cell in required))[:MOST_COLUMNS]
-    symbols = _worst_symbols(required)
+    sources = list(dict.fromkeys(cell.source for cell in shown))[:MOST_COLUMNS]
+    destinations = list(dict.fromkeys(cell.destination for cell in shown))[:MOST_COLUMNS]
+    worst: dict[tuple[str, str], str] = {}
+    for cell in shown:
+        key = (cell.source, cell.destination)
+        worst[key] = min(_symbol(cell), worst.get(key, _BLOCKED), key=_WORST_FIRST.index)
     width = max(len(name) for name in sources)
     lines = [
-        "What the required rows observed. Each line is a source, each column is a destination:",
+        "What was observed. Each line is a source, each column is a destination:",
         " " * (width + 4) + "  ".join(destinations),
     ]
     for source in sources:
-        row = "".join("  " + _symbol(symbols, source, name).center(len(name)) for name in destinations)
+        symbols = ["#" if source == name else worst.get((source, name), " ") for name in destinations]
+        row = "".join("  " + symbol.center(len(name)) for symbol, name in zip(symbols, destinations, strict=True))
         lines.append(f"  {source:<{width}}{row}".rstrip())
     return [*lines, "  " + _LEGEND]
 
 
-def _worst_symbols(cells: Sequence[Cell]) -> dict[tuple[str, str], str]:
-    """(source, destination) -> the symbol of the worst state that some cell of the two hosts observed."""
-    rank = {state: number for number, (state, _unused) in enumerate(_SYMBOLS)}
-    worst: dict[tuple[str, str], str] = {}
-    for cell in cells:
-        key = (cell.source, cell.destination)
-        if key not in worst or rank[cell.observed] < rank[worst[key]]:
-            worst[key] = cell.observed
-    return {key: dict(_SYMBOLS)[state] for key, state in worst.items()}
+def _symbol(cell: Cell) -> str:
+    """The symbol of one cell. Where a port must be blocked, only its verdict counts."""
+    if cell.expected == "open":
+        return _SYMBOLS[cell.observed]
+    return {WRONG: _LET_IN, ERROR: _NO_ANSWER}.get(cell.verdict, _BLOCKED)
 
 
-def _symbol(symbols: Mapping[tuple[str, str], str], source: str, destination: str) -> str:
-    return "#" if source == destination else symbols.get((source, destination), " ")
-
-
-def cause_lines(report: Report, path: str) -> list[str]:
-    """A block for each cause: what happens, the rule, which checks are wrong because of it, and what to do."""
+def _cause_lines(report: Report, path: str) -> list[str]:
+    """A block for each cause: what happens, the rule, which checks are not correct because of it, and what to do."""
     lines = []
     for cause in report.causes[:MOST_CAUSES]:
-        number = len(cause.cells)
-        lines.append(f"  CAUSE {cause.id} of {'1 wrong check' if number == 1 else f'{number} wrong checks'}:")
+        cells = [report.cells[place] for place in cause.cells]
+        number = "1 check" if len(cells) == 1 else f"{len(cells)} checks"
+        lines.append(f"  CAUSE {cause.id}, of {number} {_NOT_CORRECT[cells[0].verdict]}:")
         lines.append(f"      {cause.sentence}")
         if cause.place:
-            lines.append(f"      {cause.place}: {cause.rule or 'the rule cannot be shown'}")
-        lines += [f"      Wrong: {text}" for text in _wrong_pairs([report.cells[place] for place in cause.cells])]
-        lines.append(f"      Remedy: {cause.remedy}")
+            lines.append(f"      {cause.place}: {cause.rule}")
+        # Of a host that gave no answer nothing is known between it and any other.
+        if cells[0].verdict == WRONG:
+            lines += [f"      Wrong: {text}" for text in _wrong_pairs(cells)]
+        if cause.remedy:
+            lines.append(f"      Remedy: {cause.remedy}")
     if len(report.causes) > MOST_CAUSES:
         lines.append(f"  ... and {len(report.causes) - MOST_CAUSES} more causes in {path}")
     return lines
@@ -243,7 +250,10 @@ def success_message(report: Report) -> str:
 
 
 def failure_messages(report: Report, path: str) -> list[str]:
-    """Why the play must fail: a message about wrong cells, and one about cells without an answer."""
+    """Why the play must fail: a message about wrong cells, and one about cells without an answer.
+
+    Each names the causes; or the first cell, where no cause is known.
+    """
     problems = (
         (WRONG, "The network is not what the cluster requires", "wrong"),
         (ERROR, "Not everything could be checked", "without an answer"),
@@ -251,29 +261,27 @@ def failure_messages(report: Report, path: str) -> list[str]:
     messages = []
     for verdict, text, what in problems:
         cells = report.with_verdict(verdict)
-        if cells and verdict == WRONG and report.causes:
-            messages.append(_causes_message(text, cells, report, path))
-        elif cells:
-            first = " ".join([_what_differs(cells[0]), *_sentences(cells[0])])
-            which = "This is it:" if len(cells) == 1 else "This is the first one:"
-            messages.append(f"{text}: {_count(cells)} {what}. {which} {first} The whole report is in this file: {path}")
+        causes = [cause for cause in report.causes if report.cells[cause.cells[0]].verdict == verdict]
+        if cells:
+            why = _why(causes) if causes else _first(cells)
+            messages.append(f"{text}: {_count(cells)} {what}. {why}The whole report is in this file: {path}")
     return messages
 
 
-def _causes_message(text: str, cells: Sequence[Cell], report: Report, path: str) -> str:
-    """The causes of all wrong cells in a few lines."""
-    shown = report.causes[:MOST_CAUSES_IN_MESSAGE]
-    lines = [f"{text}: {_count(cells)} wrong. {_causes_are(len(report.causes))}"]
+def _why(causes: Sequence[Cause]) -> str:
+    """A line for each cause."""
+    lines = ["There is 1 cause:" if len(causes) == 1 else f"There are {len(causes)} causes:"]
+    shown = causes[:MOST_CAUSES_IN_MESSAGE]
     lines += [
         f"{cause.id}. {cause.sentence}" + (f" {cause.place}: {cause.rule}" if cause.rule else "") for cause in shown
     ]
-    more = len(report.causes) - len(shown)
-    lines.append((f"And {more} more. " if more else "") + f"The whole report is in this file: {path}")
-    return "\n".join(lines)
+    more = len(causes) - len(shown)
+    return "\n".join(lines) + (f"\nAnd {more} more. " if more else "\n")
 
 
-def _causes_are(number: int) -> str:
-    return "There is 1 cause:" if number == 1 else f"There are {number} causes:"
+def _first(cells: Sequence[Cell]) -> str:
+    which = "This is it:" if len(cells) == 1 else "This is the first one:"
+    return " ".join([which, _what_differs(cells[0]), *_sentences(cells[0]), ""])
 
 
 def _count(cells: Sequence[Any]) -> str:

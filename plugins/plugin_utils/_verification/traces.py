@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -55,18 +55,19 @@ def is_traced(cell: Cell) -> bool:
     return cell.verdict == WRONG and cell.via is None and bool(cell.wrong_ports)
 
 
-def packets_of(cell: Cell, packets: Iterable[Packet]) -> list[Packet]:
-    """The packets that were sent at wrong ports of a cell."""
-    if not is_traced(cell):
-        return []
-    key = (cell.source, cell.destination, cell.address, cell.protocol, cell.expected)
-    ports = _ports.parse_ports(cell.wrong_ports)
-    return [
-        packet
-        for packet in packets
-        if key == (packet.source, packet.destination, packet.address, packet.protocol, packet.expected)
-        and _ports.intersect(ports, ((packet.port, packet.port),))
-    ]
+def packets_of(cells: Sequence[Cell], packets: Iterable[Packet]) -> dict[int, list[Packet]]:
+    """The place of each wrong cell -> the packets that were sent at its wrong ports."""
+    known: dict[tuple[str, ...], list[Packet]] = defaultdict(list)
+    for packet in packets:
+        key = (packet.source, packet.destination, packet.address, packet.protocol, packet.expected)
+        known[key].append(packet)
+    found: dict[int, list[Packet]] = {}
+    for place, cell in enumerate(cells):
+        if is_traced(cell):
+            ports = _ports.parse_ports(cell.wrong_ports)
+            sent = known[cell.source, cell.destination, cell.address, cell.protocol, cell.expected]
+            found[place] = [packet for packet in sent if _ports.contains(ports, packet.port)]
+    return found
 
 
 def by_source(packets: Iterable[Packet]) -> dict[str, list[dict[str, Any]]]:
@@ -95,8 +96,3 @@ def to_plan(packets: Sequence[Packet], hosts: Iterable[str]) -> dict[str, Any]:
 def _ports_of(cell: Cell) -> list[int]:
     ports = _ports.parse_ports(cell.wrong_ports)
     return sorted({ports[0][0], ports[-1][1]})[:_PORTS_OF_A_CELL]
-
-
-def planned_for(host: str, packets: Iterable[Packet]) -> Mapping[int, Packet]:
-    """Number -> packet, for the packets that a host was told to send."""
-    return {packet.number: packet for packet in packets if packet.source == host}
