@@ -8,12 +8,12 @@ module: trace
 short_description: Watch what becomes of marked packets on their way between hosts
 version_added: 0.3.0
 description:
-  - Finds out where packets between two hosts stop, and which rule stops them. The role C(determined.network.verify) uses it
-    for checks that are wrong.
-  - Every packet of a run carries a mark, by which each host on its way knows it, also behind address translation. A SYN has
-    the mark in its sequence number, a datagram and an echo request have it in their payload.
-  - With O(state=started) a host begins to watch. It captures the marked packets on all interfaces, and lets nf_tables trace
-    them. What arrives is seen before any firewall of the host, and what leaves only if the firewall let it pass.
+  - Finds out where packets between two hosts stop, and which rule stops them. The role C(determined.network.verify)
+    uses it for checks that are wrong.
+  - Every packet of a run carries a mark, by which each host on its way knows it, also behind address translation. A SYN
+    has the mark in its sequence number, a datagram and an echo request have it in their payload.
+  - With O(state=started) a host begins to watch. It captures the marked packets on all interfaces, and lets nf_tables
+    trace them. What arrives is seen before any firewall of the host, and what leaves only if the firewall let it pass.
   - With O(state=sent) a host sends packets. They open no connection, so no program at the other end notices them.
   - With O(state=ended) a host tells what it saw, and stops watching.
 author:
@@ -37,8 +37,8 @@ options:
     required: true
   tag:
     description:
-      - A number from 1 to 65535, the same for all hosts of a run. It is best chosen at random, so that the packets of two
-        runs are told apart. Required if O(state) is V(started) or V(sent).
+      - A number from 1 to 65535, the same for all hosts of a run. It is best chosen at random, so that the packets of
+        two runs are told apart. Required if O(state) is V(started) or V(sent).
     type: int
   lifetime:
     description: Seconds after which a host stops watching by itself, from 1 to 600. Used if O(state=started).
@@ -73,8 +73,8 @@ options:
 notes:
   - Needs root, and Python 3.6 or later. Rules are traced only where the program C(nft) is installed. The counters of
     iptables-legacy are compared, if it has rules.
-  - The table C(determined_trace_TOKEN) of nf_tables exists only while the host watches. A background process removes it,
-    also when the process that watches is killed.
+  - The table C(determined_trace_TOKEN) of nf_tables exists only while the host watches. A background process removes
+    it, also when the process that watches is killed.
 seealso:
   - module: determined.network.probe
   - module: determined.network.listener
@@ -243,7 +243,10 @@ def main() -> None:
     try:
         result = _run(module.params, module.check_mode)
     except PermissionError:
-        module.fail_json(msg="This user may not capture packets. Run the task as root (become: true)")
+        module.fail_json(
+            msg="This user may not capture packets: the capability CAP_NET_RAW is missing. "
+            "Run the task as root (become: true). A host that is a container needs the capability, too"
+        )
     except (ValueError, OSError, HostError) as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(changed=False, **result)

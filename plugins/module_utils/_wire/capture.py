@@ -6,7 +6,9 @@
 What arrives is seen before any firewall of this host, and what leaves only if every firewall of this host let it pass.
 """
 
+import contextlib
 import ctypes
+import errno
 import socket
 import struct
 import time
@@ -39,7 +41,8 @@ class Capture:
         self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, kinds)
         try:
             self._attach(packet_filter.program(mark))
-            self._sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
+            with contextlib.suppress(PermissionError):  # CAP_NET_ADMIN: without it, the buffer stays as it is
+                self._sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
             # Packets that came before the socket had its filter are not of this run, whether they were kept or not.
             self.lost()
         except OSError:
@@ -64,7 +67,7 @@ class Capture:
             except BlockingIOError:
                 return
             except OSError as problem:
-                if problem.errno == 100:  # ENETDOWN: one interface went down; the others go on
+                if problem.errno == errno.ENETDOWN:  # one interface went down; the others go on
                     continue
                 raise
             interface, kind, direction = origin[:3]

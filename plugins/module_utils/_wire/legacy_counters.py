@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 _COUNTED = re.compile(r"\[(\d+):\d+\] (-A (\S+) .*)\Z")
 _POLICY = re.compile(r":(\S+) (DROP|ACCEPT) \[(\d+):\d+\]\Z")
 # What ends a packet: iptables-extensions(8). A jump to a chain of one's own ends nothing.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')  # a comment, for example, may look like a target
 _ENDS = re.compile(r" -[jg] (DROP|REJECT|TARPIT|STEAL)\b")
 
 
@@ -38,12 +39,16 @@ class Growth(NamedTuple):
 def growth(family: str, before: str, after: str) -> List[Growth]:
     """What iptables-save printed before and after the packets -> the rules that ended some, most packets first.
 
-    A rule that has come in the meantime counts with all its packets.
+    A rule that has come in the meantime counts with all its packets. It may have moved other rules, so a rule is known
+    by its text; of several with the same text, the first one is taken for the first one before.
     """
-    known = dict(_counters(before))
+    known: Dict[Tuple[str, str, str], List[int]] = {}
+    for (table, chain, _position, rule), packets in _counters(before):
+        known.setdefault((table, chain, rule), []).append(packets)
     found = []
     for (table, chain, position, rule), packets in _counters(after):
-        more = packets - known.get((table, chain, position, rule), 0)
+        earlier = known.get((table, chain, rule))
+        more = packets - (earlier.pop(0) if earlier else 0)
         if more > 0:
             found.append(Growth(family, table, chain, position, rule, more))
     return sorted(found, key=lambda one: (-one.packets, one.table, one.chain, one.position))
@@ -65,5 +70,5 @@ def _counters(saved: str) -> Iterator[Tuple[Tuple[str, str, int, str], int]]:
         if counted:
             chain = counted.group(3)
             positions[chain] = positions.get(chain, 0) + 1
-            if _ENDS.search(counted.group(2)):
+            if _ENDS.search(_QUOTED.sub('""', counted.group(2))):
                 yield (table, chain, positions[chain], counted.group(2)), int(counted.group(1))

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which rules of nf_tables a marked packet met (nft(8), "meta nftrace"). Pure.
 
-A table of our own tells the kernel to trace the marked packets. It has the first place of its hooks, decides nothing, and
-is removed after the trace. The kernel tells about each rule that a traced packet meets, whoever made the rule: nft,
+A table of our own tells the kernel to trace the marked packets. It has the first place of its hooks, decides nothing,
+and is removed after the trace. The kernel tells about each rule that a traced packet meets, whoever made the rule: nft,
 iptables-nft, firewalld or Docker. The rules of iptables-legacy are none of nf_tables, see :mod:`legacy_counters`.
 """
 
@@ -21,8 +21,9 @@ _GENERAL_HEADER = 4  # bytes of struct nfgenmsg
 
 # enum nft_trace_attributes (linux/netfilter/nf_tables.h)
 _TABLE, _CHAIN, _HANDLE, _TYPE, _VERDICT, _ID = 1, 2, 3, 4, 5, 6
-_NETWORK_HEADER, _TRANSPORT_HEADER, _INTERFACE_IN, _INTERFACE_OUT, _FAMILY, _POLICY = 8, 9, 10, 12, 15, 16
+_NETWORK_HEADER, _TRANSPORT_HEADER, _FAMILY, _POLICY = 8, 9, 15, 16
 _VERDICT_CODE, _VERDICT_CHAIN = 1, 2
+_CODE = struct.Struct("!i")
 _TYPES = {1: "policy", 2: "return", 3: "rule"}
 _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 _VERDICTS = {
@@ -42,8 +43,8 @@ _KINDS = {4: 0x0800, 6: 0x86DD}  # by the first four bits of a packet
 class Event(NamedTuple):
     """A marked packet met a rule, or came to the end of a chain.
 
-    ``number`` and ``part``: as in a Sighting. ``packet``: tells the packets of one number apart, as each repetition is a
-    packet of its own. ``family``: of the packet, "ip" or "ip6", also where the table is of family "inet".
+    ``number`` and ``part``: as in a Sighting. ``packet``: tells the packets of one number apart, as each repetition is
+    a packet of its own. ``family``: of the packet, "ip" or "ip6", also where the table is of family "inet".
     ``what``: "rule", "policy" (of a base chain) or "return" (the end of another chain). ``handle``: of the rule, 0
     without one. ``verdict``: as in nft(8); ``target``: the chain of a jump.
     """
@@ -160,14 +161,19 @@ class Reader:
         seen = kind and sightings.read(self._mark, kind, network + transport, sightings.IN, "", 0.0)
         if seen:
             self._packets[packet] = (seen.number, seen.part)
+        else:  # somebody else traces, too, and the kernel uses an id again after a while
+            self._packets.pop(packet, None)
 
 
 def _verdict(about: Dict[int, bytes]) -> Tuple[str, str]:
     if _VERDICT in about:
         parts = netlink.attributes(about[_VERDICT])
-        code = struct.unpack("!i", parts[_VERDICT_CODE])[0]
-        # An error number is in the upper half of a drop.
-        return _VERDICTS.get(code if code < 0 else code & 0xFF, str(code)), _text(parts.get(_VERDICT_CHAIN, b""))
+        if len(parts.get(_VERDICT_CODE, b"")) != _CODE.size:
+            return "?", ""
+        (code,) = _CODE.unpack(parts[_VERDICT_CODE])
+        # The upper half holds the error number of a drop, or the number of a queue.
+        verdict = _VERDICTS.get(code) or _VERDICTS.get(code & 0xFF, str(code))
+        return verdict, _text(parts.get(_VERDICT_CHAIN, b""))
     if _POLICY in about:
         return _VERDICTS.get(_number(about[_POLICY]), "?"), ""
     return "", ""

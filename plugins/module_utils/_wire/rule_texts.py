@@ -23,9 +23,9 @@ Place = Tuple[str, str, str, int]  # family of the packet, table, chain, handle 
 class RuleText(NamedTuple):
     """A rule of a chain.
 
-    ``family``, ``table``, ``chain``: where it is, with the family of the packet. ``table_family``: of the table, which may
-    be "inet". ``handle``: its number in nf_tables; 0 for the policy of a base chain. ``position``: in its chain, from 1;
-    0 for the policy. ``text``: as the program ``program`` prints it.
+    ``family``, ``table``, ``chain``: where it is, with the family of the packet. ``table_family``: of the table, which
+    may be "inet". ``handle``: its number in nf_tables; 0 for the policy of a base chain. ``position``: in its chain,
+    from 1; 0 for the policy. ``text``: as the program ``program`` prints it.
     """
 
     family: str
@@ -87,7 +87,7 @@ def _parse_chain(listed: str) -> Tuple[str, List[Tuple[int, str]]]:
         text = match.group(1) if match else line.strip()
         if text.startswith("type ") and " hook " in text:
             hook = text
-        elif match and not text.startswith(("table ", "chain ")):
+        elif match and not text.endswith("{"):  # tables, chains and sets have handles, too
             rules.append((int(match.group(2)), _COUNTER.sub("counter", text)))
     return hook, rules
 

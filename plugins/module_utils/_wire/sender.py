@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Send the marked packets of a run: SYNs that open no connection, datagrams and echo requests.
 
-A SYN goes out through a raw socket, so every firewall of this host judges it as it judges a SYN of a program. This host's
-kernel knows no connection of it, and resets the SYN/ACK that may come back. So the program that listens at the other end
-never learns of it (accept(2) returns completed connections only).
+A SYN goes out through a raw socket, so every firewall of this host judges it as it judges a SYN of a program. This
+host's kernel knows no connection of it, and resets the SYN/ACK that may come back. So the program that listens at the
+other end never learns of it (accept(2) returns completed connections only).
 """
 
 import errno
@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 import time
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._sockets import checksum, sockets
 from ansible_collections.determined.network.plugins.module_utils._sockets.destination import Destination
@@ -77,7 +77,10 @@ class Sender:
             sock.close()
 
     def send(self, packets: Sequence[Packet]) -> List[Sent]:
-        """Send all packets at each of SENDING_TIMES, and wait for ANSWER_SECONDS -> what became of each."""
+        """Send all packets at each of SENDING_TIMES, and wait for ANSWER_SECONDS -> what became of each.
+
+        Raises PermissionError without CAP_NET_RAW: otherwise this would look like a firewall that refuses a packet.
+        """
         prepared = [self._prepare(packet) for packet in packets]
         began = time.monotonic()
         results: Dict[int, Sent] = {}
@@ -89,24 +92,27 @@ class Sender:
         return [results[packet.number] for packet in packets]
 
     def _prepare(self, packet: Packet) -> "_Way":
-        source = sockets.source_address(packet.destination) or _own_address(packet)
-        if not source:
-            return _Way(None, b"", "", 0, packet.address, "this host has no route to it")
+        source, problem = _source(packet)
+        if problem:
+            return _Way(None, b"", "", 0, packet.address, problem)
         try:
             if packet.protocol == "tcp":
                 return self._prepare_segment(packet, source)
             return self._prepare_message(packet, source)
-        except OSError as problem:
-            return _Way(None, b"", source, 0, packet.address, _text(problem))
+        except PermissionError:
+            raise
+        except OSError as error:
+            return _Way(None, b"", source, 0, packet.address, _text(error))
 
     def _prepare_segment(self, packet: Packet, source: str) -> "_Way":
         family = sockets.FAMILIES[packet.destination.family]
         # The port is taken, so that no program of this host gets it. As nothing listens there, a SYN/ACK is reset.
         holder = self._keep(socket.socket(family, socket.SOCK_STREAM))
-        holder.bind(sockets.socket_address(source, 0))
+        own = _with_zone(source, packet)
+        holder.bind(sockets.socket_address(own, 0))
         port = holder.getsockname()[1]
         raw = self._keep(socket.socket(family, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_TCP))
-        raw.bind(sockets.socket_address(source, 0))
+        raw.bind(sockets.socket_address(own, 0))
         # It would receive a copy of every segment that comes to this host.
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
         head = struct.pack("!HHII", port, packet.port, self._mark.sequence(packet.number), 0)
@@ -126,13 +132,12 @@ class Sender:
         payload = self._mark.payload(packet.number)
         if packet.protocol == "udp":
             sock = self._keep(socket.socket(sockets.FAMILIES[family], socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
-            sock.bind(sockets.socket_address(source, 0))
-            own = sock.getsockname()[1]
-            return _Way(sock, payload, source, own, packet.address, "", packet.port)
+            sock.bind(sockets.socket_address(_with_zone(source, packet), 0))
+            return _Way(sock, payload, source, sock.getsockname()[1], packet.address, "", packet.port)
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
         sock = self._keep(socket.socket(sockets.FAMILIES[family], kind, _ICMP[family]))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
-        sock.bind(sockets.socket_address(source, 0))
+        sock.bind(sockets.socket_address(_with_zone(source, packet), 0))
         message = struct.pack("!BBHHH", _ECHO_REQUEST[family], 0, 0, os.getpid() & 0xFFFF, packet.number) + payload
         if family == "ipv4":  # the kernel computes that of ICMPv6 (RFC 3542, section 3.1)
             message = message[:2] + struct.pack("!H", checksum.of(message)) + message[4:]
@@ -167,16 +172,28 @@ class _Way(NamedTuple):
         return Sent(number, self.source, self.source_port, problem)
 
 
-def _own_address(packet: Packet) -> str:
-    """The source towards an address of this very host."""
+def _source(packet: Packet) -> Tuple[str, str]:
+    """The address from which this host sends a packet, or why it cannot -> (address, problem), one of them empty."""
+    # Connecting a UDP socket sends nothing, and needs no port that listens.
     sock = socket.socket(sockets.FAMILIES[packet.destination.family], socket.SOCK_DGRAM)
     try:
+        if packet.source:
+            try:
+                sock.bind(sockets.socket_address(_with_zone(packet.source, packet), 0))
+            except OSError as problem:
+                return "", "this host cannot send from %s: %s" % (packet.source, _text(problem))
         sock.connect(sockets.socket_address(packet.address, 9))
-        return str(sock.getsockname()[0].partition("%")[0])
+        return str(sock.getsockname()[0].partition("%")[0]), ""
     except OSError:
-        return ""
+        return "", "this host has no route to it"
     finally:
         sock.close()
+
+
+def _with_zone(source: str, packet: Packet) -> str:
+    """A source for bind(2): a link-local address of IPv6 needs the zone that the destination has (RFC 4007)."""
+    zone = packet.address.partition("%")[2]
+    return "%s%%%s" % (source, zone) if zone and "%" not in source and source.startswith("fe80:") else source
 
 
 def _text(problem: OSError) -> str:

@@ -137,6 +137,9 @@ def _ports(body: bytes) -> Tuple[int, int]:
 def _read_headers(kind: int, packet: bytes) -> Optional[_Packet]:
     if kind == _IPV4 and len(packet) >= 20 and packet[0] >> 4 == 4:
         start = 4 * (packet[0] & 15)
+        is_later_fragment = struct.unpack_from("!H", packet, 6)[0] & 0x1FFF  # such a one has no header of its own
+        if start < 20 or is_later_fragment:
+            return None
         ends = [str(ipaddress.IPv4Address(packet[place : place + 4])) for place in (12, 16)]
         return _Packet(packet[9], ends[0], ends[1], packet[8], packet[start:])
     if kind == _IPV6 and len(packet) >= 40 and packet[0] >> 4 == 6:

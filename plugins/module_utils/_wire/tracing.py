@@ -64,12 +64,15 @@ def read_packets(items: Sequence[Mapping[str, Any]]) -> List[sender.Packet]:
             problems.append("packet %d: number is %d, not 0 to %d" % (place, packet.number, marks.MOST_NUMBERS))
         if packet.protocol != "icmp" and not 1 <= packet.port <= 65535:
             problems.append("packet %d: port is %d, not 1 to 65535" % (place, packet.port))
+        versions = set()
         for name in ("address", "source"):
             try:
                 if getattr(packet, name) or name == "address":
-                    ipaddress.ip_address(getattr(packet, name).partition("%")[0])
+                    versions.add(ipaddress.ip_address(getattr(packet, name).partition("%")[0]).version)
             except ValueError as problem:
                 problems.append("packet %d: %s: %s" % (place, name, problem))
+        if len(versions) == 2:
+            problems.append("packet %d: address and source are not both of IPv4 or of IPv6" % place)
     numbers = [packet.number for packet in packets]
     if len(set(numbers)) != len(numbers):
         problems.append("several packets have the same number")

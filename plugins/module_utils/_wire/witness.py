@@ -5,8 +5,8 @@
 
     module --fork--> (session leader, exits) --fork--> witness --fork--> remover
 
-The witness captures packets and reads what nf_tables traces. The remover waits until the witness has ended, for whatever
-reason, and then removes the table and the socket. Each of them ends at a deadline, whatever it is doing.
+The witness captures packets and reads what nf_tables traces. The remover waits until the witness has ended, for
+whatever reason, and then removes the table and the socket. Each of them ends at a deadline, whatever it is doing.
 
 The control socket is a file in a folder that only root can enter, so whoever connects to it is root.
 """
@@ -36,6 +36,7 @@ _EVENT_BUFFER = 4 << 20  # bytes
 _DATAGRAM = 1 << 16  # bytes
 _ALARM_DELAY = 2  # seconds after the deadline at which the kernel kills a process that has not ended
 _LINGER = 0.05  # seconds of silence after which everything that the kernel had to tell has been read
+_LONGEST_LINGER = 2.0  # seconds
 _ANSWER_SECONDS = 20.0
 
 
@@ -56,14 +57,14 @@ class Observed(NamedTuple):
 def start(token: str, mark: marks.Mark, lifetime: float, before: Dict[str, Any]) -> str:
     """Start the witness of a run, in place of an earlier one of the same run -> why rules cannot be traced, or "".
 
-    ``before``: plain data that the witness keeps and returns. Raises OSError, HostError. PermissionError means that this
-    user may capture nothing.
+    ``before``: plain data that the witness keeps and returns. Raises OSError, HostError. PermissionError means that
+    this user may capture nothing.
     """
     stop(token)
     # Asked here, because an exception's class does not survive the new process.
     capture.Capture(mark).close()
     _make_folder()
-    _remove_tables()
+    _remove_remains()
     return str(daemon.start(lambda report: _Witness(token, mark, lifetime, before).run(report)).answer)
 
 
@@ -170,9 +171,10 @@ class _Witness:
                 poller.register(one.fileno(), select.POLLIN)
         client: Optional[socket.socket] = None
         while True:
-            wait = _LINGER if client else max(0.0, deadline - time.monotonic())
+            remaining = max(0.0, deadline - time.monotonic())
+            wait = min(_LINGER, remaining) if client else remaining
             ready = {descriptor for descriptor, _event in poller.poll(wait * 1000)}
-            if not ready:
+            if not ready or not remaining:  # packets that never cease to come delay no end
                 return client
             if watched.fileno() in ready:
                 watched.receive()
@@ -181,6 +183,7 @@ class _Witness:
             if client is None and control.fileno() in ready:
                 client = control.accept()[0]
                 poller.unregister(control.fileno())
+                deadline = time.monotonic() + _LONGEST_LINGER
 
     def _read_events(self, kernel: socket.socket, reader: nft_trace.Reader) -> None:
         while True:
@@ -244,8 +247,12 @@ def _make_folder() -> None:
         raise HostError("%s is not a folder that only this user can enter. Look at it, then remove it" % FOLDER)
 
 
-def _remove_tables() -> None:
-    """Remove the tables of earlier runs whose witness and remover were both killed."""
+def _remove_remains() -> None:
+    """Remove the tables and sockets of earlier runs whose witness and remover were both killed."""
+    for name in os.listdir(FOLDER):
+        if not _answers(name):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_path(name))
     runner = Runner()
     nft = runner.find("nft")
     if nft is None:
