@@ -6,8 +6,8 @@
 Tower and AWX keep what ``set_stats`` publishes in their database, show it with the job, and give it as extra variables
 to the next node of a workflow. They do not keep the files of a job.
 
-The limits below bound the whole: two lists of MOST_ROWS rows with 15 texts each, MOST_CAUSES causes with six texts each,
-and some lists of names, are less than 256 KiB of JSON.
+The limits below bound the whole: two lists of MOST_ROWS rows with 15 texts each, MOST_CAUSES causes with six texts
+each, and some lists of names, are less than 256 KiB of JSON.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def _host_drops(stop: stops.Stop, packets: Sequence[Packet], unnamed: str) -> Wo
         )
     owner = _owner(place)
     sentence = f"{stop.host} stops {what}, {by}{f' of {owner.name}' if owner else ''}."
-    if stop.ours is False:
+    if stop.set_up is False:
         return Words(f"{sentence} The firewall of {stop.host} is not set up by this collection.", f"Run: {SITE}")
     return Words(sentence, owner.remedy if owner else _removal(stop.host, place))
 
@@ -180,7 +180,7 @@ def _owner(place: stops.Place) -> _Owner | None:
 
 def _let_in(stop: stops.Stop, what: str) -> Words:
     sentence = f"{stop.host} lets in {what}, which must be blocked."
-    if stop.ours is False:
+    if stop.set_up is False:
         return Words(f"{sentence} The firewall of {stop.host} is not set up by this collection.", f"Run: {SITE}")
     if stop.place is not None and stops.is_ours(stop.place):
         return Words(sentence, f"The rule is older than the inventory. Run: {SITE}")

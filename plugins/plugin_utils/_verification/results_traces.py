@@ -85,7 +85,8 @@ class LegacyRule(NamedTuple):
 
 class View(NamedTuple):
     """What one host saw. ``traced``: whether it could trace the rules of nf_tables. ``errors``: number of a packet that
-    it could not send -> why. ``complete``: whether it kept everything that it saw."""
+    it could not send -> why. ``complete``: whether it kept everything that it saw. ``set_up``: whether rules of this
+    collection are there; None if the host cannot tell."""
 
     traced: bool
     errors: dict[int, str]
@@ -95,6 +96,7 @@ class View(NamedTuple):
     legacy: tuple[LegacyRule, ...]
     counters: dict[str, int]
     complete: bool
+    set_up: bool | None
 
 
 class Views(NamedTuple):
@@ -139,6 +141,7 @@ def _view(answer: Mapping[str, Any], known: set[int]) -> View:
         rules=tuple(map(_rule, fields.items("rules", MOST_RULES))),
         legacy=tuple(map(_legacy, fields.items("legacy", MOST_LEGACY))),
         counters=_counters(fields.fields("counters")),
+        set_up=fields.flag_or_none("set_up"),
         complete=not fields.whole("lost_packets", _LARGEST) and not fields.whole("lost_events", _LARGEST),
     )
 

@@ -62,8 +62,8 @@ _LOSSES = (
 class Place(NamedTuple):
     """A rule, or the policy of a chain.
 
-    ``program``: that shows it. ``position``: in its chain, from 1; 0 for the policy. ``concluded``: whether this follows
-    from counters, because this backend cannot be traced.
+    ``program``: that shows it. ``position``: in its chain, from 1; 0 for the policy. ``concluded``: whether this
+    follows from counters, because this backend cannot be traced.
     """
 
     program: str
@@ -80,8 +80,8 @@ class Stop(NamedTuple):
 
     ``kind``: one of the kinds above. ``host``: which host stopped it, "" for the network. ``place``: the rule, if there
     is one. ``loss``: for HOST_LOSES. ``back``: whether it was the answer. ``seen_from``: the address from which the
-    packet arrived at its destination, "" if it was not seen. ``ours``: whether rules of this collection were met there;
-    None if that is not known.
+    packet arrived at its destination, "" if it was not seen. ``set_up``: whether rules of this collection are on the
+    host; None if that is not known. ``error``: why the source could not send it.
     """
 
     kind: str
@@ -90,7 +90,7 @@ class Stop(NamedTuple):
     loss: str = ""
     back: bool = False
     seen_from: str = ""
-    ours: bool | None = None
+    set_up: bool | None = None
     error: str = ""
 
 
@@ -166,7 +166,7 @@ def _let_in(packet: Packet, view: View, question: str, rejected: bool) -> Stop:
     rules = [event for event in accepts if event.what == "rule"]
     chosen = (rules or accepts)[-1:]
     place = _place(view, chosen[0]) if chosen else None
-    return Stop(LET_IN, packet.destination, place, ours=_has_ours(view))
+    return Stop(LET_IN, packet.destination, place, set_up=view.set_up)
 
 
 def _path(view: View, packet: Packet, part: str) -> list[Event]:
@@ -182,13 +182,12 @@ def _stopped_by(
     host: str, view: View, packet: Packet, part: str, arrived: tuple[Sighting, ...] | list[Sighting]
 ) -> Stop:
     """What a host did to a packet that it does not answer."""
-    ours = _has_ours(view)
     for event in _path(view, packet, part):
         if event.verdict == _DROP:
-            return Stop(HOST_DROPS, host, _place(view, event), ours=ours)
+            return Stop(HOST_DROPS, host, _place(view, event), set_up=view.set_up)
     legacy = _legacy(view, packet, ":" in packet.address)
     if legacy is not None:
-        return Stop(HOST_DROPS, host, legacy, ours=ours)
+        return Stop(HOST_DROPS, host, legacy, set_up=view.set_up)
     if not arrived:
         return Stop(HOST_LOSES, host)
     came = any((event.number, event.part) == (packet.number, part) for event in view.events)
@@ -198,17 +197,6 @@ def _stopped_by(
         if any(view.counters.get(name, 0) > 0 for name in names):
             return Stop(HOST_LOSES, host, loss=loss)
     return Stop(HOST_SILENT, host)
-
-
-def _has_ours(view: View) -> bool | None:
-    """Whether some packet met a rule of this collection. None if the host could trace nothing."""
-    if not view.traced:
-        return None
-    return any(
-        "determined" in text.lower() and not text.startswith(_OWN_TRACE)
-        for event in view.events
-        for text in (event.table, event.chain, event.target)
-    )
 
 
 def _place(view: View, event: Event) -> Place:

@@ -31,19 +31,33 @@ ROW = {
 RUN = {"mode": "restrict", "sweep": "sample", "seed": 7, "sample_size": 64, "max_peers": 0, "left_out": []}
 
 
-def report(rows, **run):
+CAUSE = {
+    "id": 1,
+    "kind": "host_drops",
+    "sentence": "agent2 stops TCP 12355",
+    "host": "agent2",
+    "place": "nft",
+    "rule": "drop",
+    "remedy": "remove it",
+    "cells": [0],
+}
+
+
+def report(rows, causes=(), **run):
     counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("correct", "wrong", "error")}
-    return {"version": 1, "run": {**RUN, **run}, "summary": {"checks": len(rows), **counts}, "checks": rows}
+    summary = {"checks": len(rows), **counts}
+    return {"version": 2, "run": {**RUN, **run}, "summary": summary, "checks": rows, "causes": list(causes)}
 
 
 def test_a_right_network():
     made = report([{**ROW, "verdict": "correct"}, {**ROW, "verdict": "flaky"}, {**ROW, "verdict": "advice"}])
     assert artifacts.artifacts(made, "/srv/report.json", []) == {
-        "version": 1,
+        "version": 2,
         "passed": True,
         "messages": [],
         "run": RUN,
         "summary": made["summary"],
+        "causes": [],
         "wrong": [],
         "error": [],
         "not_shown": 0,
@@ -66,12 +80,18 @@ def test_of_many_rows_the_first_are_shown_and_the_rest_counted():
     assert found["not_shown"] == 100 + 30 - 2 * artifacts.MOST_ROWS
 
 
+def test_of_a_cause_the_number_of_its_cells_is_published():
+    found = artifacts.artifacts(report([ROW] * 3, [{**CAUSE, "cells": [0, 1, 2]}] * 20), "r", ["why"])
+    assert found["causes"] == [{**CAUSE, "cells": 3}] * artifacts.MOST_CAUSES
+
+
 @pytest.mark.parametrize("character", ["x", "\N{SNOWMAN}"])
 def test_it_is_bounded_whatever_the_cluster(character):
     long = character * 100_000
     row = dict.fromkeys(ROW, long)
     rows = [{**row, "verdict": verdict} for verdict in ("wrong", "error")] * 500
-    made = report(rows, left_out=[long] * 10_000)
+    causes = [{**dict.fromkeys(CAUSE, long), "cells": list(range(1000))}] * 100
+    made = report(rows, causes, left_out=[long] * 10_000)
     found = artifacts.artifacts(made, long, [long, long])
     assert len(json.dumps(found, ensure_ascii=False)) <= MOST_CHARACTERS_OF_JSON
     assert found["run"]["left_out"][-1] == "... and 9975 more"
