@@ -12,11 +12,11 @@ import errno
 import socket
 import struct
 import time
-from typing import List
+from typing import Dict, List
 
 from ansible_collections.determined.network.plugins.module_utils._wire import marks, packet_filter, sightings
 
-MOST_SIGHTINGS = 8192  # of one capture; a packet is seen on each of several interfaces, and is repeated at most twice
+MOST_SIGHTINGS = 8192  # of one capture, without repetitions; a packet is seen on each of several interfaces
 
 _EVERY_KIND = 0x0003  # ETH_P_ALL (linux/if_ether.h)
 _OUTGOING = 4  # PACKET_OUTGOING: what this host sends
@@ -25,6 +25,7 @@ _SOL_PACKET, _STATISTICS = 263, 6  # Python has no names for these (linux/if_pac
 _ATTACH_FILTER, _RCVBUFFORCE = 26, 33  # asm-generic/socket.h
 _BUFFER = 1 << 20  # bytes
 _LONGEST = 256  # bytes of a packet that are read
+_MOST_AT_ONCE = 1024  # packets, so that a flood of them keeps the caller from nothing else
 _LOOPBACK = "lo"
 
 
@@ -36,7 +37,7 @@ class Capture:
         self._mark = mark
         self._began = time.monotonic()
         self._overrun = 0
-        self.found: List[sightings.Sighting] = []
+        self._found: Dict[sightings.Sighting, sightings.Sighting] = {}
         kinds = socket.htons(_EVERY_KIND)
         self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, kinds)
         try:
@@ -60,8 +61,8 @@ class Capture:
         return self._sock.fileno()
 
     def receive(self) -> None:
-        """Read what has come. Raises OSError when the capture itself is broken."""
-        while True:
+        """Read what has come, or a part of it. Raises OSError when the capture itself is broken."""
+        for _unused in range(_MOST_AT_ONCE):
             try:
                 packet, origin = self._sock.recvfrom(_LONGEST)
             except BlockingIOError:
@@ -78,10 +79,19 @@ class Capture:
             sighting = sightings.read(self._mark, kind, packet, way, interface, since)
             if sighting is None:
                 continue
-            if len(self.found) < MOST_SIGHTINGS:
-                self.found.append(sighting)
+            key = sightings.without_time(sighting)
+            known = self._found.get(key)
+            if known:
+                self._found[key] = known._replace(times=known.times + 1)
+            elif len(self._found) < MOST_SIGHTINGS:
+                self._found[key] = sighting
             else:
                 self._overrun += 1
+
+    @property
+    def found(self) -> List[sightings.Sighting]:
+        """What was seen until now, repetitions counted in one sighting, in the order of their first times."""
+        return list(self._found.values())
 
     def lost(self) -> int:
         """How many packets were lost since the last call, because the buffer or the list of sightings was full."""

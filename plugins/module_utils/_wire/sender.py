@@ -70,6 +70,7 @@ class Sender:
         self._open: List[socket.socket] = []
 
     def __enter__(self) -> "Sender":
+        sockets.raise_file_limit()  # a SYN needs two sockets
         return self
 
     def __exit__(self, *unused: object) -> None:

@@ -153,11 +153,16 @@ def from_dict(item: Dict[str, Any]) -> Sighting:
     return Sighting(**dict(item, about=tuple(item["about"])))
 
 
+def without_time(sighting: Sighting) -> Sighting:
+    """What repetitions of a packet have in common."""
+    return sighting._replace(milliseconds=0.0, times=1)
+
+
 def merge(found: Iterable[Sighting]) -> List[Sighting]:
     """Sightings that differ in their time only become one, in the order of their first times."""
     merged: Dict[Sighting, Sighting] = {}
     for sighting in found:
-        key = sighting._replace(milliseconds=0.0, times=1)
+        key = without_time(sighting)
         known = merged.get(key)
         merged[key] = known._replace(times=known.times + sighting.times) if known else sighting
     return list(merged.values())

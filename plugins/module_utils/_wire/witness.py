@@ -28,12 +28,13 @@ from ansible_collections.determined.network.plugins.module_utils._host.runner im
 from ansible_collections.determined.network.plugins.module_utils._wire import capture, marks, nft_trace, sightings
 
 FOLDER = "/run/determined-network-trace"
-MOST_EVENTS = 16384
+MOST_EVENTS = 65536
 
 _NETLINK_NETFILTER, _SOL_NETLINK, _ADD_MEMBERSHIP = 12, 270, 1  # linux/netlink.h
 _RCVBUFFORCE = 33
-_EVENT_BUFFER = 4 << 20  # bytes
+_EVENT_BUFFER = 32 << 20  # bytes
 _DATAGRAM = 1 << 16  # bytes
+_MOST_AT_ONCE = 1024  # datagrams, so that a flood of them keeps the witness from nothing else
 _ALARM_DELAY = 2  # seconds after the deadline at which the kernel kills a process that has not ended
 _LINGER = 0.05  # seconds of silence after which everything that the kernel had to tell has been read
 _LONGEST_LINGER = 2.0  # seconds
@@ -71,7 +72,7 @@ def start(token: str, mark: marks.Mark, lifetime: float, before: Dict[str, Any])
 def stop(token: str) -> Optional[Observed]:
     """End the witness of a run -> what it saw, after it has removed its table; None if there is none.
 
-    Raises HostError if it does not answer.
+    Raises HostError if it does not answer, or not completely.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(_ANSWER_SECONDS)
@@ -97,7 +98,10 @@ def stop(token: str) -> Optional[Observed]:
         sock.close()
     if not data:
         return None
-    answer = json.loads(data.decode("utf-8"))
+    try:
+        answer = json.loads(data.decode("utf-8"))
+    except ValueError:
+        raise HostError("The witness of the trace %s ended while it answered. Repeat the trace" % token) from None
     return Observed(
         [sightings.from_dict(item) for item in answer["sightings"]],
         [nft_trace.Event(**item) for item in answer["events"]],
@@ -184,9 +188,10 @@ class _Witness:
                 client = control.accept()[0]
                 poller.unregister(control.fileno())
                 deadline = time.monotonic() + _LONGEST_LINGER
+                _die_after(_LONGEST_LINGER + _ANSWER_SECONDS)
 
     def _read_events(self, kernel: socket.socket, reader: nft_trace.Reader) -> None:
-        while True:
+        for _unused in range(_MOST_AT_ONCE):
             try:
                 datagram = kernel.recv(_DATAGRAM)
             except BlockingIOError:
@@ -217,7 +222,7 @@ class _Witness:
         """The remover's whole life: wait for the end of the witness, and remove what it has made."""
         os.close(writer)
         report.close()
-        _die_after(self._lifetime + _ANSWER_SECONDS)
+        _die_after(self._lifetime + 3 * _ANSWER_SECONDS)  # later than the witness, whatever that one is doing
         os.read(leash, 1)
         runner = Runner()
         nft = runner.find("nft")

@@ -168,3 +168,9 @@ def test_repetitions_become_one_and_keep_the_first_time():
         second,
         elsewhere,
     ]
+
+
+def test_a_repetition_differs_in_its_time_only():
+    first = read("ipv4", questions("ipv4", MARK, 1)["syn"])
+    assert sightings.without_time(first) == sightings.without_time(first._replace(milliseconds=9.0, times=3))
+    assert sightings.without_time(first) != sightings.without_time(first._replace(way=sightings.OUT))
