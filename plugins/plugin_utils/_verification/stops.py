@@ -9,9 +9,10 @@ answer arrived at the source. Where one is missing, the host before it has stopp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from ansible_collections.determined.network.plugins.plugin_utils._verification import legacy_rules
 from ansible_collections.determined.network.plugins.plugin_utils._verification.results_traces import (
     DATAGRAM,
     ECHO,
@@ -23,7 +24,6 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.r
     SYN,
     SYN_ACK,
     Event,
-    LegacyRule,
     Sighting,
     View,
 )
@@ -44,7 +44,6 @@ _QUESTION = {"tcp": SYN, "udp": DATAGRAM, "icmp": ECHO}
 _ANSWERS = (SYN_ACK, RESET, ECHO_REPLY, ICMP_ERROR)
 _DROP, _ACCEPT = "drop", "accept"
 _OWN_TRACE = "determined_trace_"
-_INPUT_HOOKS = "prerouting"
 
 # How a kernel gives up packets without a rule: counter -> what it is, by the order in which a packet meets them.
 CONNTRACK_FULL, REVERSE_PATH, NO_ROUTE_IN = "conntrack_full", "reverse_path", "no_route_in"
@@ -108,15 +107,20 @@ def find(packet: Packet, views: Mapping[str, View]) -> Stop:
     arrived = [one for one in destination.sightings if _is(one, packet, question, IN)]
     if not arrived:
         return _stopped_on_the_way(packet, question, source, views)
-    seen_from = arrived[0].source
-    stop = _stopped_by(packet.destination, destination, packet, question, arrived)
-    answers = [one for one in destination.sightings if one.number == packet.number and one.part in _ANSWERS]
-    rejected = stop.kind == HOST_DROPS
+    return _after_arrival(packet, question, source, destination)._replace(seen_from=arrived[0].source)
+
+
+def _after_arrival(packet: Packet, question: str, source: View | None, destination: View) -> Stop:
+    host = packet.destination
+    dropped = _dropped(host, destination, packet, (question,), legacy_rules.ARRIVING)
     if packet.expected == "blocked":
-        return _let_in(packet, destination, question, rejected)._replace(seen_from=seen_from)
-    if rejected or not any(one.way == OUT for one in answers) and packet.protocol != "udp":
-        return stop._replace(seen_from=seen_from)
-    return _answered(packet, source)._replace(seen_from=seen_from)
+        return Stop(PASSES_NOW) if dropped else _let_in(packet, destination, question)
+    if dropped or packet.protocol == "udp":
+        return dropped or Stop(PASSES_NOW)
+    if any(_is(one, packet, part, OUT) for one in destination.sightings for part in _ANSWERS):
+        return _answered(packet, source)
+    dropped = _dropped(host, destination, packet, _ANSWERS, legacy_rules.LEAVING)
+    return dropped._replace(back=True) if dropped else _lost(host, destination, packet, question)
 
 
 def _is(one: Sighting, packet: Packet, part: str, way: str) -> bool:
@@ -126,42 +130,33 @@ def _is(one: Sighting, packet: Packet, part: str, way: str) -> bool:
 def _stopped_on_the_way(packet: Packet, question: str, source: View | None, views: Mapping[str, View]) -> Stop:
     """The packet never arrived at its destination."""
     for name, view in views.items():
-        if name not in (packet.source, packet.destination):
-            seen = [one for one in view.sightings if _is(one, packet, question, IN)]
-            if seen and not any(_is(one, packet, question, OUT) for one in view.sightings):
-                stop = _stopped_by(name, view, packet, question, seen)
-                return stop if stop.kind == HOST_DROPS else Stop(OTHER_HOST, name)
+        if name in (packet.source, packet.destination) or not any(
+            _is(one, packet, question, IN) for one in view.sightings
+        ):
+            continue
+        if not any(_is(one, packet, question, OUT) for one in view.sightings):
+            return _dropped(name, view, packet, (question,), legacy_rules.ARRIVING) or Stop(OTHER_HOST, name)
     if source is None:
         return Stop(UNSEEN, packet.source)
     if any(_is(one, packet, question, OUT) for one in source.sightings):
         return Stop(NETWORK)
+    dropped = _dropped(packet.source, source, packet, (question,), legacy_rules.LEAVING)
     error = source.errors.get(packet.number, "")
-    stop = _stopped_by(packet.source, source, packet, question, ())
-    if stop.kind == HOST_DROPS:
-        return stop
-    return Stop(NO_ROUTE, packet.source, error=error) if error else Stop(HOST_LOSES, packet.source)
+    return dropped or (Stop(NO_ROUTE, packet.source, error=error) if error else Stop(HOST_LOSES, packet.source))
 
 
 def _answered(packet: Packet, source: View | None) -> Stop:
-    """The destination answered: did the answer come back?"""
-    if packet.protocol == "udp":
-        return Stop(PASSES_NOW)
+    """An answer left the destination: did the source get it?"""
     if source is None:
         return Stop(UNSEEN, packet.source)
-    back = [one for one in source.sightings if one.number == packet.number and one.part in _ANSWERS and one.way == IN]
-    if not back:
+    if not any(_is(one, packet, part, IN) for one in source.sightings for part in _ANSWERS):
         return Stop(NETWORK, back=True)
-    for one in back:
-        stop = _stopped_by(packet.source, source, packet, one.part, (one,))
-        if stop.kind == HOST_DROPS:
-            return stop._replace(back=True)
-    return Stop(PASSES_NOW)
+    dropped = _dropped(packet.source, source, packet, _ANSWERS, legacy_rules.ARRIVING)
+    return dropped._replace(back=True) if dropped else Stop(PASSES_NOW)
 
 
-def _let_in(packet: Packet, view: View, question: str, rejected: bool) -> Stop:
-    if rejected:
-        return Stop(PASSES_NOW)
-    accepts = [event for event in _path(view, packet, question) if event.verdict == _ACCEPT]
+def _let_in(packet: Packet, view: View, question: str) -> Stop:
+    accepts = [event for event in _path(view, packet, (question,)) if event.verdict == _ACCEPT]
     # A rule says more than the policies that the packet also met; of several rules the last one decided.
     rules = [event for event in accepts if event.what == "rule"]
     chosen = (rules or accepts)[-1:]
@@ -169,28 +164,27 @@ def _let_in(packet: Packet, view: View, question: str, rejected: bool) -> Stop:
     return Stop(LET_IN, packet.destination, place, set_up=view.set_up)
 
 
-def _path(view: View, packet: Packet, part: str) -> list[Event]:
+def _path(view: View, packet: Packet, parts: Collection[str]) -> list[Event]:
     """What a packet met in nf_tables, in order, without the table of the trace."""
     return [
         event
         for event in view.events
-        if (event.number, event.part) == (packet.number, part) and not event.table.startswith(_OWN_TRACE)
+        if event.number == packet.number and event.part in parts and not event.table.startswith(_OWN_TRACE)
     ]
 
 
-def _stopped_by(
-    host: str, view: View, packet: Packet, part: str, arrived: tuple[Sighting, ...] | list[Sighting]
-) -> Stop:
-    """What a host did to a packet that it does not answer."""
-    for event in _path(view, packet, part):
+def _dropped(host: str, view: View, packet: Packet, parts: Collection[str], chains: Collection[str]) -> Stop | None:
+    """The rule of a host that drops some parts; None if there is none. ``chains``: where iptables-legacy may do so."""
+    for event in _path(view, packet, parts):
         if event.verdict == _DROP:
             return Stop(HOST_DROPS, host, _place(view, event), set_up=view.set_up)
-    legacy = _legacy(view, packet, ":" in packet.address)
-    if legacy is not None:
-        return Stop(HOST_DROPS, host, legacy, set_up=view.set_up)
-    if not arrived:
-        return Stop(HOST_LOSES, host)
-    came = any((event.number, event.part) == (packet.number, part) for event in view.events)
+    legacy = _legacy(view, packet, chains, answer=not set(parts).isdisjoint(_ANSWERS))
+    return Stop(HOST_DROPS, host, legacy, set_up=view.set_up) if legacy else None
+
+
+def _lost(host: str, view: View, packet: Packet, question: str) -> Stop:
+    """What a host did to a packet that no rule stops, and that it does not answer."""
+    came = any((event.number, event.part) == (packet.number, question) for event in view.events)
     if view.traced and view.complete and not came:
         return Stop(HOST_LOSES, host, loss=BEFORE_FILTER)
     for loss, names in _LOSSES:
@@ -209,25 +203,23 @@ def _place(view: View, event: Event) -> Place:
     return Place("nft", event.family, event.table, event.chain, 0, "")
 
 
-def _legacy(view: View, packet: Packet, is_ipv6: bool) -> Place | None:
+def _legacy(view: View, packet: Packet, chains: Collection[str], answer: bool) -> Place | None:
     """The rule of iptables-legacy that counted the packets, as far as counters tell."""
+    is_ipv6 = ":" in packet.address
+    header = legacy_rules.Header(packet.protocol, "", 0, packet.address, packet.port)
+    if answer:
+        header = legacy_rules.Header(packet.protocol, packet.address, packet.port, "", 0)
     fitting = [
         rule
         for rule in view.legacy
-        if rule.family == ("ip6" if is_ipv6 else "ip") and rule.packets > 0 and _may_match(rule, packet)
+        if rule.family == ("ip6" if is_ipv6 else "ip")
+        # A chain of somebody may be reached from any chain of the kernel.
+        and (rule.chain in chains or rule.chain not in legacy_rules.ARRIVING + legacy_rules.LEAVING)
+        and legacy_rules.may_match(rule.rule, header)
     ]
     if not fitting:
         return None
-    # A rule that names the port is the likelier one.
-    chosen = max(fitting, key=lambda rule: (f" {packet.port}" in rule.rule, rule.position > 0, -rule.packets))
+    # A rule that names the port is the likelier one, and a policy the least likely.
+    chosen = max(fitting, key=lambda rule: (str(packet.port) in rule.rule, rule.position > 0, -rule.packets))
     program = "ip6tables-legacy" if is_ipv6 else "iptables-legacy"
     return Place(program, chosen.family, chosen.table, chosen.chain, chosen.position, chosen.rule, concluded=True)
-
-
-def _may_match(rule: LegacyRule, packet: Packet) -> bool:
-    """Whether a rule may be about a packet: it names no other protocol."""
-    words = rule.rule.split()
-    if "-p" not in words:
-        return True
-    named = words[words.index("-p") + 1 : words.index("-p") + 2]
-    return named[:1] in ([packet.protocol], ["all"]) or (packet.protocol == "icmp" and "icmp" in "".join(named))

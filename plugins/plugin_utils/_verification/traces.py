@@ -14,8 +14,8 @@ from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import WRONG, Cell
 
 MOST_PACKETS = 4000  # of one run
-MOST_OF_A_HOST = 200  # that one host sends or receives; each is sent three times, and its events are remembered
-_PORTS_OF_A_CELL = 2  # the first and the last wrong port, which often have different causes
+MOST_OF_A_HOST = 400  # that one host sends or receives; each is sent three times, and its events are remembered
+MOST_OF_A_CELL = 64  # wrong ports; each may have a cause of its own
 
 
 class Packet(NamedTuple):
@@ -94,5 +94,12 @@ def to_plan(packets: Sequence[Packet], hosts: Iterable[str]) -> dict[str, Any]:
 
 
 def _ports_of(cell: Cell) -> list[int]:
+    """Some wrong ports of a cell: all of a few, the ends of ranges otherwise. The first and the last are among them."""
     ports = _ports.parse_ports(cell.wrong_ports)
-    return sorted({ports[0][0], ports[-1][1]})[:_PORTS_OF_A_CELL]
+    if _ports.count(ports) <= MOST_OF_A_CELL:
+        return list(_ports.numbers(ports))
+    ends = sorted({port for pair in ports for port in pair})
+    if len(ends) <= MOST_OF_A_CELL:
+        return ends
+    last = MOST_OF_A_CELL - 1
+    return [ends[place * (len(ends) - 1) // last] for place in range(MOST_OF_A_CELL)]

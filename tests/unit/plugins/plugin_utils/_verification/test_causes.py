@@ -33,23 +33,37 @@ def test_only_wrong_cells_between_hosts_are_traced():
 
 
 def test_cells_with_the_same_wrong_port_share_a_packet():
-    cells = [CELL, CELL._replace(requirement="gloo_ephemeral", wrong_ports="1734,40000-40010")]
+    cells = [CELL, CELL._replace(requirement="gloo_ephemeral", wrong_ports="1734,40000")]
     packets = traces.plan(cells)
-    assert [packet.port for packet in packets] == [1734, 40010]
+    assert [packet.port for packet in packets] == [1734, 40000]
     assert traces.packets_of(cells, packets) == {0: [packets[0]], 1: [*packets]}
     plan = traces.to_plan(packets, ["agent2", "agent1"])
     assert plan["watching"] == ["agent1", "agent2"]
     first = {"number": 0, "protocol": "tcp", "address": ADDRESS, "port": 1734}
-    assert plan["packets"] == {"agent1": [first, {**first, "number": 1, "port": 40010}]}
+    assert plan["packets"] == {"agent1": [first, {**first, "number": 1, "port": 40000}]}
 
 
 def test_every_cell_gets_a_packet_before_any_gets_two_and_no_host_gets_too_many():
-    wide = [CELL._replace(requirement=f"row{port}", wrong_ports=f"{port}-{port + 1}") for port in range(2, 600, 4)]
+    wide = [CELL._replace(requirement=f"row{port}", wrong_ports=f"{port}-{port + 1}") for port in range(2, 1200, 4)]
     packets = traces.plan(wide)
     assert len(packets) == traces.MOST_OF_A_HOST
     assert {cell.wrong_ports.partition("-")[0] for cell in wide} <= {str(packet.port) for packet in packets}
     many = [CELL._replace(source=f"a{number}", destination=f"b{number}") for number in range(9000)]
     assert len(traces.plan(many)) == traces.MOST_PACKETS
+
+
+@pytest.mark.parametrize(
+    "wrong, ports",
+    [
+        ("9", [9]),
+        ("5-8", [5, 6, 7, 8]),
+        ("1-100,200", [1, 100, 200]),
+        (",".join(map(str, range(1, 999, 2))), None),
+    ],
+)
+def test_which_of_many_wrong_ports_are_traced(wrong, ports):
+    traced = [packet.port for packet in traces.plan([CELL._replace(wrong_ports=wrong)])]
+    assert traced == ports if ports else (len(traced), traced[0], traced[-1]) == (traces.MOST_OF_A_CELL, 1, 997)
 
 
 def test_one_rule_explains_all_cells_whose_packets_it_stops():
