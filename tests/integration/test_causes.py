@@ -24,12 +24,14 @@ HOSTS = {
 }
 FAMILIES = {"ipv4": 0, "ipv6": 1}
 TOOLS = {"ipv4": "iptables", "ipv6": "ip6tables"}
-ANY = ""  # of a place or a rule that a cause does not have
 
 
 class Fault(NamedTuple):
-    """What is planted on ``host`` (or in the network: "between"), and the cause that must be found for TCP ``port`` from
-    agent1 to agent2. ``{port}`` stands for the port in all texts, ``{tool}`` for the iptables of the family."""
+    """What is planted on ``host`` (or in the network: "between"), and the cause that must be found for a TCP port.
+
+    The check is from agent1 to agent2. In all texts, ``{port}`` stands for the port, ``{source}`` and ``{destination}``
+    for the addresses, and ``{tool}`` for the iptables of the family.
+    """
 
     name: str
     host: str
@@ -55,7 +57,8 @@ def nft(family: str, hook: str, priority: int, rule: str) -> str:
 
 def chain(name: str) -> str:
     """The commands that plant a chain of the name that somebody gives to his chains."""
-    return f"{{tool}} -w -N {name}; {{tool}} -w -I INPUT -p tcp --dport {{port}} -j {name}; {{tool}} -w -A {name} -j REJECT"
+    jump = f"{{tool}} -w -I INPUT -p tcp --dport {{port}} -j {name}"
+    return f"{{tool}} -w -N {name}; {jump}; {{tool}} -w -A {name} -j REJECT"
 
 
 def both(name: str, host: str, plant: str, **more: str) -> list[Fault]:
@@ -285,10 +288,12 @@ def clean(tmp_path_factory):
 
 
 def test_a_source_with_an_address_that_the_inventory_does_not_name(clean):
-    speak = (
-        "ip address {} 192.0.2.99/32 dev lo; ip route {} 192.0.2.22/32 via 169.254.1.1 dev eth0 onlink src 192.0.2.99"
+    # With the address, its route goes.
+    plant = (
+        "ip address add 192.0.2.99/32 dev lo; "
+        "ip route add 192.0.2.22/32 via 169.254.1.1 dev eth0 onlink src 192.0.2.99 "
+        "undo: ip address del 192.0.2.99/32 dev lo"
     )
-    plant = f"{speak.format('add', 'add')} undo: {speak.format('del', 'del')}"
     report, output = verify(clean, ("agent1", plant))
     causes = [cause for cause in report["causes"] if cause["kind"] == "host_drops"]
     assert {cause["host"] for cause in causes} == {"agent2"}, output
@@ -305,9 +310,12 @@ def test_a_host_whose_firewall_is_not_set_up(clean):
     finally:
         done = clean.play("site", "--tags", "configure")
     assert done.returncode == 0, done.stdout
-    (cause,) = [cause for cause in report["causes"] if cause["kind"] == "host_drops"]
-    assert cause["host"] == "agent2" and "is not set up by this collection" in cause["sentence"], output
-    assert "policy drop" in cause["rule"] and "table site" in cause["place"] and "site" in cause["remedy"]
+    # The policy drops what comes to agent2, and the answers to what agent2 asks.
+    causes = [cause for cause in report["causes"] if cause["kind"] == "host_drops"]
+    assert causes, output
+    for cause in causes:
+        assert cause["host"] == "agent2" and "is not set up by this collection" in cause["sentence"], output
+        assert "policy drop" in cause["rule"] and "table site" in cause["place"] and "site" in cause["remedy"]
 
 
 def test_a_port_too_many_names_the_rule_that_lets_it_in(clean):
