@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ._firewall_host import Host, link
+from ._firewall_host import COLLECTIONS, Host, link
 
 FAMILIES = ["ipv4", "ipv6"]
 FOLDER = "/run/determined-network-trace"
@@ -62,6 +62,27 @@ CASES = {
 }
 SOURCES = {"blackhole of answers": ADDRESSES["lost"], "wrong source": {"ipv4": "192.0.2.99", "ipv6": "2001:db8:1::99"}}
 NUMBERS = {(name, family): 2 * place + v6 for place, name in enumerate(CASES) for v6, family in enumerate(FAMILIES)}
+
+# Starts and ends runs of four tokens at the same time; the last remover of each moment removes the folder.
+MANY_RUNS = """
+import os
+from ansible_collections.determined.network.plugins.module_utils._wire import marks, witness
+def repeat(token):
+    for _unused in range(15):
+        assert witness.start(token, marks.Mark(1), 30.0, {}) == ""
+        assert witness.stop(token) is not None
+children = []
+for token in ("a", "b", "c", "d"):
+    child = os.fork()
+    if child == 0:
+        try:
+            repeat(token)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    children.append(child)
+print([os.waitpid(child, 0)[1] for child in children])
+"""
 
 # Prints who has connected, as accept(2) tells it. Arguments: family, port.
 ACCEPTING = """
@@ -536,6 +557,12 @@ def test_two_runs_at_once(host):
     assert host.module("trace", state="ended", token="one")["watched"] is True
     assert (tables(host), processes(host)) == (["determined_trace_two"], list(other))
     assert host.module("trace", state="ended", token="two")["watched"] is True
+
+
+def test_many_runs_that_begin_and_end_at_once(host):
+    said = host.run("env", f"PYTHONPATH={COLLECTIONS}", sys.executable, "-c", MANY_RUNS)
+    assert said.strip() == "[0, 0, 0, 0]"
+    assert remaining(host) == ([], [], [])
 
 
 def test_check_mode_does_nothing(host):

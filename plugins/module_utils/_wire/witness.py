@@ -39,6 +39,7 @@ _ALARM_DELAY = 2  # seconds after the deadline at which the kernel kills a proce
 _LINGER = 0.05  # seconds of silence after which everything that the kernel had to tell has been read
 _LONGEST_LINGER = 2.0  # seconds
 _ANSWER_SECONDS = 20.0
+_LISTEN_TRIES = 10
 
 
 class Observed(NamedTuple):
@@ -64,7 +65,8 @@ def start(token: str, mark: marks.Mark, lifetime: float, before: Dict[str, Any])
     stop(token)
     # Asked here, because an exception's class does not survive the new process.
     capture.Capture(mark).close()
-    _make_folder()
+    with contextlib.suppress(FileNotFoundError):  # another run has ended just now; the witness makes the folder again
+        _make_folder()
     _remove_remains()
     return str(daemon.start(lambda report: _Witness(token, mark, lifetime, before).run(report)).answer)
 
@@ -125,9 +127,7 @@ class _Witness:
         """The witness's whole life."""
         deadline = time.monotonic() + self._lifetime
         _die_after(self._lifetime)
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        control.bind(_path(self._token))
-        control.listen(1)
+        control = _listen(self._token)
         watched = capture.Capture(self._mark)
         leash, writer = os.pipe()
         remover = daemon.fork(lambda: self._remove_after(leash, writer, report))
@@ -252,11 +252,28 @@ def _make_folder() -> None:
         raise HostError("%s is not a folder that only this user can enter. Look at it, then remove it" % FOLDER)
 
 
+def _listen(token: str) -> socket.socket:
+    """The control socket of a run. Raises OSError, HostError."""
+    for _unused in range(_LISTEN_TRIES):
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            _make_folder()
+            control.bind(_path(token))
+            control.listen(1)
+            return control
+        except FileNotFoundError:  # another run has ended just now, and its remover has removed the folder
+            control.close()
+        except (OSError, HostError):
+            control.close()
+            raise
+    raise HostError("Something removes %s again and again. Find out what it is, and repeat the trace" % FOLDER)
+
+
 def _remove_remains() -> None:
     """Remove the tables and sockets of earlier runs whose witness and remover were both killed."""
-    for name in os.listdir(FOLDER):
-        if not _answers(name):
-            with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # another run that has ended just now removes the same
+        for name in os.listdir(FOLDER):
+            if not _answers(name):
                 os.unlink(_path(name))
     runner = Runner()
     nft = runner.find("nft")
