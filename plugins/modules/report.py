@@ -42,7 +42,10 @@ options:
       - It is required with O(state=written), and so are O(run) and O(rounds).
     type: dict
   run:
-    description: The settings of the run. See P(determined.network.verification_targets#filter).
+    description:
+      - The settings of the run. See P(determined.network.verification_targets#filter).
+      - C(internet) maps a host to the result of M(determined.network.internet).
+      - C(traces) maps a host to the results of M(determined.network.trace), by O(determined.network.trace#module:state).
     type: dict
   rounds:
     description: The results of every host, round by round. See P(determined.network.verification_again#filter).
@@ -119,6 +122,14 @@ verification:
       description: As RV(summary).
       type: dict
       returned: always
+    causes:
+      description:
+        - What explains the checks that are not correct, the cause of most checks first. C(sentence) says what happens,
+          C(host), C(place) and C(rule) where, and C(remedy) what to do. C(cells) is the number of its checks.
+      type: list
+      elements: dict
+      returned: always
+      version_added: 0.3.0
     wrong:
       description: The first wrong rows of the report.
       type: list

@@ -395,8 +395,8 @@ def test_the_report_names_step_and_culprit_and_no_secret(network, no_way_out):
     }
     assert mine[f"{INDEX}80,{internet.CLOSED}"]["wrong_ports"] == str(internet.CLOSED)
     for text in (
-        f"WRONG resource_access: agent1 to {FORBIDDEN}, tcp {internet.GOOD}: expected open, observed proxy_forbids.",
-        f"Through the proxy {PROXY}:{internet.SQUID}, at the proxy: it forbids this target (403), "
+        f"Wrong: agent1 to {FORBIDDEN}, tcp {internet.GOOD}: expected open, observed proxy_forbids (resource_access)",
+        f"through the proxy {PROXY}:{internet.SQUID}, at the proxy: it forbids this target (403), "
         "the proxy is to blame",
         "certificate has expired, the service is to blame, renew the certificate",
         "198.51.100.0/24 is a network, and nothing says which of its addresses answers",

@@ -223,6 +223,8 @@ def test_a_failed_verification_publishes_what_is_wrong_and_the_next_node_has_it(
     result = job.published[RESULT]
     assert result["passed"] is False
     assert "The network is not what the cluster requires" in result["messages"][0]
+    (cause,) = result["causes"]
+    assert (cause["host"], cause["cells"]) == ("agent2", len(result["wrong"])) and "--dport 12355" in cause["rule"]
     assert {(row["source"], row["destination"], row["wrong_ports"]) for row in result["wrong"]} == {
         ("agent1", "agent2", "12355")
     }

@@ -21,6 +21,7 @@ MOST_CAUSES = 10
 MOST_ROWS = 25  # of the wrong rows, and of the rows without an answer
 MOST_NAMES = 25  # of hosts or requirements in a list
 MOST_CHARACTERS = 300  # of a text
+MOST_OF_A_MESSAGE = 3000  # characters; a message has a line for each of some causes
 
 
 def artifacts(report: Mapping[str, Any], path: str, messages: Sequence[str]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def artifacts(report: Mapping[str, Any], path: str, messages: Sequence[str]) -> 
     return {
         "version": report["version"],
         "passed": not messages,
-        "messages": [_cut(message) for message in messages],
+        "messages": [_cut(message, MOST_OF_A_MESSAGE) for message in messages],
         "run": {_cut(name): _bounded(value) for name, value in report["run"].items()},
         "summary": dict(report["summary"]),
         "causes": [_row({**cause, "cells": len(cause["cells"])}) for cause in report["causes"][:MOST_CAUSES]],
@@ -58,5 +59,5 @@ def _bounded(value: Any) -> Any:
     return value
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 3] + "..."
+def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
