@@ -590,6 +590,17 @@ def test_who_may_not_capture_is_told_so(host, before):
     assert remaining(host) == ([], [], [])
 
 
+def test_who_may_only_capture_is_told_why_no_rules_are_traced(host):
+    before = ("setpriv", "--bounding-set=-net_admin")
+    answer = host.module("trace", before=before, state="started", token="one", tag=TAG)
+    assert "CAP_NET_ADMIN is missing" in answer["problem"]
+    packets = [{"number": 7, "protocol": "icmp", "address": "198.51.100.2"}]
+    assert host.module("trace", before=before, state="sent", token="one", tag=TAG, packets=packets)["sent"][0]["source"]
+    ended = host.module("trace", before=before, state="ended", token="one")
+    assert {seen["part"] for seen in ended["sightings"]} == {"echo"}  # the policy of this host drops it
+    assert ended["events"] == []
+
+
 def test_a_folder_of_somebody_else_is_refused(host):
     host.shell(f"mkdir -m 0777 {FOLDER}")
     answer = host.module("trace", state="started", token="one", tag=TAG)

@@ -159,6 +159,8 @@ class _Witness:
             if added.code == 0:
                 return kernel
             self._problem = "nft said: %s" % " ".join(added.stderr.split())
+        except PermissionError:
+            self._problem = "the capability CAP_NET_ADMIN is missing. A host that is a container needs it"
         except OSError as problem:
             self._problem = "the kernel tells of no traced packets (%s)" % problem
         kernel.close()
