@@ -19,7 +19,7 @@ ARRIVING, LEAVING = ("PREROUTING", "INPUT", "FORWARD"), ("OUTPUT", "POSTROUTING"
 
 
 class Header(NamedTuple):
-    """What a rule can match. ``protocol``: "tcp", "udp" or "icmp". An address or a port that is not known is "" or 0."""
+    """What a rule can match. ``protocol``: "tcp", "udp" or "icmp". What is not known of an address or port is "" or 0."""
 
     protocol: str
     source: str
@@ -30,7 +30,10 @@ class Header(NamedTuple):
 
 def may_match(rule: str, header: Header) -> bool:
     """A rule as iptables-save prints it ("-A INPUT -p tcp ... -j DROP") -> whether it may match."""
-    words = shlex.split(rule)
+    try:
+        words = shlex.split(rule)
+    except ValueError:  # no program prints such a rule, but a host may invent it
+        return True
     negated = False
     for place, word in enumerate(words[:-1]):
         if word == "!":
@@ -61,6 +64,8 @@ def _ports(value: str, port: int) -> bool:
 
 def _range(part: str, port: int) -> bool:
     first, colon, last = part.partition(":")
+    if not f"{first}{last}".isdecimal():
+        return True
     return int(first or 0) <= port <= (int(last or 65535) if colon else int(first or 0))
 
 

@@ -43,6 +43,7 @@ def test_all_filters_are_tested():
         "verification_internet",
         "verification_listeners",
         "verification_targets",
+        "verification_traces",
     ]
 
 
@@ -114,3 +115,6 @@ def test_a_verification_from_the_first_listener_to_what_is_asked_again(cluster):
     assert set(again) == {"listeners", "targets"}
     (to_master,) = [item for item in again["targets"]["agent1"] if item["destination"] == "master"]
     assert to_master["ports"] == to_master["identify"] == "8080"
+    traces = call("verification_traces", cluster, RUN, rounds)
+    assert traces["watching"] == sorted(ADDRESSES)
+    assert [item["port"] for item in traces["packets"]["agent1"] if item["address"] == ADDRESSES["master"]] == [8080]
