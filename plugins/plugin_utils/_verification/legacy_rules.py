@@ -19,7 +19,10 @@ ARRIVING, LEAVING = ("PREROUTING", "INPUT", "FORWARD"), ("OUTPUT", "POSTROUTING"
 
 
 class Header(NamedTuple):
-    """What a rule can match. ``protocol``: "tcp", "udp" or "icmp". What is not known of an address or port is "" or 0."""
+    """What a rule can match. What is not known of an address or a port is "" or 0.
+
+    ``protocol``: "tcp", "udp" or "icmp".
+    """
 
     protocol: str
     source: str

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.determined.network.plugins.plugin_utils._verification.legacy_rules import Header, may_match
+from hypothesis import given
+from hypothesis import strategies as st
 
 HEADER = Header("tcp", "192.0.2.21", 40000, "192.0.2.22", 1734)
 
@@ -45,9 +47,13 @@ def test_what_a_rule_may_match(matches, expected):
 
 
 def test_what_is_not_known_may_match():
-    assert may_match(
-        "-A INPUT -s 198.51.100.0/24 -p tcp -m tcp --sport 9 -j DROP", HEADER._replace(source="", source_port=0)
-    )
+    unknown = HEADER._replace(source="", source_port=0)
+    assert may_match("-A INPUT -s 198.51.100.0/24 -p tcp -m tcp --sport 9 -j DROP", unknown)
+
+
+@given(st.text() | st.lists(st.sampled_from(["-p", "-s", "--dport", "!", "1:", ":", "x", '"', "9,"])).map(" ".join))
+def test_any_text_is_read(text):
+    assert may_match(text, HEADER) in (True, False)
 
 
 @pytest.mark.parametrize("name", ["ipv6-icmp", "icmpv6", "icmp", "all"])
