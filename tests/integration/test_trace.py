@@ -9,18 +9,15 @@ one of them.
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from ._firewall_host import COLLECTIONS, Host, link
+from ._firewall_host import Host, link
+from ._tracing import remaining
 
 FAMILIES = ["ipv4", "ipv6"]
-FOLDER = "/run/determined-network-trace"
 TAG = 0x4D2
 ADDRESSES = {
     "source": {"ipv4": "192.0.2.1", "ipv6": "2001:db8:1::1"},
@@ -62,27 +59,6 @@ CASES = {
 }
 SOURCES = {"blackhole of answers": ADDRESSES["lost"], "wrong source": {"ipv4": "192.0.2.99", "ipv6": "2001:db8:1::99"}}
 NUMBERS = {(name, family): 2 * place + v6 for place, name in enumerate(CASES) for v6, family in enumerate(FAMILIES)}
-
-# Starts and ends runs of four tokens at the same time; the last remover of each moment removes the folder.
-MANY_RUNS = """
-import os
-from ansible_collections.determined.network.plugins.module_utils._wire import marks, witness
-def repeat(token):
-    for _unused in range(15):
-        assert witness.start(token, marks.Mark(1), 30.0, {}) == ""
-        assert witness.stop(token) is not None
-children = []
-for token in ("a", "b", "c", "d"):
-    child = os.fork()
-    if child == 0:
-        try:
-            repeat(token)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    children.append(child)
-print([os.waitpid(child, 0)[1] for child in children])
-"""
 
 # Prints who has connected, as accept(2) tells it. Arguments: family, port.
 ACCEPTING = """
@@ -469,140 +445,3 @@ def test_the_run_is_complete_and_nothing_remains(run):
         assert ended["counters"]["OutRsts"] >= (name in ("router", "bare", "source"))
         assert remaining(run.hosts[name]) == ([], [], [])
     assert "table inet other" in run.hosts["router"].run("nft", "list", "tables")
-
-
-# --- the life of the witness ------------------------------------------------------------------------
-
-
-def tables(host: Host) -> list[str]:
-    listed = host.run("nft", "list", "tables", check=False)  # "bare" has no nft, and so no tables
-    return [line.split()[-1] for line in listed.splitlines() if "determined_trace" in line]
-
-
-def remaining(host: Host) -> tuple[list, list, list]:
-    """Tables, files and processes of traces."""
-    files = host.run("sh", "-c", f"ls -d {FOLDER} {FOLDER}/* 2>/dev/null || true").split()
-    return tables(host), files, processes(host)
-
-
-def processes(host: Host) -> list[int]:
-    """The processes of traces: the witness, then its remover."""
-    namespace = os.readlink(f"/proc/{host.pid}/ns/net")
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if os.readlink(process / "ns/net") == namespace and (process / "cmdline").read_bytes().endswith(
-                b"\0trace\0"
-            ):
-                found[int(process.name)] = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
-    return sorted(found, key=lambda pid: found[pid] in found)
-
-
-@pytest.fixture
-def host(hosts):
-    """A host on which nothing of another test remains."""
-    assert remaining(hosts["inner"]) == ([], [], [])
-    yield hosts["inner"]
-    for token in [name.rsplit("_", 1)[-1] for name in tables(hosts["inner"])]:
-        hosts["inner"].module("trace", state="ended", token=token)
-    assert remaining(hosts["inner"]) == ([], [], [])
-
-
-def start(host: Host, token: str = "one", **arguments) -> tuple[int, int]:
-    """Begin to watch -> the ids of the witness and of its remover."""
-    before = processes(host)
-    answer = host.module("trace", state="started", token=token, tag=TAG, **arguments)
-    assert answer["problem"] == "", answer
-    witness, remover = (pid for pid in processes(host) if pid not in before)
-    return witness, remover
-
-
-def test_the_witness_ends_by_its_lifetime(host):
-    start(host, lifetime=1)
-    host.wait_until(lambda: remaining(host) == ([], [], []))
-    assert host.module("trace", state="ended", token="one")["watched"] is False
-
-
-def test_the_remover_removes_what_a_killed_witness_leaves(host):
-    witness, _remover = start(host)
-    assert tables(host) == ["determined_trace_one"]
-    os.kill(witness, signal.SIGKILL)
-    host.wait_until(lambda: remaining(host) == ([], [], []))
-    assert host.module("trace", state="ended", token="one")["watched"] is False
-
-
-def test_the_next_start_removes_what_both_leave(host):
-    for pid in start(host, "old-one"):
-        os.kill(pid, signal.SIGKILL)
-    host.wait_until(lambda: not processes(host))
-    assert tables(host) == ["determined_trace_old-one"]  # nobody is there who would remove it
-    start(host, "new")
-    assert tables(host) == ["determined_trace_new"]
-    assert host.module("trace", state="ended", token="new")["watched"] is True
-    assert remaining(host) == ([], [], [])
-
-
-def test_a_second_start_with_the_same_token_replaces_the_first(host):
-    first = start(host)
-    second = start(host)
-    assert not set(first) & set(second)
-    assert sorted(processes(host)) == sorted(second)
-    assert tables(host) == ["determined_trace_one"]
-    assert host.module("trace", state="ended", token="one")["watched"] is True
-
-
-def test_two_runs_at_once(host):
-    start(host, "one")
-    other = start(host, "two")
-    assert host.module("trace", state="ended", token="one")["watched"] is True
-    assert (tables(host), processes(host)) == (["determined_trace_two"], list(other))
-    assert host.module("trace", state="ended", token="two")["watched"] is True
-
-
-def test_many_runs_that_begin_and_end_at_once(host):
-    said = host.run("env", f"PYTHONPATH={COLLECTIONS}", sys.executable, "-c", MANY_RUNS)
-    assert said.strip() == "[0, 0, 0, 0]"
-    assert remaining(host) == ([], [], [])
-
-
-def test_check_mode_does_nothing(host):
-    packets = [{"number": 0, "protocol": "tcp", "address": "198.51.100.1", "port": 80}]
-    checking = {"token": "one", "_ansible_check_mode": True}
-    assert host.module("trace", state="started", tag=TAG, **checking)["msg"] == "check mode: nothing is watched"
-    assert remaining(host) == ([], [], [])
-    sent = host.module("trace", state="sent", tag=TAG, packets=packets, **checking)
-    assert sent["msg"] == "check mode: nothing was sent" and "sent" not in sent
-    start(host)
-    assert "watched" not in host.module("trace", state="ended", **checking)
-    assert tables(host) == ["determined_trace_one"]
-
-
-@pytest.mark.parametrize(
-    "before",
-    [("setpriv", "--bounding-set=-net_raw"), ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")],
-    ids=["no capability", "nobody"],
-)
-def test_who_may_not_capture_is_told_so(host, before):
-    packets = [{"number": 0, "protocol": "tcp", "address": "198.51.100.1", "port": 80}]
-    for options in ({"state": "started"}, {"state": "sent", "packets": packets}):
-        answer = host.module("trace", before=before, token="one", tag=TAG, **options)
-        assert answer["failed"] and "CAP_NET_RAW is missing. Run the task as root" in answer["msg"]
-    assert remaining(host) == ([], [], [])
-
-
-def test_who_may_only_capture_is_told_why_no_rules_are_traced(host):
-    before = ("setpriv", "--bounding-set=-net_admin")
-    answer = host.module("trace", before=before, state="started", token="one", tag=TAG)
-    assert "CAP_NET_ADMIN is missing" in answer["problem"]
-    packets = [{"number": 7, "protocol": "icmp", "address": "198.51.100.2"}]
-    assert host.module("trace", before=before, state="sent", token="one", tag=TAG, packets=packets)["sent"][0]["source"]
-    ended = host.module("trace", before=before, state="ended", token="one")
-    assert {seen["part"] for seen in ended["sightings"]} == {"echo"}  # the policy of this host drops it
-    assert ended["events"] == []
-
-
-def test_a_folder_of_somebody_else_is_refused(host):
-    host.shell(f"mkdir -m 0777 {FOLDER}")
-    answer = host.module("trace", state="started", token="one", tag=TAG)
-    host.shell(f"rmdir {FOLDER}")
-    assert answer["failed"] and FOLDER in answer["msg"] and "remove it" in answer["msg"]
