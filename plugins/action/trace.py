@@ -20,6 +20,7 @@ class ActionModule(HostAction):
         "rules",
         "legacy",
         "counters",
+        "set_up",
         "lost_packets",
         "lost_events",
     )

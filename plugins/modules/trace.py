@@ -122,7 +122,7 @@ sent:
       description: The number of the packet.
       type: int
     source:
-      description: The address it was sent from, empty if this host has no route to the address.
+      description: The address it was sent from, empty if this host has no route to its destination.
       type: str
     source_port:
       description: The port it was sent from, 0 for V(icmp).
@@ -153,6 +153,7 @@ sightings:
       hop_limit: 64
       about: [0, 0]
       milliseconds: 1520.3
+      times: 3
 events:
   description: The rules and policies of nf_tables that the packets met, in order.
   returned: if O(state=ended)
@@ -176,6 +177,7 @@ rules:
   elements: dict
   sample:
     - family: ip
+      table_family: ip
       table: filter
       chain: INPUT
       handle: 12
@@ -199,6 +201,11 @@ counters:
   returned: if O(state=ended)
   type: dict
   sample: {"conntrack_count": 12, "conntrack_max": 65536, "conntrack_drop": 0, "ListenOverflows": 0}
+set_up:
+  description: Whether rules of this collection are on the host, or null if that is not known.
+  returned: if O(state=ended)
+  type: bool
+  sample: true
 lost_packets:
   description: How many packets were not captured, because there were too many.
   returned: if O(state=ended)

@@ -6,7 +6,7 @@
 import ipaddress
 import os
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from ansible_collections.determined.network.plugins.module_utils._host.commands import Command
 from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
@@ -23,6 +23,7 @@ from ansible_collections.determined.network.plugins.module_utils._wire import (
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _LONGEST_LIFETIME = 600  # seconds
+_OURS = "determined"  # in the names of our chains and tables
 _ENDING = ("drop", "accept", "queue", "stolen")
 # The kernel has such a file once a table of iptables-legacy is loaded. Without it, asking would load one.
 _LEGACY_TABLES = {"ip": "/proc/net/ip_tables_names", "ip6": "/proc/net/ip6_tables_names"}
@@ -110,6 +111,7 @@ def end(token: str) -> Dict[str, Any]:
         "rules": [rule.to_dict() for rule in runner.drive(rule_texts.read(_ending(events)))],
         "legacy": [one.to_dict() for one in grown],
         "counters": _grown(before.counters, after),
+        "set_up": _set_up(runner, legacy),
         "lost_packets": observed.lost_packets,
         "lost_events": observed.lost_events,
     }
@@ -152,6 +154,17 @@ def _legacy(runner: Runner) -> Dict[str, str]:
             if output.code == 0:
                 found[family] = output.stdout
     return found
+
+
+def _set_up(runner: Runner, legacy: Mapping[str, str]) -> Optional[bool]:
+    """Whether rules of this collection are there, whatever the backend; None if it cannot be known without nft."""
+    if any(_OURS in text.lower() for text in legacy.values()):
+        return True
+    nft = runner.find("nft")
+    if nft is None:
+        return None
+    listed = runner.run(Command((nft, "list", "chains"))).stdout.lower()
+    return any(_OURS in line and nft_trace.TABLE_PREFIX not in line for line in listed.splitlines())
 
 
 def _legacy_program(runner: Runner, family: str) -> Any:
