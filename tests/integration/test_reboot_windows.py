@@ -1,3 +1,6 @@
+# Copyright (c) 2026, The determined.network maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """No probe opens a connection while a closed host boots: thousands of them, at most ten milliseconds apart.
 
 The network of a test host is up before its first process runs, and so before our rules. Until they are loaded, the
@@ -6,12 +9,13 @@ host answers with resets, because no service listens yet; a host whose network b
 
 from __future__ import annotations
 
+import subprocess
+from contextlib import AbstractContextManager
+
 import pytest
 
 from ._boot import HOST, PERMITTED, PORTS, STRANGER, UNITS, BootLab
 from ._window import ATTEMPTS, PROBES, is_dense, window
-
-_RECEIVED = "cat /sys/class/net/eth0/statistics/rx_packets"
 
 
 class ProbedLab(BootLab):
@@ -26,16 +30,28 @@ class ProbedLab(BootLab):
             self.shell(HOST, "nft flush ruleset")  # this machine's Docker put the rules of its name server there
         super().furnish()
 
-    def boot_with_probes(self) -> tuple[dict, int]:
-        """Boot while the stranger probes -> what it saw, and how many packets had reached the host when it served."""
+    def received(self) -> int:
+        """How many packets have come to the host since its network began, with this boot."""
+        return int(self.shell(HOST, "cat /sys/class/net/eth0/statistics/rx_packets"))
+
+    def probing(self) -> AbstractContextManager[dict]:
+        def start(*arguments: str) -> subprocess.Popen[str]:
+            return self.begin(STRANGER, "python3", *arguments)
+
         hardware = self.shell(HOST, "cat /sys/class/net/eth0/address").strip()
-        start = lambda *arguments: self.begin(STRANGER, "python3", *arguments)  # noqa: E731
-        with window(start, hardware, self.addresses[HOST], self.addresses[STRANGER], list(PORTS), "forged") as result:
+        return window(start, hardware, self.addresses[HOST], self.addresses[STRANGER], list(PORTS), "forged")
+
+    def boot_with_probes(self) -> tuple[dict, int, int]:
+        """Boot while the stranger probes -> what it saw, and how many packets had come before both ports served, and
+        afterwards. Half of them are SYNs."""
+        with self.probing() as result:
             self.boot()
             for port in PORTS:
                 self.wait_until(lambda port=port: self.fetch(HOST, "127.0.0.1", port), 60, f"{port} does not serve")
-            arrived = int(self.shell(HOST, _RECEIVED))
-        return result, arrived
+            before = self.received()
+            self.wait_until(lambda: self.received() - before > PROBES, 60, "the probes do not arrive")
+            afterwards = self.received() - before
+        return result, before, afterwards
 
 
 @pytest.fixture(scope="module", params=["nft", "legacy", "firewalld"])
@@ -47,18 +63,16 @@ def lab(request):
 
 def test_no_probe_opens_a_connection_while_the_host_boots(lab):
     assert lab.apply(policy=lab.policy("permit"))["persisted"]
-    result, arrived = lab.boot_with_probes()
-    print("CONTROL", result, arrived)
+    result, _before, _afterwards = lab.boot_with_probes()
     assert set(result["opened"]) == set(lab.targets), f"the control: an open host answers, {result}"
 
-    result = lab.apply(policy=lab.policy())
-    assert result["persisted"] and lab.kind in (result.get("variant"), "firewalld"), result
+    applied = lab.apply(policy=lab.policy())
+    assert applied["persisted"] and lab.kind in (applied.get("variant"), applied["backend"]), applied
     for _attempt in range(ATTEMPTS):
-        result, arrived = lab.boot_with_probes()
-        print("RESTRICT", result, arrived)
-        assert result["opened"] == {} and arrived > 2 * PROBES, (result, arrived)
+        result, before, afterwards = lab.boot_with_probes()
+        assert result["opened"] == {} and before > 2 * PROBES and afterwards > PROBES, (result, before, afterwards)
         loaded = int(lab.shell(HOST, f"systemctl show --property=ActiveEnterTimestampMonotonic --value {UNITS[0]}"))
-        assert result["last"] < loaded / 1e6 + 0.1, (result, loaded)
+        assert result["last"] < loaded / 1e6 + 0.1, f"the loaded rules let nothing be answered, {result}, {loaded}"
         if is_dense(result):
             break
     else:
