@@ -29,6 +29,7 @@ os.setgroups([]), os.setgid(asked["user"]), os.setuid(asked["user"])
 sys.setswitchinterval(0.0005)
 wanted = [bytes.fromhex(one) for one in asked["wanted"]]
 found, problems, most, largest = {}, [], 300, 1 << 20
+lock = threading.Lock()  # of the open files
 
 def judge(place, data):
     for one in wanted:
@@ -99,7 +100,10 @@ def look(path):
     again(path)
 
 def again(path):
-    judge(path, os.pread(opened[path], largest, 0))
+    try:
+        judge(path, os.pread(opened[path], largest, 0))
+    except OSError:
+        pass  # some files of the kernel's own cannot be read
 
 def files():
     while True:
@@ -115,17 +119,20 @@ def files():
                 continue
             path = os.path.join(folders[number], os.fsdecode(name))
             if mask & IS_FOLDER:
-                watch(path, True)
+                with lock:
+                    watch(path, True)
                 continue
-            if mask & (CREATE | MOVED_TO) and path in opened:
-                again(path)
-                os.close(opened.pop(path))
-            look(path)
+            with lock:
+                if mask & (CREATE | MOVED_TO) and path in opened:
+                    again(path)
+                    os.close(opened.pop(path))
+                look(path)
 
 def everything():
     # What is there at the end, and what is still open.
-    for path in list(opened):
-        again(path)
+    with lock:
+        for path in list(opened):
+            again(path)
     for top in asked["folders"]:
         for folder, _folders, names in os.walk(top):
             for name in names:
@@ -137,11 +144,17 @@ def everything():
                 if stat.S_ISREG(state.st_mode) and state.st_ctime >= began:
                     judge(path, read(path))
 
+def go(work):
+    try:
+        work()
+    except Exception as problem:
+        problems.append(repr(problem))
+
 began = time.time() - 1
 for top in asked["folders"]:
     watch(top, False)
-threading.Thread(target=processes, daemon=True).start()
-threading.Thread(target=files, daemon=True).start()
+for work in (processes, files):
+    threading.Thread(target=go, args=[work], daemon=True).start()
 print("watching", flush=True)
 for _line in sys.stdin:
     everything()
