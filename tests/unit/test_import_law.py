@@ -115,7 +115,7 @@ def test_public_functions_say_their_types(name):
 
 # The only places where commands run: the runner; the rehearsal's hosts; and the way into one.
 COMMAND_DOORS = {"module_utils/_host/runner", "module_utils/_namespaces/build", "connection/namespace"}
-SOCKET_DOORS = re.compile(r"module_utils/_(probe|listener|internet|sockets)/\w+\Z|plugin_utils/_cluster/resolve\Z")
+SOCKET_DOORS = re.compile(r"module_utils/_(probe|listener|internet|sockets|wire)/\w+\Z|plugin_utils/_cluster/resolve\Z")
 
 
 @pytest.mark.parametrize("name", names(FILES))
