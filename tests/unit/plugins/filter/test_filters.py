@@ -40,6 +40,7 @@ def test_all_filters_are_tested():
         "host_policies",
         "proxy_ways",
         "verification_again",
+        "verification_attacks",
         "verification_internet",
         "verification_listeners",
         "verification_targets",
@@ -114,3 +115,19 @@ def test_a_verification_from_the_first_listener_to_what_is_asked_again(cluster):
     assert set(again) == {"listeners", "targets"}
     (to_master,) = [item for item in again["targets"]["agent1"] if item["destination"] == "master"]
     assert to_master["ports"] == to_master["identify"] == "8080"
+
+
+def test_verification_attacks():
+    groups = {"master": ("master",), "agent1": ("agents",), "stranger": ("outsiders",)}
+    addresses = {"master": "192.0.2.10", "agent1": "192.0.2.21", "stranger": "192.0.2.66"}
+    variables = {name: {"determined_address": address} for name, address in addresses.items()}
+    built = clusters.build_cluster(groups, variables, {"mode": "restrict"}, lambda names: {}).to_dict()
+    run = {**RUN, "hosts": list(addresses), "token": "t", "attack": "True"}
+    found = call("verification_attacks", built, run)
+    assert found["hosts"] == ["master", "agent1"]
+    assert set(found["targets"]) == {"stranger"}
+    assert call("verification_attacks", built, {**run, "attack": "False"}) == {
+        **found,
+        "hosts": [],
+        "targets": {},
+    }
