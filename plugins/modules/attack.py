@@ -13,7 +13,8 @@ description:
     hold.
   - "The middle of a connection: an ACK with the option TCP-MD5, which a stack drops without a reset; then a packet with
     the attacked address itself as its source, which connection tracking takes for the reply; then a SYN with the same
-    ports. If a SYN/ACK comes back, a connection tracking entry was enough to open a port."
+    ports. If a SYN/ACK comes back, a connection tracking entry was enough to open a port. A SYN alone, from another
+    port, tells whether the port is open anyway."
   - "A direct route: a SYN to the address of a container, sent to the attacked host as if that host were the router to
     it. Any answer of TCP means that the container is reachable although no port of it was published."
   - "A forged source: a datagram that bears the attacked address itself as its source. The listener on that host says
@@ -156,6 +157,9 @@ attempts:
     connected:
       description: Whether a SYN/ACK answered the middle of a connection. This means that the attack got through.
       type: bool
+    open:
+      description: Whether a SYN/ACK answered a SYN that was sent alone. Then the port is open without any attack.
+      type: bool
     containers:
       description: Those of O(targets[].containers) that answered. This means that the attack got through.
       type: list
@@ -172,6 +176,7 @@ attempts:
       reason: ""
       control: true
       connected: false
+      open: false
       containers: []
       datagram_problem: ""
       lost: 0

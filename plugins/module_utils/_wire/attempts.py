@@ -8,7 +8,7 @@ that is sent in the same way. Its hop limit is 1, so no router passes it on.
 
 - The middle of a connection: an ACK that a stack drops without a reset, a reply with the address of the attacked host
   itself as its source, and a SYN with the same ports. Connection tracking that believes the first two calls the SYN a
-  part of an established connection.
+  part of an established connection. A SYN alone, from another port, tells whether the port is open anyway.
 - A SYN to a container's address, sent to the attacked host as if it were the router to it.
 - A datagram that bears the address of the attacked host itself as its source.
 - A datagram of this host.
@@ -25,7 +25,7 @@ import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._sockets import errors, proof, sockets
-from ansible_collections.determined.network.plugins.module_utils._wire import kernel, netlink, packets
+from ansible_collections.determined.network.plugins.module_utils._wire import kernel, packets
 from ansible_collections.determined.network.plugins.module_utils._wire import link as links
 from ansible_collections.determined.network.plugins.module_utils._wire import target as targets
 
@@ -35,25 +35,36 @@ _PAUSE = 0.2  # seconds between them
 _QUESTION_SECONDS = 0.4  # how long a neighbour or a control may take, each of ATTEMPTS times
 _ANSWER_SECONDS = 1.0  # how long the answers to the last attempt may take
 _UNCHANGED_LIMITS = (64, 128, 255)  # hop limits with which systems send
+_SYN_ACK = packets.SYN | packets.ACK
+
+
+class _Answer(NamedTuple):
+    """By which an answer is known. Hosts may have containers with the same address, but each SYN has a number of its
+    own."""
+
+    flow: packets.Flow
+    acknowledgement: int
 
 
 class _Expected(NamedTuple):
-    """The answer that an attack waits for. ``container``: "" for the attacked host itself."""
+    """Whose answer an attack waits for. ``container``: "" for the attacked host itself. ``is_plain``: the SYN was sent
+    without the middle of a connection."""
 
-    outcome: targets.Outcome
-    acknowledgement: int
+    line: "_Line"
     container: str
+    is_plain: bool
 
 
 class _Line:
     """The way of frames to one target."""
 
-    def __init__(self, outcome: targets.Outcome, link: links.Link, route: netlink.Route) -> None:
+    def __init__(self, outcome: targets.Outcome, link: links.Link, route: kernel.Route) -> None:
         self.outcome, self.link, self.route = outcome, link, route
         self.address = outcome.target.address
         self.hardware = b""
         self.identifier = struct.unpack("=H", os.urandom(2))[0]
         self.cookie = os.urandom(16)
+        self.hop_limit = 0  # with which the target's own packets come
 
     def send(self, packet: bytes) -> None:
         """Send a packet to the target's hardware. A problem is remembered."""
@@ -79,6 +90,25 @@ class _Line:
         """Send the control."""
         self.send(packets.echo_request(self.route.source, self.address, self.identifier, self.cookie))
 
+    def read(self, kind: int, packet: bytes) -> None:
+        """Take a packet that may be an answer to one of these questions."""
+        neighbour = packets.read_neighbour(kind, packet)
+        if neighbour is not None and neighbour.address == self.address:
+            self.hardware = self.hardware or neighbour.hardware
+        reply = packets.read_echo_reply(kind, packet)
+        if reply is not None and (reply.source, reply.payload) == (self.address, self.cookie):
+            self.hop_limit = reply.hop_limit
+            self.outcome.answered_after = self.outcome.answered_before
+            self.outcome.answered_before = True
+        if packets.read_exceeded(kind, packet) == packets.Echo(self.address, self.identifier):
+            self.outcome.link = targets.OTHER_LINK
+            self.outcome.reason = "a router answers for this address on the link of %s" % self.link.name
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether frames reach the hardware of the target itself, as far as it is known."""
+        return self.outcome.link == targets.SAME_LINK
+
 
 class Batch:
     """The attacks of this host. ``secret``: of the verification run, see :mod:`proof`."""
@@ -87,9 +117,8 @@ class Batch:
         self._proof = proof.Proof(secret)
         self._links: Dict[int, links.Link] = {}
         self._ports: Dict[str, List[socket.socket]] = {}  # own address -> sockets that reserve local ports
-        self._expected: Dict[packets.Flow, _Expected] = {}  # by the flow of the answer
+        self._expected: Dict[_Answer, _Expected] = {}
         self._lines: List[_Line] = []
-        self._is_over = False  # whether the attacks of the wave have ended, so that an answer is to the second control
         self.frames = 0
 
     def run(self, wanted: Sequence[targets.Target]) -> List[targets.Outcome]:
@@ -108,8 +137,12 @@ class Batch:
             if line is not None:
                 self._lines.append(line)
         self._ask(lambda: [line for line in self._lines if not line.hardware], _Line.ask_neighbour)
-        lines = [line for line in self._lines if _is_reached(line)]
-        self._ask(lambda: [line for line in lines if not line.outcome.answered_before], _Line.ask_echo)
+        lines = self._lines
+        for line in lines:
+            _judge_link(line)
+        self._ask(
+            lambda: [line for line in lines if line.is_reached and not line.outcome.answered_before], _Line.ask_echo
+        )
         # Without the control nothing would be shown, so nothing is sent.
         lines = [line for line in lines if line.outcome.answered_before]
         resets = []
@@ -120,7 +153,6 @@ class Batch:
                 self._send_datagrams(outcome)
             self._receive(_PAUSE, lambda: False)
         self._receive(_ANSWER_SECONDS, lambda: False)
-        self._is_over = True
         for line in lines:
             line.cookie = os.urandom(16)  # an answer to an earlier request is none to this one
         self._ask(lambda: [line for line in lines if not line.outcome.answered_after], _Line.ask_echo)
@@ -165,11 +197,12 @@ class Batch:
     def _attack(self, line: _Line, number: int) -> List[Tuple[_Line, bytes]]:
         """Send the frames of one attempt -> those that end it. ``number``: of the attempt."""
         target = line.outcome.target
-        reserved = self._reserved(line.route.source)
-        own = packets.End(line.route.source, reserved[number].getsockname()[1])
+        own, plain = [packets.End(line.route.source, port) for port in self._reserved(line.route.source, number)]
         resets = []
         if target.tcp_port:
-            flow = packets.Flow(own, packets.End(line.address, target.tcp_port))
+            victim = packets.End(line.address, target.tcp_port)
+            resets.append(self._send_syn(line, packets.Flow(plain, victim), is_plain=True))
+            flow = packets.Flow(own, victim)
             sequence, acknowledgement = struct.unpack("=II", os.urandom(8))
             line.send(packets.tcp(flow, packets.ACK, sequence, acknowledgement, packets.MD5_OPTION))
             # A host that forwards packets would pass the reply on to this host, whose stack would reset the connection.
@@ -186,24 +219,24 @@ class Batch:
             line.send(packets.udp(flow, self._proof.marked(forged.mark)))
         return resets
 
-    def _send_syn(self, line: _Line, flow: packets.Flow, container: str = "") -> Tuple[_Line, bytes]:
+    def _send_syn(
+        self, line: _Line, flow: packets.Flow, container: str = "", is_plain: bool = False
+    ) -> Tuple[_Line, bytes]:
         sequence = struct.unpack("=I", os.urandom(4))[0]
         following = (sequence + 1) & 0xFFFFFFFF
-        self._expected[flow.back()] = _Expected(line.outcome, following, container)
+        self._expected[_Answer(flow.back(), following)] = _Expected(line, container, is_plain)
         limit = packets.ROUTED if container else packets.ON_LINK
         line.send(packets.tcp(flow, packets.SYN, sequence, hop_limit=limit))
         return line, packets.tcp(flow, packets.RST, following, hop_limit=limit)
 
-    def _reserved(self, own: str) -> List[socket.socket]:
-        """A socket for each attempt, whose local port nobody else has while it is open."""
-        if own not in self._ports:
-            kept: List[socket.socket] = []
-            self._ports[own] = kept
-            for _unused in range(ATTEMPTS):
-                sock = socket.socket(sockets.FAMILIES["ipv6" if ":" in own else "ipv4"], socket.SOCK_STREAM)
-                kept.append(sock)
-                sock.bind((own, 0))
-        return self._ports[own]
+    def _reserved(self, own: str, number: int) -> List[int]:
+        """Two local ports for an attempt, which nobody else has until the end of the wave."""
+        kept = self._ports.setdefault(own, [])
+        while len(kept) < 2 * (number + 1):
+            sock = socket.socket(sockets.FAMILIES["ipv6" if ":" in own else "ipv4"], socket.SOCK_STREAM)
+            kept.append(sock)
+            sock.bind((own, 0))
+        return [int(sock.getsockname()[1]) for sock in kept[2 * number : 2 * (number + 1)]]
 
     def _send_datagrams(self, outcome: targets.Outcome) -> None:
         address = outcome.target.address
@@ -229,38 +262,34 @@ class Batch:
                     self._read(link)
 
     def _read(self, link: links.Link) -> None:
+        mine = [line for line in self._lines if line.link is link]
         try:
             for kind, packet in link.receive():
                 segment = packets.read_segment(kind, packet)
                 if segment is not None:
                     self._take_segment(segment)
                     continue
-                neighbour = packets.read_neighbour(kind, packet)
-                reply = None if neighbour is not None else packets.read_echo_reply(kind, packet)
-                for line in self._lines:
-                    if line.link is link and neighbour is not None and neighbour.address == line.address:
-                        line.hardware = line.hardware or neighbour.hardware
-                    if reply is not None and reply == (line.address, line.cookie):
-                        line.outcome.answered_before = True
-                        line.outcome.answered_after = self._is_over
+                for line in mine:
+                    line.read(kind, packet)
         except OSError as problem:
-            for line in self._lines:
-                if line.link is link:
-                    line.outcome.reason = "%s: %s" % (link.name, _reason(problem))
+            for line in mine:
+                line.outcome.reason = "%s: %s" % (link.name, _reason(problem))
 
     def _take_segment(self, segment: packets.Segment) -> None:
-        expected = self._expected.get(segment.flow)
-        if expected is None or segment.acknowledgement != expected.acknowledgement:
+        expected = self._expected.get(_Answer(segment.flow, segment.acknowledgement))
+        if expected is None:
             return
-        accepts = segment.flags & (packets.SYN | packets.ACK) == packets.SYN | packets.ACK
+        outcome = expected.line.outcome
+        accepts = segment.flags & _SYN_ACK == _SYN_ACK
         if not expected.container:
-            expected.outcome.connected = expected.outcome.connected or accepts
+            outcome.connected = outcome.connected or accepts
+            outcome.open = outcome.open or (accepts and expected.is_plain)
             return
         # The attacked host passes on what the container sends, and so lowers the hop limit. A reset of the attacked
         # host's own firewall still has the limit with which it was sent.
-        resets = segment.flags & packets.RST and segment.hop_limit not in _UNCHANGED_LIMITS
-        if (accepts or resets) and expected.container not in expected.outcome.containers:
-            expected.outcome.containers.append(expected.container)
+        resets = segment.flags & packets.RST and segment.hop_limit not in (*_UNCHANGED_LIMITS, expected.line.hop_limit)
+        if (accepts or resets) and expected.container not in outcome.containers:
+            outcome.containers.append(expected.container)
 
     def _close(self) -> None:
         for sock in [sock for kept in self._ports.values() for sock in kept]:
@@ -268,11 +297,11 @@ class Batch:
         for link in self._links.values():
             self.frames += link.sent
             link.close()
-        self._links, self._ports, self._expected, self._lines, self._is_over = {}, {}, {}, [], False
+        self._links, self._ports, self._expected, self._lines = {}, {}, {}, []
 
 
-def _is_reached(line: _Line) -> bool:
-    """Whether frames reach the target's hardware; if not, the outcome says why."""
+def _judge_link(line: _Line) -> None:
+    """Tell by the outcome whether frames reach the target's hardware, or why they do not."""
     outcome = line.outcome
     if line.hardware:
         outcome.link = targets.SAME_LINK
@@ -281,7 +310,6 @@ def _is_reached(line: _Line) -> bool:
         outcome.reason = outcome.reason or "it reaches this address through the router %s" % line.route.gateway
     else:
         outcome.reason = outcome.reason or "nobody on the link of %s answers for this address" % line.link.name
-    return bool(line.hardware)
 
 
 def _reason(problem: OSError) -> str:

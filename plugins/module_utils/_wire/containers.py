@@ -17,7 +17,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence
 
 from ansible_collections.determined.network.plugins.module_utils._sockets import sockets
 from ansible_collections.determined.network.plugins.module_utils._sockets.destination import Destination
-from ansible_collections.determined.network.plugins.module_utils._wire import kernel, netlink
+from ansible_collections.determined.network.plugins.module_utils._wire import kernel
 
 # The ports of a container network are ends of virtual cables, or the cards of virtual machines (ip-link(8)). A bridge
 # with any other port connects this host to other hosts.
@@ -57,9 +57,9 @@ def find(port: int) -> List[Dict[str, Any]]:
 
 
 def _networks(
-    links: Sequence[netlink.Link],
-    addresses: Sequence[netlink.InterfaceAddress],
-    neighbours: Sequence[netlink.Neighbour],
+    links: Sequence[kernel.Link],
+    addresses: Sequence[kernel.InterfaceAddress],
+    neighbours: Sequence[kernel.Neighbour],
 ) -> Iterator[Network]:
     own = {one.address for one in addresses}
     for bridge in links:

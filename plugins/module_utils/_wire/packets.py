@@ -9,13 +9,13 @@ Sources: RFC 791 (IPv4), RFC 8200 (IPv6), RFC 9293 (TCP), RFC 2385 (TCP-MD5), RF
 
 import ipaddress
 import struct
-from typing import NamedTuple, Optional
+from typing import Mapping, NamedTuple, Optional
 
 from ansible_collections.determined.network.plugins.module_utils._sockets import checksum
 
 # Kinds of packets on a link (linux/if_ether.h).
 IPV4, ARP, IPV6 = 0x0800, 0x0806, 0x86DD
-_ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 SYN, RST, ACK = 2, 4, 16
 
 # A router lowers the hop limit of a packet, and drops a packet whose limit is used up.
@@ -33,6 +33,7 @@ _SOLICITATION, _ADVERTISEMENT = 135, 136
 _SOURCE_LINK_ADDRESS, _TARGET_LINK_ADDRESS = 1, 2
 _ECHO_REQUEST = {4: 8, 6: 128}
 _ECHO_REPLY = {4: 0, 6: 129}
+_TIME_EXCEEDED = {4: 11, 6: 3}
 _UNSPECIFIED_HARDWARE = b"\0" * 6
 BROADCAST = b"\xff" * 6
 
@@ -70,6 +71,14 @@ class EchoReply(NamedTuple):
 
     source: str
     payload: bytes
+    hop_limit: int
+
+
+class Echo(NamedTuple):
+    """An echo request that was sent."""
+
+    destination: str
+    identifier: int
 
 
 class Neighbour(NamedTuple):
@@ -96,23 +105,23 @@ def tcp(
     offset = (20 + len(options)) // 4 << 4
     ports = struct.pack("!HH", flow.source.port, flow.destination.port)
     head = ports + struct.pack("!IIBBH", sequence, acknowledgement, offset, flags, 65535)
-    total = _pseudo_sum(flow, _TCP, head + b"\0\0\0\0" + options)
+    total = _pseudo_sum(flow, TCP, head + b"\0\0\0\0" + options)
     return _packet(
-        flow.source.address, flow.destination.address, _TCP, head + _pack(total) + b"\0\0" + options, hop_limit
+        flow.source.address, flow.destination.address, TCP, head + _pack(total) + b"\0\0" + options, hop_limit
     )
 
 
 def udp(flow: Flow, payload: bytes) -> bytes:
     """A datagram in a packet that no router passes on."""
     head = struct.pack("!HHH", flow.source.port, flow.destination.port, 8 + len(payload))
-    total = _pseudo_sum(flow, _UDP, head + b"\0\0" + payload) or 0xFFFF  # RFC 768: 0 means that there is none
-    return _packet(flow.source.address, flow.destination.address, _UDP, head + _pack(total) + payload, ON_LINK)
+    total = _pseudo_sum(flow, UDP, head + b"\0\0" + payload) or 0xFFFF  # RFC 768: 0 means that there is none
+    return _packet(flow.source.address, flow.destination.address, UDP, head + _pack(total) + payload, ON_LINK)
 
 
 def echo_request(source: str, destination: str, identifier: int, payload: bytes) -> bytes:
     """An ICMP echo request in a packet that no router passes on, so that only a host on the link answers."""
     version = _version(destination)
-    protocol = _ICMP if version == 4 else _ICMPV6
+    protocol = ICMP if version == 4 else ICMPV6
 
     def message(total: int) -> bytes:
         return struct.pack("!BBHHH", _ECHO_REQUEST[version], 0, total, identifier, 1) + payload
@@ -136,8 +145,8 @@ def solicitation(source: str, hardware: bytes, wanted: str) -> bytes:
     def message(total: int) -> bytes:
         return struct.pack("!BBHI", _SOLICITATION, 0, total, 0) + _bytes(wanted) + option
 
-    total = _pseudo_sum(Flow(End(source, 0), End(group, 0)), _ICMPV6, message(0))
-    return _packet(source, group, _ICMPV6, message(total), _NEIGHBOUR_LIMIT)
+    total = _pseudo_sum(Flow(End(source, 0), End(group, 0)), ICMPV6, message(0))
+    return _packet(source, group, ICMPV6, message(total), _NEIGHBOUR_LIMIT)
 
 
 def solicited_hardware(wanted: str) -> bytes:
@@ -151,7 +160,7 @@ def read_neighbour(kind: int, packet: bytes) -> Optional[Neighbour]:
         if len(packet) < 28 or struct.unpack_from("!HHBBH", packet) != (_ETHERNET, IPV4, 6, 4, _ARP_REPLY):
             return None
         return Neighbour(str(ipaddress.IPv4Address(packet[14:18])), packet[8:14])
-    if kind != IPV6 or len(packet) < 72 or (packet[6], packet[40]) != (_ICMPV6, _ADVERTISEMENT):
+    if kind != IPV6 or len(packet) < 72 or (packet[6], packet[40]) != (ICMPV6, _ADVERTISEMENT):
         return None
     if (packet[64], packet[65]) != (_TARGET_LINK_ADDRESS, 1):
         return None
@@ -161,7 +170,7 @@ def read_neighbour(kind: int, packet: bytes) -> Optional[Neighbour]:
 def read_segment(kind: int, packet: bytes) -> Optional[Segment]:
     """A TCP segment; None for every other packet."""
     read = _read(kind, packet)
-    if read is None or read.protocol != _TCP or len(read.body) < 20:
+    if read is None or read.protocol != TCP or len(read.body) < 20:
         return None
     source, destination, sequence, acknowledgement, _offset, flags = struct.unpack_from("!HHIIBB", read.body)
     flow = Flow(End(read.source, source), End(read.destination, destination))
@@ -170,12 +179,16 @@ def read_segment(kind: int, packet: bytes) -> Optional[Segment]:
 
 def read_echo_reply(kind: int, packet: bytes) -> Optional[EchoReply]:
     """An echo reply; None for every other packet."""
-    read = _read(kind, packet)
-    if read is None or read.protocol != (_ICMP if kind == IPV4 else _ICMPV6) or len(read.body) < 8:
-        return None
-    if read.body[0] != _ECHO_REPLY[4 if kind == IPV4 else 6]:
-        return None
-    return EchoReply(read.source, read.body[8:])
+    read = _read_icmp(kind, packet, _ECHO_REPLY)
+    return None if read is None else EchoReply(read.source, read.body[8:], read.hop_limit)
+
+
+def read_exceeded(kind: int, packet: bytes) -> Optional[Echo]:
+    """A router's answer that the hop limit of an echo request was used up (RFC 792, RFC 4443 3.3); None for others."""
+    read = _read_icmp(kind, packet, _TIME_EXCEEDED)
+    # The error holds the beginning of the packet that it is about.
+    request = None if read is None else _read_icmp(kind, read.body[8:], _ECHO_REQUEST)
+    return None if request is None else Echo(request.destination, struct.unpack_from("!H", request.body, 4)[0])
 
 
 class _Read(NamedTuple):
@@ -196,6 +209,14 @@ def _read(kind: int, packet: bytes) -> Optional[_Read]:
         addresses = [str(ipaddress.IPv6Address(packet[at : at + 16])) for at in (8, 24)]
         return _Read(addresses[0], addresses[1], packet[6], packet[7], packet[40:end])
     return None
+
+
+def _read_icmp(kind: int, packet: bytes, types: Mapping[int, int]) -> Optional[_Read]:
+    """A message of ICMP or ICMPv6 with the type for its family; None for every other packet."""
+    read = _read(kind, packet)
+    if read is None or read.protocol != (ICMP if kind == IPV4 else ICMPV6) or len(read.body) < 8:
+        return None
+    return read if read.body[0] == types[4 if kind == IPV4 else 6] else None
 
 
 def _packet(source: str, destination: str, protocol: int, body: bytes, hop_limit: int) -> bytes:

@@ -51,6 +51,7 @@ class Outcome:
         self.answered_before = False  # whether an echo request of the same kind was answered before the attacks
         self.answered_after = False
         self.connected = False  # whether a SYN/ACK came back
+        self.open = False  # whether one answered a SYN that was sent alone
         self.containers: List[str] = []  # that answered
         self.datagram_problem = ""  # why this host's own datagrams could not be sent
         self.lost = 0  # packets that this host received and could not read
@@ -63,6 +64,7 @@ class Outcome:
             "reason": self.reason,
             "control": self.answered_before and self.answered_after,
             "connected": self.connected,
+            "open": self.open,
             "containers": sorted(self.containers),
             "datagram_problem": self.datagram_problem,
             "lost": self.lost,

@@ -10,6 +10,7 @@ listeners of their own, so that no service and no trial of the cluster is touche
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ _CANDIDATES = 2  # ports with a listener, in case something holds the first one
 _MANY = 20_000
 _MOST_UDP_PORTS = 4  # of one address that an outsider sends to
 _MARK = 16  # hexadecimal digits
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Attack(NamedTuple):
@@ -119,8 +122,9 @@ def derive_attacks(
     """Checks of :func:`attacked`, :func:`candidates`, and host -> addresses of its containers -> all attacks.
 
     ``forward``: host -> its ``determined_firewall_forward``. A container to which it permits the outsider is not
-    attacked. ValueError if one of its entries is no network.
+    attacked. ValueError, which names the host, if the variable cannot be read.
     """
+    permitted_pairs = {host: _pairs(host, entries or ()) for host, entries in forward.items()}
     hosts = {host.name: host for host in cluster.hosts}
     flows = [flow for flow in derive_flows(cluster).required if flow.protocol == "udp"]
     matchers = {flow.source.name: cluster_addresses.Matcher(flow.source.addresses) for flow in flows}
@@ -142,7 +146,7 @@ def derive_attacks(
             for one in containers.get(check.destination, ())
             if (":" in one) == (check.family == "ipv6")
             and not _is_forwarded(
-                forward.get(check.destination) or (), check.family, hosts[check.source].addresses[check.family], one
+                permitted_pairs.get(check.destination, ()), hosts[check.source].addresses[check.family], one
             )
         ]
         attacks.append(
@@ -168,13 +172,32 @@ def _is_meant(
     return check.destination in flow.destination.hosts and any(matcher.contains(check.family, one) for one in source)
 
 
-def _is_forwarded(forward: Sequence[Mapping[str, Any]], family: str, source: Collection[str], destination: str) -> bool:
+def _pairs(host: str, entries: Sequence[Mapping[str, Any]]) -> list[tuple[list[_Network], list[_Network]]]:
+    """The variable of a host -> its entries as (networks of the source, networks of the destination)."""
+    try:
+        return [(_networks(entry["from"]), _networks(entry["to"])) for entry in entries]
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        raise ValueError(
+            f"determined_firewall_forward of {host} cannot be read ({problem!r}): each of its entries needs the lists "
+            "of networks from and to, see: ansible-doc -t role determined.network.firewall"
+        ) from problem
+
+
+def _networks(texts: str | Sequence[str]) -> list[_Network]:
+    # Ansible makes a list of a text, too, where the role firewall reads this variable.
+    return [ipaddress.ip_network(text.strip()) for text in (texts.split(",") if isinstance(texts, str) else texts)]
+
+
+def _is_forwarded(
+    pairs: Sequence[tuple[list[_Network], list[_Network]]], source: Collection[str], destination: str
+) -> bool:
     """Whether a host may forward from one of these addresses to the destination."""
-    for entry in forward:
-        ends = [cluster_addresses.Matcher(cluster_addresses.families(entry[end])) for end in ("from", "to")]
-        if any(ends[0].contains(family, one) for one in source) and ends[1].contains(family, destination):
-            return True
-    return False
+    addresses = [ipaddress.ip_address(one) for one in source]
+    return any(
+        any(one in network for one in addresses for network in ends[0])
+        and any(ipaddress.ip_address(destination) in network for network in ends[1])
+        for ends in pairs
+    )
 
 
 def _some(ports: PortSet, first: Sequence[int], most: int) -> list[int]:

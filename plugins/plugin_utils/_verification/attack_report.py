@@ -45,6 +45,7 @@ _THROUGH = {
     SOURCE: "they arrived at {ports}",
     UDP: "they arrived at {ports}",
 }
+_OPEN = "{destination} accepted a SYN alone, too: this port is open to the outsider without any attack"
 _HELD = {
     CONNECTION: "no SYN/ACK came back",
     CONTAINER: "the container answered {destination} itself, but not the outsider",
@@ -59,6 +60,7 @@ _REMEDIES = {
     SOURCE: _FIND.format(what="these datagrams"),
     UDP: _FIND.format(what="datagrams to these ports"),
 }
+_FIND_OPEN = _FIND.format(what="new connections to this port")
 _CANNOT = {
     "not_permitted": "Ansible does not manage it as root (become: true)",
     "other": "it is not on the same link",
@@ -139,6 +141,8 @@ class _Wire:
     def connection(self) -> Cell:
         """The cell of the middle of a connection."""
         cell = self._cell(CONNECTION, "tcp", [self._attack.tcp_port])
+        if self._outcome and self._outcome["open"]:
+            return self._through(cell, [self._attack.tcp_port], _OPEN, _FIND_OPEN)
         if self._outcome and self._outcome["connected"]:
             return self._through(cell, [self._attack.tcp_port])
         problem = self._no_frames() or self._no_listener()
@@ -226,9 +230,12 @@ class _Wire:
             (self._told(_SENT[requirement], text),),
         )
 
-    def _through(self, cell: Cell, ports: Iterable[int]) -> Cell:
+    def _through(self, cell: Cell, ports: Iterable[int], what: str = "", remedy: str = "") -> Cell:
         text = _ports.format_ports(_ports.from_numbers(ports))
-        sentences = (self._told(_THROUGH[cell.requirement], text), _REMEDIES[cell.requirement])
+        sentences = (
+            self._told(what or _THROUGH[cell.requirement], text),
+            remedy or _REMEDIES[cell.requirement],
+        )
         evidence = (*cell.evidence, *sentences)
         return cell._replace(observed=_socket_states.OPEN, verdict=WRONG, wrong_ports=text, evidence=evidence)
 
@@ -276,6 +283,7 @@ def _without_port(attacks: Sequence[Attack]) -> Iterator[Cell]:
 
 def _of_containers(attacks: Sequence[Attack], found: Mapping[str, Mapping[str, Any]]) -> Iterator[Cell]:
     """Hosts that did not tell their container networks, and networks in which no container answers its own host."""
+    empty: list[str] = []
     for host in dict.fromkeys(attack.destination for attack in attacks):
         answer = found.get(host) or {}
         if "networks" not in answer:
@@ -284,9 +292,11 @@ def _of_containers(attacks: Sequence[Attack], found: Mapping[str, Mapping[str, A
             yield cells.advice(CONTAINER, (text,), destination=host, expected=BLOCKED)._replace(verdict=ERROR)
         for network in answer.get("networks") or []:
             if not network["containers"]:
-                where = f"{network['network']} behind {network['interface']} of {host}"
-                text = f"no container in {where} answers, so nobody tried to reach one directly"
-                yield cells.advice(CONTAINER, (text,), destination=host, expected=BLOCKED)
+                empty.append(f"{network['network']} ({network['interface']} of {host})")
+    if empty:
+        # One line for all hosts: a host of the cluster has containers only while it works.
+        what = f"in {_names(empty)} no container answers its own host, so nobody tried to reach one directly"
+        yield cells.advice(CONTAINER, (what, "verify again while containers run"), expected=BLOCKED)
 
 
 def _names(hosts: Sequence[str]) -> str:

@@ -4,7 +4,7 @@
 """Which bridges of a host are container networks, and which addresses in them may be containers'."""
 
 from ansible_collections.determined.network.plugins.module_utils._wire import containers
-from ansible_collections.determined.network.plugins.module_utils._wire.netlink import InterfaceAddress, Link, Neighbour
+from ansible_collections.determined.network.plugins.module_utils._wire.kernel import InterfaceAddress, Link, Neighbour
 
 BRIDGE, PORT = Link(3, "docker0", "bridge", 0), Link(4, "veth1", "veth", 3)
 OWN = InterfaceAddress(3, "172.17.0.1", 16, 0)

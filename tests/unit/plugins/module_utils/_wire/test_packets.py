@@ -65,7 +65,20 @@ def test_an_echo_request_is_built_and_its_reply_is_read(version, request_kind, r
     assert packets.read_echo_reply(kind, packet) is None
     head = 20 if version == 4 else 40
     reply = packet[:head] + bytes((reply_kind,)) + packet[head + 1 :]
-    assert packets.read_echo_reply(kind, reply) == packets.EchoReply(OWN[version], b"cookie")
+    assert packets.read_echo_reply(kind, reply) == packets.EchoReply(OWN[version], b"cookie", 1)
+
+
+@pytest.mark.parametrize("version, kind, exceeded", [(4, 1, 11), (6, 58, 3)])
+def test_a_routers_error_names_the_echo_request_that_it_dropped(version, kind, exceeded):
+    request = packets.echo_request(OWN[version], OTHER[version], 0x1234, b"cookie")
+    assert packets.read_exceeded(packets.kind_of(OWN[version]), request) is None
+    body = struct.pack("!BBHI", exceeded, 0, 0, 0) + request
+    if version == 4:
+        packet = struct.pack("!BBHIBBH", 0x45, 0, 20 + len(body), 0, 64, kind, 0) + request[12:20] + body
+    else:
+        packet = struct.pack("!IHBB", 6 << 28, len(body), kind, 64) + request[8:40] + body
+    read = packets.read_exceeded(packets.kind_of(OWN[version]), packet)
+    assert read == packets.Echo(OTHER[version], 0x1234)
 
 
 def test_who_has_an_ipv4_address_is_asked_and_the_answer_is_read():
@@ -96,11 +109,14 @@ def test_whatever_comes_from_a_link_is_read(kind):
         packets.echo_request(OWN[4], OTHER[4], 5, b"cookie"),
         packets.solicitation(OWN[6], HARDWARE, OTHER[6]),
         packets.arp_request(OWN[4], HARDWARE, OTHER[4]),
+        packets.echo_request(
+            OWN[4], OTHER[4], 5, b"\x0b\0\0\0\0\0\0\0" + packets.echo_request(OWN[4], OTHER[4], 5, b"")
+        ),
     ]
     for _unused in range(4000):
         packet = bytearray(generator.choice(built))
         for _unused in range(generator.randrange(4)):
             packet[generator.randrange(len(packet))] = generator.randrange(256)
         data = bytes(packet[: generator.randrange(len(packet) + 1)])
-        for read in (packets.read_segment, packets.read_echo_reply, packets.read_neighbour):
+        for read in (packets.read_segment, packets.read_echo_reply, packets.read_exceeded, packets.read_neighbour):
             read(kind, data)

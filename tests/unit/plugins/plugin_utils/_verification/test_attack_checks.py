@@ -134,6 +134,7 @@ def test_every_datagram_has_its_own_mark():
         ({"from": ["0.0.0.0/0"], "to": ["172.30.0.2"]}, []),
         ({"from": ["198.51.100.0/24"], "to": ["172.30.0.0/16"]}, ["172.30.0.2"]),
         ({"from": ["203.0.113.0/24"], "to": ["172.31.0.0/16"]}, ["172.30.0.2"]),
+        ({"from": "198.51.100.0/24, 203.0.113.0/24", "to": "172.30.0.0/16"}, []),
     ],
 )
 def test_a_container_to_which_the_outsider_is_forwarded_is_not_attacked(entry, tried):
@@ -143,3 +144,9 @@ def test_a_container_to_which_the_outsider_is_forwarded_is_not_attacked(entry, t
         target["containers"] for target in found["targets"]["stranger"] if target["address"] == "192.0.2.21"
     ]
     assert containers == tried
+
+
+@pytest.mark.parametrize("entry", [{"from": ["203.0.113.0/24"]}, {"from": 7, "to": []}, {"from": ["x"], "to": []}, "x"])
+def test_forwarding_that_cannot_be_read_names_its_host(entry):
+    with pytest.raises(ValueError, match="determined_firewall_forward of agent1 cannot be read"):
+        plan(build(mode="restrict"), forward={"agent1": [entry]})

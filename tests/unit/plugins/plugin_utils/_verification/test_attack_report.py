@@ -19,6 +19,7 @@ OUTCOME = {
     "reason": "",
     "control": True,
     "connected": False,
+    "open": False,
     "containers": [],
     "datagram_problem": "",
     "lost": 0,
@@ -72,6 +73,22 @@ def test_what_got_through_is_wrong_and_nothing_else_is(attack, seen):
     assert verdicts(again)[attack] == "wrong"
 
 
+def test_a_port_that_is_open_anyway_is_not_blamed_on_connection_tracking():
+    (wrong,) = [cell for cell in report({"connected": True, "open": True}) if cell.verdict == "wrong"]
+    assert "agent1 accepted a SYN alone, too" in wrong.evidence[1]
+    assert "accepts new connections to this port" in wrong.evidence[2]
+
+
+def test_networks_without_a_container_are_one_advice():
+    hosts = [f"agent{number}" for number in range(1, 9)]
+    attacks = [ATTACK._replace(destination=host, containers=()) for host in hosts]
+    silent = {"networks": [{**FOUND["networks"][0], "containers": []}]}
+    answers = Attacks(dict.fromkeys(hosts, silent), {"stranger": {}}, dict.fromkeys(hosts, READ), {})
+    cells = attack_report.attack_cells(attacks, answers, {}, {})
+    (advice,) = [cell for cell in cells if cell.requirement == "attack_container" and cell.verdict == "advice"]
+    assert "(br-1 of agent1), " in advice.evidence[0] and "and 3 more no container" in advice.evidence[0]
+
+
 @pytest.mark.parametrize(
     "seen, errors, text",
     [
@@ -106,7 +123,7 @@ def test_an_attack_without_a_port_or_a_container_is_advice():
     silent = {"networks": [{**FOUND["networks"][0], "containers": []}]}
     cells = report(attack=attack, found=silent)
     assert verdicts(cells) == dict.fromkeys(("connection", "container", "udp"), "advice")
-    assert any("172.30.0.0/16 behind br-1 of agent1" in cell.evidence[0] for cell in cells)
+    assert any("in 172.30.0.0/16 (br-1 of agent1) no container" in cell.evidence[0] for cell in cells)
 
 
 def test_a_host_that_does_not_tell_its_containers_is_an_error():

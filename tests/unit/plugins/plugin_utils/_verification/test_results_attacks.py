@@ -16,6 +16,7 @@ ATTEMPT = {
     "reason": "",
     "control": True,
     "connected": False,
+    "open": False,
     "containers": ["172.30.0.2"],
     "datagram_problem": "",
     "lost": 0,
@@ -64,6 +65,9 @@ def test_a_module_that_failed_has_a_message(name):
         ("agent1", {"found": {"networks": [{**NETWORK, "network": "everything"}]}}),
         ("agent1", {"found": {"networks": [{**NETWORK, "containers": ["192.0.2.10"]}]}}),
         ("agent1", {"found": {"networks": [{**NETWORK, "containers": ["172.30.0.2"] * 3}]}}),
+        # Python 3.6 does not read these, and the outsider that gets one would make no attack at all.
+        ("agent1", {"found": {"networks": [{**NETWORK, "network": "fe80::/64", "containers": ["fe80::2%br-1"]}]}}),
+        ("agent1", {"found": {"networks": [{**NETWORK, "network": "fe80::/64", "containers": ["FE80::2"]}]}}),
     ],
 )
 def test_a_malformed_answer_is_refused_with_the_name_of_its_host(host, wrong):
