@@ -51,7 +51,7 @@ def listen(host):
 
 
 def attack(attacked, outsider, family, **options):
-    """Attack one address -> which attacks got through."""
+    """Attack one address -> which attacks got through; "open": the port is open without any."""
     target = {
         "address": ADDRESS[family],
         "tcp_port": PORT,
@@ -65,7 +65,7 @@ def attack(attacked, outsider, family, **options):
     assert attempt["link"] == "same" and attempt["control"] and not attempt["lost"] and not attempt["reason"], attempt
     assert result["frames"] < 40 and not result["changed"]
     received = attacked.module("listener", state="read", token="t")["received"]
-    names = {"connection": attempt["connected"], "container": bool(attempt["containers"])}
+    names = {"connection": attempt["connected"], "open": attempt["open"], "container": bool(attempt["containers"])}
     return {name for name, through in names.items() if through} | {
         name for name, mark in (("source", FORGED), ("udp", OWN)) if mark in received
     }
@@ -75,7 +75,7 @@ def attack(attacked, outsider, family, **options):
 def test_each_attack_works_without_rules_and_none_with_ours(hosts, family):
     attacked, outsider = hosts
     # IPv6 has no martians: nothing but a rule drops a packet with a forged local source.
-    expected = {"connection", "container", "udp"} | ({"source"} if family == "6" else set())
+    expected = {"connection", "open", "container", "udp"} | ({"source"} if family == "6" else set())
     assert attack(attacked, outsider, family) == expected
     if family == "4":
         attacked.shell("sysctl -qw net.ipv4.conf.all.accept_local=1 net.ipv4.conf.eth0.accept_local=1")
@@ -85,7 +85,7 @@ def test_each_attack_works_without_rules_and_none_with_ours(hosts, family):
         attacked.run(tool, *words.split())
     assert attacked.module("probe", targets=[{"address": ADDRESS[family], "ports": str(PORT)}])
     assert outsider.connect(ADDRESS[family], PORT) == "filtered"
-    assert "connection" in attack(attacked, outsider, family)
+    assert {"connection", "open"} & attack(attacked, outsider, family) == {"connection"}
     attacked.run(tool, "-F")
     listen(attacked)  # the marks are counted anew
     assert attacked.apply(RESTRICT)["changed"]
@@ -128,6 +128,30 @@ def test_nobody_who_has_the_address_is_told_and_nothing_is_attacked(hosts):
     assert (attempt["link"], attempt["control"]) == ("unknown", False)
     assert attempt["reason"] == "nobody on the link of eth0 answers for this address"
     assert result["frames"] == 3
+
+
+@pytest.mark.parametrize("family", ["4", "6"])
+def test_behind_a_router_that_answers_for_others_nobody_is_attacked(family):
+    far, near = {"4": ("192.0.2.1", "192.0.2.2"), "6": ("2001:db8::1", "2001:db8::2")}[family]
+    length = "32" if family == "4" else "128"
+    with Host() as attacked, Host() as router, Host() as outsider:
+        link(attacked, [f"{far}/{length}"], router, [], "far")
+        link(outsider, [f"{near}/{length}"], router, [], "near")
+        outsider.shell(f"ip route add {far} dev near")
+        attacked.shell(f"ip route add {near} dev far")
+        router.shell(
+            "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.all.proxy_ndp=1 "
+            "net.ipv4.neigh.near.proxy_delay=0 net.ipv6.neigh.near.proxy_delay=0; "
+            "ip address add 203.0.113.1/32 dev lo; ip address add 2001:db8:f::1/128 dev lo; "
+            f"ip route add {far} dev far; ip route add {near} dev near; "
+            f"ip neighbour add proxy {far} dev near; ip neighbour add proxy {near} dev far"
+        )
+        outsider.run("ping", "-c", "1", "-W", "5", far)
+        result = outsider.module("attack", targets=[{"address": far, "tcp_port": PORT}], secret=SECRET)
+    (attempt,) = result["attempts"]
+    assert (attempt["link"], attempt["control"]) == ("other", False)
+    assert attempt["reason"] == "a router answers for this address on the link of near"
+    assert result["frames"] == 2
 
 
 def test_in_check_mode_nothing_is_sent(hosts):
