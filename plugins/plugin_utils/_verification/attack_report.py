@@ -52,6 +52,8 @@ _HELD = {
     SOURCE: "none arrived",
     UDP: "none arrived",
 }
+# Nobody sees the frames where they arrive.
+_NOT_KNOWN = "it is not known whether the host or the network on the way dropped the frames"
 _AGAIN = "run the role determined.network.firewall again; if that changes nothing, "
 _FIND = _AGAIN + "find the rule that accepts {what} before the chains of determined.network drop them"
 _REMEDIES = {
@@ -241,7 +243,9 @@ class _Wire:
 
     def _held(self, cell: Cell) -> Cell:
         control = "answers permitted packets of the outsider in the same run"
-        sentences = (self._told(_HELD[cell.requirement], ""), f"{self._attack.destination} {control}")
+        sentences = [self._told(_HELD[cell.requirement], ""), f"{self._attack.destination} {control}"]
+        if cell.requirement != UDP:
+            sentences.append(_NOT_KNOWN)
         return cell._replace(observed=_socket_states.FILTERED, verdict=CORRECT, evidence=(*cell.evidence, *sentences))
 
     def _error(self, cell: Cell, problem: str) -> Cell:

@@ -49,6 +49,8 @@ def test_what_nothing_came_of_is_correct_and_told_in_plain_words():
     assert verdicts(cells) == RIGHT
     assert {(cell.expected, cell.observed, cell.wrong_ports) for cell in cells} == {("blocked", "filtered", "")}
     assert cells[0].evidence[0] == "an outsider sent the middle of a connection, a forged reply and a SYN"
+    told = {cell.requirement: any("not known" in text for text in cell.evidence) for cell in cells}
+    assert told == {"attack_connection": True, "attack_container": True, "attack_source": True, "attack_udp": False}
     assert [cell.address for cell in cells] == ["192.0.2.21", "172.30.0.2", "192.0.2.21", "192.0.2.21"]
 
 
