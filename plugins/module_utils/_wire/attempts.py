@@ -33,7 +33,7 @@ AT_ONCE = 64  # addresses that are attacked at the same time
 ATTEMPTS = 3  # of each attack, because nobody reports a lost frame
 _PAUSE = 0.1  # seconds between them
 _QUESTION_SECONDS = 0.4  # how long a neighbour or a control may take, each of ATTEMPTS times
-_ANSWER_SECONDS = 0.5  # how long the answers to the last attempt may take, before the second control is asked
+_ANSWER_SECONDS = 0.3  # how long the answers to the last attempt may take, before the second control is asked
 _UNCHANGED_LIMITS = (64, 128, 255)  # hop limits with which systems send
 _SYN_ACK = packets.SYN | packets.ACK
 

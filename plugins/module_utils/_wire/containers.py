@@ -26,7 +26,7 @@ _MOST_NETWORKS = 16
 _MOST_NEIGHBOURS = 8  # of one network that are tried
 _FIRST_ADDRESSES = 4  # of a network; container engines give them in their order
 _MOST_CONTAINERS = 2  # of one network that are returned
-_SECONDS = 0.4  # addresses that nobody has take all of them; a container of this host answers at once
+_SECONDS = 0.3  # addresses that nobody has take all of them; a container of this host answers at once
 
 
 class Network(NamedTuple):
