@@ -42,8 +42,8 @@ _SENT = {
 _THROUGH = {
     CONNECTION: "{destination} accepted the connection, because it took the SYN for a part of an older one",
     CONTAINER: "the container answered",
-    SOURCE: "they arrived at {ports}",
-    UDP: "they arrived at {ports}",
+    SOURCE: "they arrived at UDP port {ports}",
+    UDP: "they arrived at UDP port {ports}",
 }
 _OPEN = "{destination} accepted a SYN alone, too: this port is open to the outsider without any attack"
 _HELD = {
@@ -54,11 +54,13 @@ _HELD = {
 }
 # Nobody sees the frames where they arrive.
 _NOT_KNOWN = "it is not known whether the host or the network on the way dropped the frames"
-_AGAIN = "run the role determined.network.firewall again; if that changes nothing, "
-_FIND = _AGAIN + "find the rule that accepts {what} before the chains of determined.network drop them"
+_FIND = (
+    "run the role determined.network.firewall again; if that changes nothing, "
+    "find the rule that accepts {what} before the chains of determined.network drop them"
+)
 _REMEDIES = {
     CONNECTION: _FIND.format(what="established connections"),
-    CONTAINER: _AGAIN + "let determined_firewall_container_interfaces name the bridge of the container",
+    CONTAINER: _FIND.format(what="packets to this container"),
     SOURCE: _FIND.format(what="these datagrams"),
     UDP: _FIND.format(what="datagrams to these ports"),
 }
