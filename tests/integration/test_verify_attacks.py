@@ -5,8 +5,11 @@ The hosts of a rehearsal share no link, so a bridge takes the place of the route
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import re
+import string
 import subprocess
 import sys
 
@@ -155,8 +158,10 @@ def traces(lab):
 
 def test_a_right_cluster_holds_and_says_who_could_not_attack(lab, counted):
     before = traces(lab)
-    done = verify(lab)
+    secret = "".join(random.choices(string.ascii_letters, k=40))
+    done = verify(lab, "-vvv", __verify_secret=secret)  # an extra variable outranks the role's own
     assert done.returncode == 0, done.stdout + done.stderr
+    assert secret not in done.stdout + done.stderr + json.dumps(lab.report())
     found = attack_cells(lab)
     assert keys(cell for cell in found if cell["verdict"] == "correct") == possible()
     assert {cell["verdict"] for cell in found} == {"correct", "advice"}
