@@ -1,6 +1,8 @@
 # `make demo` and `make test` are all you need. Both install the software that they need and do not find.
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+# Tests start our modules and Ansible thousands of times. Where this variable is set, all of them compile the collection.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := .venv/bin/python -m pytest
 RELEASES := bookworm trixie
 # Tests that build network namespaces need root.

@@ -17,6 +17,7 @@ class ActionModule(HostAction):
         "busy",
         "notes",
         "problems",
+        "received",
         "alive",
         "pid",
         "seconds_left",

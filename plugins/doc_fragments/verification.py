@@ -21,6 +21,7 @@ options:
       - C(sweep) is V(full) to probe every port of every range, or V(sample) to probe some of them.
       - C(seed) is the seed of the random choices, C(sample_size) the number of random ports in a sample.
       - C(max_peers) is the most destinations that a source tries for one row; V(0) means all.
+      - C(attack) tells whether outsiders try to break in. C(token) is the name of the run, and is needed only then.
     type: dict
     required: true
 """

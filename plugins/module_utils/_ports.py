@@ -9,7 +9,8 @@ set is ``""``. Everything here is pure.
 """
 
 import re
-from typing import Any, Iterable, Iterator, List, Sequence, Tuple, TypeVar
+from functools import lru_cache
+from typing import Any, Iterable, Iterator, List, Sequence, Tuple, TypeVar, Union
 
 PortSet = Tuple[Tuple[int, int], ...]
 _Item = TypeVar("_Item")
@@ -43,6 +44,12 @@ def parse_ports(value: Any) -> PortSet:
         return normalize([pair for item in value for pair in parse_ports(item)])
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError("%r is not a port, a range like 1024-65535, or a list of them" % (value,))
+    return _parse_text(value)
+
+
+# The same few texts are read again for every pair of hosts. A text may name 65,535 ports, hence the small number.
+@lru_cache(maxsize=256)
+def _parse_text(value: Union[int, str]) -> PortSet:
     ranges = []
     text = str(value).strip()
     for part in text.split(",") if text else []:

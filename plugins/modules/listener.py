@@ -87,6 +87,7 @@ notes:
   - Where systemd-logind has C(KillUserProcesses=yes), listeners started by an ordinary user end with the
     SSH session.
 seealso:
+  - module: determined.network.attack
   - module: determined.network.probe
 """
 
@@ -142,6 +143,14 @@ problems:
   type: list
   elements: str
   sample: ["the inventory says 192.0.2.99, but no interface here has it; ..."]
+received:
+  description:
+    - The marks of the datagrams that have reached a UDP listener of the token and ask to be remembered, in hexadecimal
+      digits. M(determined.network.attack) sends such datagrams. Listeners do not answer them.
+  returned: if O(state=read) and the token has listeners
+  type: list
+  elements: str
+  sample: ["2b7e151628aed2a6"]
 alive:
   description: Whether the listeners of the token run with all their processes.
   returned: always

@@ -279,8 +279,8 @@ class SystemdLab:
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_FORKS": "20",
             "ANSIBLE_NOCOLOR": "1",
-            # One SSH command for each task, which saves a fifth of the work. Molecule plays without it, and
-            # test_firewall_ssh.py both ways.
+            # One SSH command for each task, which saves a fifth of the work. Molecule's scenario `default` plays
+            # without it, and test_firewall_ssh.py both ways.
             "ANSIBLE_PIPELINING": "True",
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.folder / "cp"),
             **more,

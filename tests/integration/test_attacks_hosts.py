@@ -22,7 +22,7 @@ ANYBODY = {"ipv4": ["0.0.0.0/0"], "ipv6": ["::/0"]}
 OFFICE = {"ipv4": ["198.51.100.7"], "ipv6": ["2001:db8:ffff::7"]}
 SSH = rule("tcp", "22", "anybody", "management")
 MODULE = "determined.network.firewall"
-PUBLISHED, ZONE, CLOSED = 2600, 6000, 6001
+PUBLISHED, OWN, ZONE, CLOSED = 2600, 2601, 6000, 6001
 INSIDE = "2001:db8:d0c::/64"
 DOCKER = {"ipv6": True, "fixed-cidr-v6": INSIDE, "experimental": True, "ip6tables": True, "userland-proxy": False}
 
@@ -145,12 +145,18 @@ def test_a_published_port_does_not_open_by_what_conntrack_believes(docker_host):
     attacked.apply(None)
 
 
-def test_a_published_port_stays_closed_while_rules_change(docker_host):
+def test_ports_stay_closed_while_rules_change_and_services_restart(docker_host):
+    """A published port, and one of a service of the host itself."""
     attacked, _variant = docker_host
     lab = attacked.lab
-    with attacked.window(PUBLISHED) as result:
+    lab.write("agent", "/run/pong.py", PONG.replace("PORT", str(OWN)))
+    lab.shell("agent", "systemd-run --quiet python3 /run/pong.py")
+    for family in (4, 6):
+        lab.wait_until(lambda family=family: attacked.connected(family, OWN, 40000) == "open", 30, "it does not serve")
+    with attacked.window(PUBLISHED, OWN) as result:
         pass
-    assert result["through"] > 1000, f"the control: it is open without our rules, {result}"
+    targets = {f"{address},{port}" for address in lab.addresses["agent"] for port in (PUBLISHED, OWN)}
+    assert set(result["opened"]) == targets, f"the control: they are open without our rules, {result}"
     other = ("restrict", "81", "2600-2700")
     steps = {
         "other rules": lambda: attacked.apply(*other),
@@ -159,7 +165,16 @@ def test_a_published_port_stays_closed_while_rules_change(docker_host):
         "Docker restarts": lambda: lab.shell("agent", "systemctl restart docker"),
     }
     for name, step in steps.items():
-        stays_closed(name, lambda: attacked.window(PUBLISHED), lambda: attacked.apply("restrict"), step)
+        stays_closed(name, lambda: attacked.window(PUBLISHED, OWN), lambda: attacked.apply("restrict"), step)
+
+    # Closed by rules of the host itself in each mode, so that we could only open it.
+    for tool in ("iptables", "ip6tables"):
+        lab.shell("agent", f"{tool} -I INPUT 1 -p tcp --dport {OWN} -j DROP")
+        lab.shell("agent", f"{tool} -I FORWARD 1 -p tcp -m conntrack --ctorigdstport {PUBLISHED} -j DROP")
+    for before, after in (("restrict", None), (None, "restrict"), ("restrict", "permit"), ("permit", "restrict")):
+        name = f"{before} to {after}"
+        go = (lambda before=before: attacked.apply(before)), (lambda after=after: attacked.apply(after))
+        stays_closed(name, lambda: attacked.window(PUBLISHED, OWN), *go)
     attacked.apply(None)
 
 

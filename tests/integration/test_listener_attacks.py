@@ -101,7 +101,8 @@ def serve(server):
                 time.sleep(1000)
             else:
                 items = [{"address": "192.0.2.2", "protocol": "tcp", "ports": "2600"}]
-                state = {"listening": items, "held": [], "problems": [], "pid": 1, "alive": True, "seconds_left": 9}
+                state = {"listening": items, "held": [], "problems": [], "received": [], "pid": 1, "alive": True}
+                state["seconds_left"] = 9
                 client.sendall(json.dumps(state).encode())
         except OSError:
             pass

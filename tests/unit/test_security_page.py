@@ -11,12 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 INTEGRATION = ROOT / "tests/integration"
 TEXT = (ROOT / "docs/security.md").read_text(encoding="utf-8")
-TESTS = re.findall(r"`(test_\w+\.py)::(\w+)`", TEXT)
+TESTS = re.findall(r"`((?:tests/[\w/]+/)?test_\w+\.py)::(\w+)`", TEXT)
 
 
 @pytest.mark.parametrize("file, function", sorted(set(TESTS)))
 def test_a_test_that_the_page_names_exists(file, function):
-    assert f"\ndef {function}(" in (INTEGRATION / file).read_text(encoding="utf-8")
+    path = ROOT / file if "/" in file else INTEGRATION / file
+    assert f"\ndef {function}(" in path.read_text(encoding="utf-8")
 
 
 def test_every_promise_names_a_test():
@@ -29,6 +30,8 @@ def test_every_promise_names_a_test():
 def test_every_file_of_attacks_is_named():
     files = {path.name for path in INTEGRATION.glob("test_*attacks*.py")} | {
         "test_forged_packets.py",
+        "test_reboot_windows.py",
+        "test_secrets.py",
         "test_windows.py",
     }
     assert files - {file for file, _function in TESTS} == set()

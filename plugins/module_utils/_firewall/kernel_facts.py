@@ -3,15 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel says about the ways of packets into this host: devices, routes, tunnels, IPsec. It only reads.
 
-Sources: rtnetlink(7), and the kernel's linux/if_link.h, linux/neighbour.h, linux/rtnetlink.h,
-linux/wireguard.h, linux/xfrm.h and linux/netfilter/nfnetlink_conntrack.h.
+Sources: rtnetlink(7), and the kernel's linux/if_link.h, linux/wireguard.h, linux/xfrm.h and
+linux/netfilter/nfnetlink_conntrack.h.
 """
 
 import errno
 import ipaddress
 import os
 import struct
-import sys
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._firewall import proc_files
@@ -21,15 +20,8 @@ from ansible_collections.determined.network.plugins.module_utils._firewall.tunne
     IpsecState,
     WireguardPeer,
 )
-from ansible_collections.determined.network.plugins.module_utils._sockets import netlink
+from ansible_collections.determined.network.plugins.module_utils._sockets import netlink, rtnetlink
 
-_INET, _INET6, _BRIDGE = 2, 10, 7  # address families (socket.h)
-_BASE = 16  # RTM_BASE: requests to rtnetlink
-_GET_LINK, _GET_ADDRESS, _GET_ROUTE, _GET_NEIGHBOUR = _BASE + 2, _BASE + 6, _BASE + 10, _BASE + 14
-_LINK_HEADER = struct.Struct("=BxHiII")  # struct ifinfomsg: family, hardware type, index, flags, change
-_ADDRESS_HEADER = struct.Struct("=BBBBI")  # struct ifaddrmsg: family, prefix length, flags, scope, index
-_ROUTE_HEADER = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, lengths of destination and source, ...
-_NEIGHBOUR_HEADER = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, index, state, flags, type
 _ETHERNET, _INFINIBAND, _LOOPBACK = 1, 32, 772  # hardware types (linux/if_arp.h)
 _NETWORK_DEVICES = "/sys/class/net"
 
@@ -37,18 +29,16 @@ _NETWORK_DEVICES = "/sys/class/net"
 def devices() -> Dict[int, Device]:
     """All network devices of this network namespace, by index. Raises OSError."""
     found: Dict[int, Device] = {}
-    for message in netlink.ask(netlink.ROUTE, _GET_LINK, netlink.DUMP, _LINK_HEADER.pack(0, 0, 0, 0, 0)):
-        _family, hardware, index, _flags, _change = _LINK_HEADER.unpack_from(message)
-        values = netlink.attributes(message[_LINK_HEADER.size :])
+    for (_family, hardware, index, _flags, _change), values in rtnetlink.links():
         information = netlink.attributes(values.get(18, b""))
-        name = _text(values[3])
+        name = rtnetlink.text(values[3])
         elsewhere = 37 in values  # IFLA_LINK_NETNSID: the index is one of another network namespace
         found[index] = Device(
             index,
             name,
-            _text(information.get(1, b"")),
-            _number(values.get(10, b"")),
-            0 if elsewhere else _number(values.get(5, b"")),
+            rtnetlink.text(information.get(1, b"")),
+            rtnetlink.number(values.get(10, b"")),
+            0 if elsewhere else rtnetlink.number(values.get(5, b"")),
             netlink.attributes(information.get(2, b"")),
             _is_hardware(name, hardware),
         )
@@ -68,9 +58,7 @@ def _is_hardware(name: str, hardware: int) -> bool:
 def addresses() -> Dict[str, Set[int]]:
     """All addresses of this host, each with the indexes of the devices that have it. Raises OSError."""
     found: Dict[str, Set[int]] = {}
-    for message in netlink.ask(netlink.ROUTE, _GET_ADDRESS, netlink.DUMP, _ADDRESS_HEADER.pack(0, 0, 0, 0, 0)):
-        index = _ADDRESS_HEADER.unpack_from(message)[4]
-        values = netlink.attributes(message[_ADDRESS_HEADER.size :])
+    for (_family, _length, _flags, _scope, index), values in rtnetlink.addresses():
         # rtnetlink(7): on a point-to-point device IFA_ADDRESS is the other end's, and IFA_LOCAL is ours.
         packed = values.get(2, values.get(1, b""))
         if len(packed) in (4, 16):
@@ -87,30 +75,22 @@ class Route(NamedTuple):
 
 def route(destination: str, source: str) -> Optional[Route]:
     """The route to an address, from a local address ("": from any); None if there is no route. Raises OSError."""
-    target = ipaddress.ip_address(destination)
-    bits = target.max_prefixlen
-    family = _INET if target.version == 4 else _INET6
-    asked = _ROUTE_HEADER.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0)
-    asked += netlink.attribute(1, target.packed)
-    if source:
-        asked += netlink.attribute(2, ipaddress.ip_address(source).packed)
     try:
-        (answer,) = netlink.ask(netlink.ROUTE, _GET_ROUTE, netlink.ACK, asked)
+        values = rtnetlink.route(destination, source).values
     except OSError as problem:
         if problem.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL):  # EINVAL: source is not local now
             return None
         raise
-    values = netlink.attributes(answer[_ROUTE_HEADER.size :])
     if 4 not in values:
         return None
-    gateway = values.get(5) or values.get(18, b"")[2:] or target.packed
-    return Route(_number(values[4]), str(ipaddress.ip_address(gateway)))
+    gateway = values.get(5) or values.get(18, b"")[2:] or ipaddress.ip_address(destination).packed
+    return Route(rtnetlink.number(values[4]), str(ipaddress.ip_address(gateway)))
 
 
 def link_layer_address(device: int, address: str) -> bytes:
     """The link-layer address of a neighbour on a device, as bytes; empty if it is not known. Raises OSError."""
     packed = ipaddress.ip_address(address).packed
-    for index, values in _neighbours(_INET if len(packed) == 4 else _INET6):
+    for index, values in _neighbours(rtnetlink.INET if len(packed) == 4 else rtnetlink.INET6):
         if index == device and values.get(1) == packed:
             return values.get(2, b"")
     return b""
@@ -119,13 +99,13 @@ def link_layer_address(device: int, address: str) -> bytes:
 def neighbour_devices(address: str) -> Set[int]:
     """The indexes of the devices on which an address is a known neighbour. Raises OSError."""
     packed = ipaddress.ip_address(address).packed
-    family = _INET if len(packed) == 4 else _INET6
+    family = rtnetlink.INET if len(packed) == 4 else rtnetlink.INET6
     return {index for index, values in _neighbours(family) if values.get(1) == packed and values.get(2)}
 
 
 def bridge_port(address: bytes) -> int:
     """The index of the port of a bridge behind which a link-layer address is; 0 if none or several are known."""
-    ports = {index for index, values in _neighbours(_BRIDGE) if values.get(2) == address and 9 in values}
+    ports = {index for index, values in _neighbours(rtnetlink.BRIDGE) if values.get(2) == address and 9 in values}
     return ports.pop() if len(ports) == 1 else 0
 
 
@@ -133,17 +113,14 @@ def outer_destinations(device: int) -> List[str]:
     """The outer addresses in the forwarding table of a VXLAN device. Raises OSError."""
     return [
         str(ipaddress.ip_address(values[1]))
-        for index, values in _neighbours(_BRIDGE)
+        for index, values in _neighbours(rtnetlink.BRIDGE)
         if index == device and len(values.get(1, b"")) in (4, 16)
     ]
 
 
 def _neighbours(family: int) -> Iterator[Tuple[int, Dict[int, bytes]]]:
-    asked = _NEIGHBOUR_HEADER.pack(family, 0, 0, 0, 0)
-    for message in netlink.ask(netlink.ROUTE, _GET_NEIGHBOUR, netlink.DUMP, asked):
-        header = _NEIGHBOUR_HEADER.unpack_from(message)
-        if header[0] == family:
-            yield header[1], netlink.attributes(message[_NEIGHBOUR_HEADER.size :])
+    for answer in rtnetlink.neighbours(family):
+        yield answer.header[1], answer.values
 
 
 def wireguard(name: str) -> Tuple[int, List[WireguardPeer]]:
@@ -158,7 +135,7 @@ def read_wireguard(answers: List[bytes]) -> Tuple[int, List[WireguardPeer]]:
     peers: Dict[bytes, WireguardPeer] = {}
     for answer in answers:
         values = netlink.attributes(answer)
-        port = _number(values.get(6, b"")) or port
+        port = rtnetlink.number(values.get(6, b"")) or port
         for _kind, data in netlink.attribute_list(values.get(8, b"")):
             peer = netlink.attributes(data)
             networks = [netlink.attributes(entry) for _kind, entry in netlink.attribute_list(peer.get(9, b""))]
@@ -175,7 +152,7 @@ def _socket_address(data: bytes) -> str:
     if len(data) < 8:
         return ""
     (family,) = struct.unpack_from("=H", data)
-    address = ipaddress.ip_address(data[4:8] if family == _INET else data[8:24])
+    address = ipaddress.ip_address(data[4:8] if family == rtnetlink.INET else data[8:24])
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
@@ -216,7 +193,7 @@ def read_ipsec_policy(message: bytes) -> Optional[IpsecPolicy]:
         "%s/%d" % (_address(message[16:32], family), short),
         "%s/%d" % (_address(message[0:16], family), long),
         priority,
-        _number(values.get(31, b"")),
+        rtnetlink.number(values.get(31, b"")),
         tuple(templates),
     )
 
@@ -231,14 +208,14 @@ def read_ipsec_state(message: bytes) -> IpsecState:
         _address(message[56:72], family),
         message[76],
         struct.unpack_from("=I", message, 208)[0],
-        _number(values.get(31, b"")),
+        rtnetlink.number(values.get(31, b"")),
         port,
     )
 
 
 def _address(data: bytes, family: int) -> str:
     """An xfrm_address_t."""
-    return str(ipaddress.ip_address(data[:4] if family == _INET else data[:16]))
+    return str(ipaddress.ip_address(data[:4] if family == rtnetlink.INET else data[:16]))
 
 
 def udp_peers(port: int, local: Set[str]) -> List[str]:
@@ -259,12 +236,3 @@ def udp_peers(port: int, local: Set[str]) -> List[str]:
         elif source in local and struct.unpack(">H", ports[2])[0] == port:
             found.add(destination)
     return sorted(found)
-
-
-def _number(data: bytes) -> int:
-    """A number of the kernel's own byte order, of any size; 0 if there is none."""
-    return int.from_bytes(data, sys.byteorder)
-
-
-def _text(data: bytes) -> str:
-    return data.rstrip(b"\0").decode("utf-8", "replace")

@@ -23,7 +23,7 @@ import select
 import signal
 import socket
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._host import daemon
 from ansible_collections.determined.network.plugins.module_utils._listener import plan
@@ -71,13 +71,13 @@ def _supervise(report_pipe: daemon.Report, group: Group) -> None:
     signal.alarm(int(group.lifetime) + _ALARM_DELAY)
     try:
         control = _listen(group.token)
-        workers, leash, report = _start_workers(group, deadline)
+        workers, leash, report, marks = _start_workers(group, deadline)
     except (OSError, RuntimeError) as problem:
         report_pipe.send({"error": "the listeners could not be started: %s" % problem})
         return
     report["pid"] = os.getpid()
     report_pipe.send(report)
-    client = _serve_control_socket(control, deadline, report, workers)
+    client = _serve_control_socket(control, deadline, report, workers, marks)
     control.close()
     os.close(leash)
     for worker in workers:
@@ -94,15 +94,16 @@ def _listen(token: str) -> socket.socket:
     return control
 
 
-def _start_workers(group: Group, deadline: float) -> Tuple[List[int], int, Dict[str, Any]]:
-    """Start the workers -> (their process ids, the writing end of the leash, their merged report)."""
+def _start_workers(group: Group, deadline: float) -> Tuple[List[int], int, Dict[str, Any], List[listener_worker.Marks]]:
+    """Start the workers -> (their process ids, the writing end of the leash, their merged report, their marks)."""
     limit = sockets.raise_file_limit()
     most = 65536 if limit == resource.RLIM_INFINITY else max(1, limit - _RESERVE)
     leash_reader, leash_writer = os.pipe()
-    workers, pipes = [], []
+    workers, pipes, marks = [], [], []
     for part in plan.divide(group.listeners, most):
         reader, writer = os.pipe()
-        work = functools.partial(_work, group._replace(listeners=part), deadline, leash_reader, writer)
+        marks.append(listener_worker.Marks())
+        work = functools.partial(_work, group._replace(listeners=part), marks[-1], deadline, leash_reader, writer)
         workers.append(daemon.fork(work))
         os.close(writer)
         pipes.append(reader)
@@ -115,22 +116,26 @@ def _start_workers(group: Group, deadline: float) -> Tuple[List[int], int, Dict[
             reports.append(daemon.read_report(data))
         except daemon.DaemonError as problem:
             raise RuntimeError("a worker ended before it could report") from problem
-    return workers, leash_writer, plan.merge_reports(reports)
+    return workers, leash_writer, plan.merge_reports(reports), marks
 
 
-def _work(part: Group, deadline: float, leash: int, writer: int) -> None:
+def _work(part: Group, marks: listener_worker.Marks, deadline: float, leash: int, writer: int) -> None:
     """A worker's whole life, with its part of the listeners.
 
     ``leash`` and ``writer``: the only descriptors that it keeps.
     """
     daemon.close_all_but(leash, writer)
     signal.alarm(int(part.lifetime) + _ALARM_DELAY)  # a child does not inherit alarms (fork(2))
-    answers = listener_worker.Answers(part.answer, part.secret)
+    answers = listener_worker.Answers(part.answer, part.secret, marks)
     listener_worker.run(part.listeners, answers, deadline, leash, daemon.Report(writer).send)
 
 
 def _serve_control_socket(
-    control: socket.socket, deadline: float, report: Dict[str, Any], workers: Sequence[int]
+    control: socket.socket,
+    deadline: float,
+    report: Dict[str, Any],
+    workers: Sequence[int],
+    marks: Sequence[listener_worker.Marks],
 ) -> Optional[socket.socket]:
     """Answer control connections -> None at the deadline, or the connection that asked for the end."""
     poll = select.poll()
@@ -145,22 +150,34 @@ def _serve_control_socket(
             client = control.accept()[0]
         except OSError:
             continue  # the client has closed, or this host lacks something at the moment
-        if _answer_client(client, deadline, report, workers):
+        if _answer_client(client, lambda: _state(deadline, report, workers, marks)):
             return client
         client.close()
 
 
-def _answer_client(client: socket.socket, deadline: float, report: Dict[str, Any], workers: Sequence[int]) -> bool:
-    """Answer one control connection -> whether it asks for the end of the listeners."""
+def _state(
+    deadline: float, report: Dict[str, Any], workers: Sequence[int], marks: Sequence[listener_worker.Marks]
+) -> Dict[str, Any]:
+    return dict(
+        report,
+        alive=all(_runs(worker) for worker in workers),
+        received=sorted({mark for some in marks for mark in some.read()}),
+        seconds_left=round(deadline - time.monotonic(), 1),
+    )
+
+
+def _answer_client(client: socket.socket, state: Callable[[], Dict[str, Any]]) -> bool:
+    """Answer one control connection -> whether it asks for the end of the listeners.
+
+    ``state``: makes the answer to ``read``. Others than our user must not cost us the time for it.
+    """
     client.settimeout(_CLIENT_SECONDS)
     try:
         if sockets.peer(client).uid != os.getuid():
             return False
         command = client.recv(16)
         if command == b"read":
-            state = dict(report, alive=all(_runs(worker) for worker in workers))
-            state["seconds_left"] = round(deadline - time.monotonic(), 1)
-            client.sendall(json.dumps(state).encode("utf-8"))
+            client.sendall(json.dumps(state()).encode("utf-8"))
         return command == b"stop"
     except OSError:
         return False  # the client sent nothing in time, or has closed the connection

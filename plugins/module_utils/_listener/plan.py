@@ -27,6 +27,7 @@ _STATE: Dict[str, Any] = {
     "listening": list,
     "held": list,
     "problems": list,
+    "received": list,
     "pid": int,
     "alive": bool,
     "seconds_left": (int, float),
@@ -100,6 +101,8 @@ def read_state(data: bytes) -> Dict[str, Any]:
                 raise ValueError("; ".join(problems))
     if not all(isinstance(problem, str) for problem in state["problems"]):
         raise ValueError("problems are no texts")
+    if not all(isinstance(mark, str) for mark in state["received"]):
+        raise ValueError("received are no texts")
     return {name: state[name] for name in _STATE}
 
 

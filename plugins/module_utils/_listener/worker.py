@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One process of a group of listeners: binds its ports, reports, and answers until it ends."""
 
+import binascii
 import contextlib
 import errno
+import mmap
 import os
 import select
 import socket
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
 from ansible_collections.determined.network.plugins.module_utils._listener import plan
@@ -17,6 +19,7 @@ from ansible_collections.determined.network.plugins.module_utils._sockets import
 from ansible_collections.determined.network.plugins.module_utils._sockets import sockets as probe_sockets
 
 _BACKLOG = 4096  # the kernel bounds it by net.core.somaxconn
+MOST_MARKS = 4096  # that one worker remembers
 
 
 def bind_all(listeners: Sequence[plan.Listener]) -> Tuple[List[socket.socket], Dict[str, Any]]:
@@ -84,11 +87,36 @@ def _problem(address: str, protocol: str, number: int, numbers: Sequence[int]) -
     return "%s %s ports %s: %s" % (address, protocol, ports, errors.describe_errno(number))
 
 
+class Marks:
+    """The marks of datagrams that one worker has received, in memory that it shares with the supervisor.
+
+    Make it before the worker's process starts.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, MOST_MARKS * proof.MARK)  # mmap(2): zeros, shared with child processes
+        self._known: Set[bytes] = set()
+
+    def remember(self, mark: bytes) -> None:
+        """Remember a mark once, and MOST_MARKS at most."""
+        if mark not in self._known and len(self._known) < MOST_MARKS:
+            start = len(self._known) * proof.MARK
+            self._known.add(mark)
+            self._memory[start : start + proof.MARK] = mark
+
+    def read(self) -> List[str]:
+        """All marks that any process has remembered here, in hexadecimal digits."""
+        data = self._memory[:]
+        marks = {data[start : start + proof.MARK] for start in range(0, len(data), proof.MARK)}
+        return sorted(binascii.hexlify(mark).decode("ascii") for mark in marks - {b"\0" * proof.MARK})
+
+
 class Answers:
     """What a worker sends: its line, sealed with the secret of the run (:mod:`proof`)."""
 
-    def __init__(self, line: str, secret: str) -> None:
+    def __init__(self, line: str, secret: str, marks: Marks) -> None:
         self.line = line
+        self.marks = marks
         self.proof = proof.Proof(secret)
         # All TCP clients are sent the same bytes, so that thousands of them cost no computation.
         self.for_connections = self.proof.seal(line, os.urandom(proof.RANDOM))
@@ -97,9 +125,13 @@ class Answers:
         """The answer, as long as the datagram; or None, unless a probe of the same run has sent it.
 
         Whoever repeats such a datagram with a forged source has one answer sent there, and nobody answers that.
+        A marked datagram has no answer: its mark is remembered.
         """
         nonce = self.proof.read_question(datagram)
-        return None if nonce is None else self.proof.seal(self.line, os.urandom(proof.RANDOM), nonce)
+        mark = None if nonce is None else proof.read_mark(nonce)
+        if mark is not None:
+            self.marks.remember(mark)
+        return None if nonce is None or mark else self.proof.seal(self.line, os.urandom(proof.RANDOM), nonce)
 
 
 def serve(sockets: Sequence[socket.socket], answers: Answers, deadline: float, leash: int) -> None:

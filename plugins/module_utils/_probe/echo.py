@@ -10,7 +10,7 @@ import struct
 import time
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._sockets import errors, sockets
+from ansible_collections.determined.network.plugins.module_utils._sockets import checksum, errors, sockets
 
 ATTEMPTS = 3
 _PROTOCOLS = {"ipv4": socket.IPPROTO_ICMP, "ipv6": socket.IPPROTO_ICMPV6}
@@ -21,21 +21,11 @@ _COOKIE = 8  # bytes that mark our requests
 _BURST = 64  # packets read at once, so that a flood does not keep the probe from its other work
 
 
-def checksum(data: bytes) -> int:
-    """The internet checksum (RFC 1071)."""
-    if len(data) % 2:
-        data += b"\0"
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def build_request(family: str, identifier: int, sequence: int, payload: bytes) -> bytes:
     """An echo request; the kernel fills in the checksum of ICMPv6 (RFC 3542 3.1)."""
     header = struct.pack("!BBHHH", _REQUEST[family], 0, 0, identifier, sequence)
     if family == "ipv4":
-        header = struct.pack("!BBHHH", _REQUEST[family], 0, checksum(header + payload), identifier, sequence)
+        header = struct.pack("!BBHHH", _REQUEST[family], 0, checksum.of(header + payload), identifier, sequence)
     return header + payload
 
 

@@ -10,6 +10,9 @@ sender knows the secret. The sealed line that answers it is bound to that nonce.
 Datagrams and sealed lines have the same length, so nothing is amplified. Neither passes for the other, because
 each has keys of its own. So a listener never answers an answer.
 
+A marked datagram is a probe's, too, but the listener does not answer it: it remembers the mark. So it can tell what
+arrived, even if an answer could not reach the sender.
+
 The standard library has no cipher. The keystream is HMAC-SHA-512 (RFC 2104) of a salt and a counter, and the tag is
 HMAC-SHA-256 over salt, ciphertext and nonce, truncated to 16 bytes (RFC 2104, section 5).
 """
@@ -24,6 +27,8 @@ SHORTEST_SECRET = 16  # characters
 LONGEST_LINE = 200  # bytes of UTF-8
 RANDOM = 16  # bytes of a salt or a nonce
 LENGTH = 385  # bytes of a datagram or a sealed line, with the newline
+MARK = 8  # bytes
+_MARKED = b"remember"  # begins the nonce of a marked datagram; a random nonce begins like this once in 2 ** 64 times
 _TAG = 16  # bytes
 _ROOM = 256  # bytes of the ciphertext: every line is padded, so that its length tells nothing
 _BLOCK = 64  # bytes of SHA-512
@@ -66,6 +71,10 @@ class Proof:
         nonce, tag = data[:RANDOM], data[RANDOM:]
         return nonce if hmac.compare_digest(tag, _digest(self._question, nonce)[:_TAG]) else None
 
+    def marked(self, mark: bytes) -> bytes:
+        """A datagram that the listener remembers. ``mark``: MARK bytes."""
+        return self.question(_MARKED + mark)
+
     def seal(self, line: str, salt: bytes, nonce: bytes = b"") -> bytes:
         """A line -> LENGTH bytes that only :meth:`unseal` can read. ``nonce``: of the datagram that it answers.
 
@@ -99,6 +108,11 @@ class Proof:
 
     def _keystream(self, salt: bytes) -> bytes:
         return b"".join(_digest(self._encryption, salt + bytes((block,))) for block in range(_ROOM // _BLOCK))
+
+
+def read_mark(nonce: bytes) -> Optional[bytes]:
+    """The nonce of a datagram -> its mark; None if it has none and is to be answered."""
+    return nonce[len(_MARKED) :] if nonce.startswith(_MARKED) else None
 
 
 def _digest(keyed: "hmac.HMAC", message: bytes) -> bytes:

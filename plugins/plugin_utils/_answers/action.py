@@ -35,8 +35,9 @@ class CleanAnswers(ActionBase):
             data: dict[str, Any] = super()._parse_returned_data({**res, "stdout": output}, *rest)
             parsed = bool(data.get(_PARSED, True))
             answer = clean.clean(data, self.RETURNED)
-        # Depending on its version, Ansible raises any of these for JSON that is no dictionary or nested too deep.
-        except (ValueError, TypeError, AttributeError, RecursionError) as problem:
+        # Depending on its version, Ansible raises any of these for JSON that is no dictionary or nested too deep, or
+        # with a value that claims to be of a type of Ansible's and is not.
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as problem:
             answer, parsed = clean.refused(self._host, self._module_name(), _reason(problem)), True
         return {**answer, _PARSED: parsed}
 
@@ -49,4 +50,6 @@ class HostAction(CleanAnswers, NormalAction):
 
 
 def _reason(problem: Exception) -> str:
+    if isinstance(problem, KeyError):
+        return f"a value that claims to be of a type of Ansible's lacks {problem}"
     return "it is nested too deep" if isinstance(problem, RecursionError) else str(problem)

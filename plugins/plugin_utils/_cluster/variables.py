@@ -62,6 +62,7 @@ ROLE_VARIABLES: dict[str, tuple[str, ...]] = {
         "report_dir",
         "internet",
         "internet_timeout",
+        "attack",
     ),
     "rehearse": ("name", "timeout", "sweep"),
 }

@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The steps of one verification run, as the role calls them with plain values of Ansible. Pure.
 
-``run`` is a dictionary: ``hosts`` (names that take part), ``sweep``, ``seed``, ``sample_size``, ``max_peers``; and for
-the report ``internet``, host -> what the module ``internet`` returned there, or None where the Internet was left out;
-and ``traces``, host -> what the module ``trace`` returned there, by state.
-Each step computes the checks again, because that is faster than passing them through Ansible's variables.
+``run`` is a dictionary: ``token``, ``hosts`` (names that take part), ``sweep``, ``seed``, ``sample_size``,
+``max_peers``, ``attack`` (whether outsiders try to break in). For the report it also has ``internet``, host -> what the
+module ``internet`` returned there, or None where the Internet was left out; ``attacks``, what was found, made and
+received by host, or None where nobody was attacked; and ``traces``, host -> what the module ``trace`` returned there,
+by state. Each step computes the checks again, because that is faster than passing them through Ansible's variables.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from ansible_collections.determined.network.plugins.plugin_utils._cluster import
 from ansible_collections.determined.network.plugins.plugin_utils._cluster.cluster import Cluster
 from ansible_collections.determined.network.plugins.plugin_utils._verification import (
     advice,
+    attack_checks,
+    attack_report,
     causes,
     internet_checks,
     internet_report,
     observations,
     results,
+    results_attacks,
     results_outside,
     results_traces,
     traces,
@@ -32,13 +36,19 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification i
 from ansible_collections.determined.network.plugins.plugin_utils._verification import report as verification_report
 from ansible_collections.determined.network.plugins.plugin_utils._verification import rounds as verification_rounds
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import Cell
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import RESTRICT
 
 Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def first_listeners(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    """The listeners of the first round: destination -> listeners."""
-    return verification_rounds.first_listeners(_derive(cluster, run))
+    """The listeners of the first round and of the attacks: destination -> listeners."""
+    checks = _derive(cluster, run)
+    listeners = verification_rounds.first_listeners(checks)
+    wanted = _attacked(cluster, run, checks)
+    for host, more in attack_checks.listeners(wanted, attack_checks.candidates(checks, int(run["seed"]))).items():
+        listeners[host] = [*listeners.get(host, []), *more]
+    return listeners
 
 
 def first_targets(
@@ -47,7 +57,7 @@ def first_targets(
     """The targets of the first round, after the listeners have started: source -> targets."""
     options = verification_rounds.Options(run["sweep"], int(run["sample_size"]), int(run["seed"]))
     checks = _derive(cluster, run)
-    read = results.read_started(started, verification_rounds.first_listeners(checks))
+    read = results.read_started(started, first_listeners(cluster, run))
     return verification_rounds.first_round(checks, options, read).targets
 
 
@@ -62,8 +72,55 @@ def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Round
 
 def trace_plan(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
     """What the hosts send and watch to explain the wrong cells: see traces.to_plan."""
-    wrong = report(cluster, {**run, "internet": None, "traces": None}, rounds)
+    wrong = report(cluster, {**run, "internet": None, "attacks": None, "traces": None}, rounds)
     return traces.to_plan(traces.plan(wrong.cells), _hosts(run))
+
+
+def attack_plan(
+    cluster: Mapping[str, Any],
+    run: Mapping[str, Any],
+    started: Mapping[str, Mapping[str, Any]] | None = None,
+    found: Mapping[str, Mapping[str, Any]] | None = None,
+    forward: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> dict[str, Any]:
+    """What the outsiders attack, after the listeners have started and containers were found.
+
+    ``{"hosts": [attacked host ...], "port": to find containers with, "targets": {outsider: [target ...]}}``.
+    """
+    checks = _derive(cluster, run)
+    wanted = _attacked(cluster, run, checks)
+    ports = attack_checks.candidates(checks, int(run["seed"]))
+    read = results.read_started(started or {}, first_listeners(cluster, run))
+    attacks = _attacks(cluster, run, checks, read, results_attacks.read_found(found or {}), forward or {})
+    hosts = attack_checks.hosts_to_ask(wanted) if ports else []
+    return {"hosts": hosts, "port": ports[0] if ports else 0, "targets": attack_checks.targets_by_host(attacks)}
+
+
+def _attacked(
+    cluster: Mapping[str, Any], run: Mapping[str, Any], checks: verification_checks.Checks
+) -> list[verification_checks.Check]:
+    # Depending on its version, Ansible hands on a truth value as a text.
+    wanted = str(run.get("attack", False)).lower() == "true"
+    return attack_checks.attacked(Cluster.from_dict(cluster), checks) if wanted else []
+
+
+def _attacks(
+    cluster: Mapping[str, Any],
+    run: Mapping[str, Any],
+    checks: verification_checks.Checks,
+    started: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, Mapping[str, Any]],
+    forward: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> list[attack_checks.Attack]:
+    return attack_checks.derive_attacks(
+        Cluster.from_dict(cluster),
+        _attacked(cluster, run, checks),
+        attack_checks.candidates(checks, int(run["seed"])),
+        attack_checks.Listening(started),
+        attack_checks.containers_of(found),
+        forward,
+        str(run.get("token", "")),
+    )
 
 
 def internet_plan(cluster: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,6 +144,19 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
     described["left_out"] = sorted(set(cluster["hosts"]) - set(map(str, run["hosts"])))
     cells: list[Cell] = []
     uncovered = list(checks.uncovered)
+    refused = answers.refused
+    attacked = run.get("attacks")
+    if attacked is not None:
+        # The same plan as before the attacks, so that the outsiders' answers belong to it.
+        started = {host: told[0].get("started") for host, told in rounds.items() if told}
+        first = results.read_started(started, first_listeners(cluster, run))
+        found = results_attacks.read_found(attacked["found"])
+        attacks = _attacks(cluster, run, checks, first, found, attacked["forward"])
+        seen = results_attacks.read(attacked, attack_checks.targets_by_host(attacks))
+        refused = {**seen.refused, **refused}
+        cells += attack_report.attack_cells(attacks, seen, known, refused)
+    elif described["mode"] == RESTRICT and read.with_role("outsiders"):
+        described["not_attacked"] = list(attack_checks.ATTACKS)
     if outside is not None:
         internet = internet_checks.derive_internet_checks(read, _hosts(run))
         plan = internet_checks.plan(read, _hosts(run))
@@ -94,12 +164,12 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
         cells += internet_report.internet_cells(internet, plan["targets"], outside)
         cells += [*advice.cloud_cells(outside), *advice.distance_cells(read, known)]
         uncovered += internet.uncovered
-    found = verification_report.build_report(checks.checks, uncovered, known, described, cells, answers.refused)
-    packets = traces.plan(found.cells)
-    seen = results_traces.read(run.get("traces") or {}, packets)
+    built = verification_report.build_report(checks.checks, uncovered, known, described, cells, refused)
+    packets = traces.plan(built.cells)
+    traced = results_traces.read(run.get("traces") or {}, packets)
     addresses = {host.name: frozenset().union(*host.addresses.values()) for host in read.hosts}
-    absent = {**results.absent(run["hosts"], rounds), **answers.refused, **seen.refused}
-    return found._replace(causes=causes.find(found.cells, packets, seen.views, addresses, absent))
+    absent = {**results.absent(run["hosts"], rounds), **refused, **traced.refused}
+    return built._replace(causes=causes.find(built.cells, packets, traced.views, addresses, absent))
 
 
 def _hosts(run: Mapping[str, Any]) -> frozenset[str]:

@@ -17,6 +17,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
     WRONG,
     Cell,
 )
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import RESTRICT
 from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import MOST_RANGES
 from ansible_collections.determined.network.plugins.plugin_utils._verification.report import Report
 
@@ -56,6 +57,10 @@ def render(report: Report, path: str) -> list[str]:
         lines.append(
             f"  Not verified, because a rehearsal has no Internet or determined_verify_internet is false: {names}"
         )
+    if report.run.get("not_attacked"):
+        names = ", ".join(report.run["not_attacked"])
+        reason = "the hosts of a rehearsal share no link or determined_verify_attack is false"
+        lines.append(f"  Not attacked, because {reason}: {names}")
     if bad:
         lines += ["", *_matrix(cells)]
     if report.causes:
@@ -115,7 +120,7 @@ def _requirement_line(name: str, width: int, mine: Sequence[Cell], sampled: bool
     counts = {verdict: sum(cell.verdict == verdict for cell in mine) for verdict in (WRONG, ERROR, FLAKY)}
     correct = sum(cell.verdict == CORRECT for cell in mine)
     different = len({cell.ports for cell in mine}) > 1
-    several = "every other port" if mine[0].expected == "blocked" else "several ports"
+    several = "every other port" if name == RESTRICT else "several ports"
     ports = several if different else mine[0].ports
     text = f"  {name:<{width}}  {mine[0].expected:<7}  {correct:>5} of {len(mine):<5} correct"
     text += "".join(f", {number} {verdict}" for verdict, number in counts.items() if number)

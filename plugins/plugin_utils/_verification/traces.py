@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils._verification import attack_checks
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import WRONG, Cell
 
 MOST_PACKETS = 4000  # of one run
@@ -51,8 +52,12 @@ def plan(cells: Sequence[Cell]) -> tuple[Packet, ...]:
 
 
 def is_traced(cell: Cell) -> bool:
-    """Whether packets of the cell can be sent again: it is about two hosts, and wrong at some ports."""
-    return cell.verdict == WRONG and cell.via is None and bool(cell.wrong_ports)
+    """Whether packets of the cell can be sent again: it is about two hosts, and wrong at some ports.
+
+    What an attack got through was no packet of an honest host.
+    """
+    is_attack = cell.requirement in attack_checks.ATTACKS
+    return cell.verdict == WRONG and cell.via is None and not is_attack and bool(cell.wrong_ports)
 
 
 def packets_of(cells: Sequence[Cell], packets: Iterable[Packet]) -> dict[int, list[Packet]]:

@@ -14,8 +14,10 @@ ROLES = Path(__file__).resolve().parents[3] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir())
 # Unset, they stand for "computed" and "a new one each run".
 WITHOUT_DEFAULT = {"determined_proxy_no_proxy", "determined_verify_seed"}
-# Its default depends on whether the play is a rehearsal, which a specification cannot say.
-COMPUTED = {"determined_verify_internet": "{{ determined_rehearsal is not defined }}"}
+# Their default depends on whether the play is a rehearsal, which a specification cannot say.
+COMPUTED = dict.fromkeys(
+    ("determined_verify_internet", "determined_verify_attack"), "{{ determined_rehearsal is not defined }}"
+)
 
 
 def read(role, file):

@@ -40,6 +40,7 @@ def test_all_filters_are_tested():
         "host_policies",
         "proxy_ways",
         "verification_again",
+        "verification_attacks",
         "verification_internet",
         "verification_listeners",
         "verification_targets",
@@ -118,3 +119,19 @@ def test_a_verification_from_the_first_listener_to_what_is_asked_again(cluster):
     traces = call("verification_traces", cluster, RUN, rounds)
     assert traces["watching"] == sorted(ADDRESSES)
     assert [item["port"] for item in traces["packets"]["agent1"] if item["address"] == ADDRESSES["master"]] == [8080]
+
+
+def test_verification_attacks():
+    groups = {"master": ("master",), "agent1": ("agents",), "stranger": ("outsiders",)}
+    addresses = {"master": "192.0.2.10", "agent1": "192.0.2.21", "stranger": "192.0.2.66"}
+    variables = {name: {"determined_address": address} for name, address in addresses.items()}
+    built = clusters.build_cluster(groups, variables, {"mode": "restrict"}, lambda names: {}).to_dict()
+    run = {**RUN, "hosts": list(addresses), "token": "t", "attack": "True"}
+    found = call("verification_attacks", built, run)
+    assert found["hosts"] == ["master", "agent1"]
+    assert set(found["targets"]) == {"stranger"}
+    assert call("verification_attacks", built, {**run, "attack": "False"}) == {
+        **found,
+        "hosts": [],
+        "targets": {},
+    }

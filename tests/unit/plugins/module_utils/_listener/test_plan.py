@@ -53,6 +53,7 @@ STATE = {
     "problems": ["a sentence"],
     "pid": 4711,
     "alive": True,
+    "received": ["2b7e151628aed2a6"],
     "seconds_left": 9.5,
 }
 
@@ -72,6 +73,8 @@ def test_a_state_is_read_and_nothing_beside_it():
             {"pid": "1"},
             {"alive": 1},
             {"seconds_left": "1"},
+            {"received": [1]},
+            {"received": "2b7e151628aed2a6"},
             {"problems": [1]},
             {"problems": "x"},
             {"held": {}},

@@ -67,3 +67,14 @@ def test_lines_of_all_lengths_look_alike():
     assert OURS.seal("line", SALT) != OURS.seal("line", b"t" * proof.RANDOM)
     with pytest.raises(ValueError, match="201 bytes"):
         OURS.seal("x" * 201, SALT)
+
+
+def test_a_marked_datagram_tells_its_mark_to_who_knows_the_secret():
+    datagram = OURS.marked(b"12345678")
+    assert len(datagram) == proof.LENGTH
+    assert proof.read_mark(OURS.read_question(datagram)) == b"12345678"
+    assert OTHERS.read_question(datagram) is None
+
+
+def test_the_datagram_of_a_probe_has_no_mark():
+    assert proof.read_mark(OURS.read_question(OURS.question(NONCE))) is None

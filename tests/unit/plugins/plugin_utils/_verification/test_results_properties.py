@@ -19,6 +19,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification i
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.plugins.plugin_utils import answering
 from tests.unit.plugins.plugin_utils.clusters import SMALL, build
 from tests.unit.plugins.plugin_utils.inventories import CHECKED
 from tests.unit.plugins.plugin_utils.simulated_network import Network, Path, play
@@ -42,13 +43,13 @@ ANY = st.recursive(
 )
 
 
-def network():
-    blocked = checks.derive_checks(CLUSTER, checks.Scope(frozenset(HOSTS))).checks
+def network(cluster=CLUSTER):
+    blocked = checks.derive_checks(cluster, checks.Scope(frozenset(HOSTS))).checks
     paths = {(one.source, one.address, "tcp"): Path(dropped=one.ports) for one in blocked if one.expected == "blocked"}
     # One path is cut and one has a hole, so that there are verdicts of more than one kind to be changed.
     paths["agent2", "192.0.2.10", "tcp"] = Path(dropped=_ports.parse_ports("8080"))
     paths["stranger", "192.0.2.22", "tcp"] = Path(dropped=_ports.subtract(_ports.ALL_PORTS, ((22, 22), (6379, 6379))))
-    return Network(CLUSTER, paths, SERVICES)
+    return Network(cluster, paths, SERVICES)
 
 
 def of_others(played, liar=LIAR):
@@ -241,4 +242,64 @@ def test_an_answer_about_the_internet_is_anything(number, value):
     assert outside_verdicts(report) == outside_verdicts(outside_report(outside_answers()))
     assert all(_escape.line(line, None).isprintable() for line in text_report.render(report, "report.json"))
     assert all(sentence.isprintable() for cell in report.cells for sentence in cell.evidence)
+    json.loads(_escape.as_json(report.to_dict()))
+
+
+# --- all that hosts answer, on the whole way from a module's output to the report ---------------------------
+
+WHOLE = build(HOSTS, mode="restrict", services=[{"host": "registry.example.com", "ports": 443, "purpose": "registry"}])
+MODULES = {"started": "listener", "probe": "probe", "read": "listener"}
+
+
+def whole_answers():
+    plan = internet_checks.plan(WHOLE, frozenset(HOSTS))
+    honest = outside_answers()["agent1"]
+    return {
+        name: {**copy.deepcopy(honest), "targets": honest["targets"] if asked["outside"] else []}
+        for name, asked in plan["hosts"].items()
+    }
+
+
+def whole_report(tamper=lambda _host, _said, answer: answer):
+    """Play a verification with its checks of the Internet; each answer passes the action plugin of its module."""
+
+    def pass_on(host, said, answer):
+        text = json.dumps(tamper(host, said, answer))
+        return json.loads(json.dumps(answering.result(MODULES.get(said, "internet"), text)))
+
+    outside = {host: pass_on(host, "internet", answer) for host, answer in whole_answers().items()}
+    return play(network(WHOLE), tamper=pass_on, sweep="sample", internet=outside).result
+
+
+def verdicts_without(report, liar):
+    return [(cell[:10], cell.wrong_ports) for cell in report.cells if liar not in (cell.source, cell.destination)]
+
+
+WHOLE_HONEST = whole_report()
+
+
+def test_the_whole_report_has_something_to_change_without_each_host():
+    for liar in HOSTS:
+        rows = verdicts_without(WHOLE_HONEST, liar)
+        assert len(rows) > 5 and {row[9] for row, _unused in rows} >= {"correct"}
+    assert {cell.requirement for cell in WHOLE_HONEST.cells} >= {"registry_access", "proxy_bypass", "cloud_aws_egress"}
+    assert not [cell for cell in WHOLE_HONEST.cells if cell.verdict == "error"]
+
+
+@settings(max_examples=60, **FUZZED)
+@given(
+    st.sampled_from(sorted(HOSTS)),
+    st.dictionaries(st.sampled_from(["started", "probe", "read", "internet"]), st.tuples(st.integers(0, 9999), ANY)),
+)
+def test_whatever_one_host_answers_no_verdict_between_others_changes(liar, lies):
+    def tamper(host, said, answer):
+        if host != liar or said not in lies:
+            return answer
+        number, value = lies[said]
+        paths = list(places(answer))
+        return put(answer, paths[number % len(paths)], copy.deepcopy(value))
+
+    report = whole_report(tamper)
+    assert verdicts_without(report, liar) == verdicts_without(WHOLE_HONEST, liar)
+    assert all(_escape.line(line, None).isprintable() for line in text_report.render(report, "report.json"))
     json.loads(_escape.as_json(report.to_dict()))
