@@ -255,7 +255,7 @@ def whole_answers():
     plan = internet_checks.plan(WHOLE, frozenset(HOSTS))
     honest = outside_answers()["agent1"]
     return {
-        name: {**copy.deepcopy(honest), "targets": honest["targets"] if asked["outside"] else []}
+        name: copy.deepcopy({**honest, "targets": honest["targets"] if asked["outside"] else []})
         for name, asked in plan["hosts"].items()
     }
 
