@@ -155,7 +155,9 @@ sightings:
       milliseconds: 1520.3
       times: 3
 events:
-  description: The rules and policies of nf_tables that the packets met, in order.
+  description:
+    - The rules and policies of nf_tables that ended the packets in a chain of the kernel, in order. An event of the
+      table of the trace shows that a packet came to its hook.
   returned: if O(state=ended)
   type: list
   elements: dict

@@ -6,6 +6,6 @@
 For the module ``attack``: packets that no honest stack sends, put on a link as they are, as an outsider would who tries
 to break in. What they hold is built in ``packets``, and ``attempts`` sends them.
 
-For the module ``trace``: where marked packets stop, and by which rule. ``sender`` sends them, and ``witness`` watches in
-the background what arrives and leaves (``capture``) and which rules it meets (``nft_trace``).
+For the module ``trace``: where marked packets stop, and by which rule. ``sender`` sends them, and ``witness`` watches
+in the background what arrives and leaves (``capture``) and which rules it meets (``nft_trace``).
 """

@@ -7,14 +7,18 @@ What arrives is seen before any firewall of this host, and what leaves only if e
 """
 
 import contextlib
-import ctypes
 import errno
 import socket
 import struct
 import time
 from typing import Dict, List
 
-from ansible_collections.determined.network.plugins.module_utils._wire import marks, packet_filter, sightings
+from ansible_collections.determined.network.plugins.module_utils._wire import (
+    kernel_filter,
+    marks,
+    packet_filter,
+    sightings,
+)
 
 MOST_SIGHTINGS = 8192  # of one capture, without repetitions; a packet is seen on each of several interfaces
 
@@ -22,7 +26,7 @@ _EVERY_KIND = 0x0003  # ETH_P_ALL (linux/if_ether.h)
 _OUTGOING = 4  # PACKET_OUTGOING: what this host sends
 _TO_ANOTHER_HOST = 3  # PACKET_OTHERHOST: a switch has flooded it, or an interface is promiscuous
 _SOL_PACKET, _STATISTICS = 263, 6  # Python has no names for these (linux/if_packet.h)
-_ATTACH_FILTER, _RCVBUFFORCE = 26, 33  # asm-generic/socket.h
+_RCVBUFFORCE = 33  # asm-generic/socket.h
 _BUFFER = 1 << 20  # bytes
 _LONGEST = 256  # bytes of a packet that are read
 _MOST_AT_ONCE = 1024  # packets, so that a flood of them keeps the caller from nothing else
@@ -41,7 +45,7 @@ class Capture:
         kinds = socket.htons(_EVERY_KIND)
         self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, kinds)
         try:
-            self._attach(packet_filter.program(mark))
+            kernel_filter.attach(self._sock, packet_filter.of_packets(mark))
             with contextlib.suppress(PermissionError):  # CAP_NET_ADMIN: without it, the buffer stays as it is
                 self._sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
             # Packets that came before the socket had its filter are not of this run, whether they were kept or not.
@@ -49,12 +53,6 @@ class Capture:
         except OSError:
             self._sock.close()
             raise
-
-    def _attach(self, program: bytes) -> None:
-        kept = ctypes.create_string_buffer(program, len(program))
-        # struct sock_fprog (linux/filter.h): the number of instructions and where they are
-        value = struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))
-        self._sock.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, value)
 
     def fileno(self) -> int:
         """The descriptor, for poll(2)."""

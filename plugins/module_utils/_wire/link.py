@@ -3,12 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A link of this host, on which packets are sent and received as they are (packet(7))."""
 
-import array
 import socket
 import struct
 from typing import Iterator, NamedTuple, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._wire import packets
+from ansible_collections.determined.network.plugins.module_utils._wire import kernel_filter, packets
 
 _EVERY_KIND = 0x0003  # ETH_P_ALL (linux/if_ether.h)
 _OUTGOING = 4  # PACKET_OUTGOING: what this host sends
@@ -22,7 +21,6 @@ _BURST = 4096  # packets read at once
 # The kernel hands over only what may be an answer, so that a busy host loses none: ARP, ICMP, and TCP segments with SYN
 # or RST. Each line is (code, lines to skip if true, lines to skip if false, number); the codes are those of
 # linux/bpf_common.h, and a packet begins with the header of IP.
-_SO_ATTACH_FILTER = 26
 _WORD, _BYTE, _BYTE_BEHIND, _LENGTH_OF_HEADER, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x30, 0x50, 0xB1, 0x15, 0x45, 0x06
 _DIRECTION, _KIND = 0xFFFFF004, 0xFFFFF000  # SKF_AD_PKTTYPE, SKF_AD_PROTOCOL (linux/filter.h)
 _FLAGS = packets.SYN | packets.RST
@@ -69,9 +67,7 @@ class Link:
         try:
             self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
             # The filter stands before the socket receives anything: until bind() it listens to no kind.
-            lines = array.array("B", b"".join(struct.pack("=HBBI", *line) for line in _ANSWERS))
-            filter_program = struct.pack("@HP", len(_ANSWERS), lines.buffer_info()[0])  # struct sock_fprog
-            self._sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
+            kernel_filter.attach(self._sock, b"".join(struct.pack("=HBBI", *line) for line in _ANSWERS))
             self._sock.bind((self.name, _EVERY_KIND))
         except OSError:
             self._sock.close()

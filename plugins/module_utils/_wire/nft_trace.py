@@ -12,7 +12,7 @@ import struct
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._sockets import netlink
-from ansible_collections.determined.network.plugins.module_utils._wire import marks, sightings
+from ansible_collections.determined.network.plugins.module_utils._wire import marks, packet_filter, sightings
 
 TABLE_PREFIX = "determined_trace_"
 GROUP = 9  # NFNLGRP_NFTRACE (linux/netfilter/nfnetlink.h)
@@ -37,6 +37,7 @@ _VERDICTS = {
     -4: "goto",
     -5: "return",
 }
+ENDING = ("drop", "accept", "queue", "stolen")  # verdicts after which no more rules of a chain of the kernel follow
 _KINDS = {4: 0x0800, 6: 0x86DD}  # by the first four bits of a packet
 
 
@@ -75,6 +76,15 @@ def is_own(event: Event) -> bool:
     return event.table.startswith(TABLE_PREFIX)
 
 
+def tells(event: Event) -> bool:
+    """Whether an event tells what became of a packet: a rule or a policy that ended it in a chain of the kernel.
+
+    Of our own table the end of a chain does, because it shows that the packet came to this hook. A packet may jump
+    through hundreds of chains of firewalld or Kubernetes; these events would only take room.
+    """
+    return event.what == "policy" if is_own(event) else event.verdict in ENDING
+
+
 def decisive(events: Sequence[Event]) -> List[Event]:
     """The events that tell what became of each packet, in order.
 
@@ -88,7 +98,7 @@ def decisive(events: Sequence[Event]) -> List[Event]:
             continue
         if is_own(event):
             found[event._replace(what="rule", handle=0, verdict="continue")] = None
-        elif event.verdict not in ("continue", "break", ""):
+        elif tells(event):
             found[event] = None
     return list(found)
 
@@ -111,6 +121,11 @@ def table(token: str, mark: marks.Mark) -> str:
         for hook in ("prerouting", "output")
     )
     return "table inet %s {\n%s\n}\n" % (table_name(token), chains)
+
+
+def message_filter() -> bytes:
+    """The program by which the kernel leaves out the messages that do not tell what became of a packet."""
+    return packet_filter.of_messages(_NETWORK_HEADER, _VERDICT)
 
 
 class Reader:

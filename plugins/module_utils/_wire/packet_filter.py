@@ -1,10 +1,14 @@
 # Copyright (c) 2026, The determined.network maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The packet filter of a capture: a program that the kernel runs for each packet (classic BPF, bpf(4)). Pure.
+"""Programs that the kernel runs for each packet or message before it keeps it for us (classic BPF, bpf(4)). Pure.
 
-It passes the packets of one run only, wherever their addresses lead, because address translation may change these. So a
-busy host copies next to nothing. Packets start with their network header, as sockets of the kind SOCK_DGRAM have them.
+The one of a capture passes the packets of one run only, wherever their addresses lead, because address translation may
+change these. So a busy host copies next to nothing. Packets start with their network header, as sockets of the kind
+SOCK_DGRAM have them.
+
+The one of a trace passes the messages about rules that end a packet. A packet may jump through hundreds of chains of
+firewalld or Kubernetes, and so many messages would overrun the buffer.
 """
 
 import struct
@@ -19,7 +23,11 @@ _HEADER_LENGTH_TO_X, _NUMBER_TO_X = 0xB1, 0x01
 _SHIFT_RIGHT = 0x74
 _IF_EQUAL, _IF_BITS, _IF_ABOVE = 0x15, 0x45, 0x25
 _RETURN = 0x06
-_KIND_OF_PACKET = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL (linux/filter.h)
+_NUMBER, _COPY_TO_X, _IF_NEGATIVE = 0x00, 0x07, 0x35
+# Loads that only the kernel knows (linux/filter.h): SKF_AD_OFF + SKF_AD_PROTOCOL; SKF_AD_OFF + SKF_AD_NLATTR, which
+# finds the attribute of kind X from the offset A, and loads its offset, or 0.
+_KIND_OF_PACKET = 0xFFFFF000
+_FIND_ATTRIBUTE = 0xFFFFF00C
 _INSTRUCTION = struct.Struct("=HBBI")  # struct sock_filter: code, jumps if true and if false, number
 
 _IPV4, _IPV6 = 0x0800, 0x86DD
@@ -39,7 +47,32 @@ class _Instruction(NamedTuple):
     label: str = _NEXT
 
 
-def program(mark: marks.Mark) -> bytes:
+def of_messages(headers: int, verdict: int) -> bytes:
+    """The program for messages of a trace: those with the headers of a packet pass, and those whose verdict ends it.
+
+    ``headers``, ``verdict``: the kinds of these attributes. A verdict holds its code first (libnftnl), and the codes of
+    jumps and of other verdicts that end nothing are negative.
+    """
+    first = 20  # bytes before the first attribute: struct nlmsghdr and struct nfgenmsg
+    lines = [
+        _Instruction(_NUMBER, first),
+        _Instruction(_NUMBER_TO_X, headers),
+        _Instruction(_LOAD_WORD, _FIND_ATTRIBUTE),
+        _Instruction(_IF_EQUAL, 0, if_false=_PASS),
+        _Instruction(_NUMBER, first),
+        _Instruction(_NUMBER_TO_X, verdict),
+        _Instruction(_LOAD_WORD, _FIND_ATTRIBUTE),
+        _Instruction(_IF_EQUAL, 0, _PASS),  # the policy of a chain
+        _Instruction(_COPY_TO_X),
+        _Instruction(_LOAD_WORD_X, 8),  # behind the headers of the attribute and of the one in it
+        _Instruction(_IF_NEGATIVE, 0x80000000, _DROP, _PASS),
+        _Instruction(_RETURN, _WHOLE, label=_PASS),
+        _Instruction(_RETURN, 0, label=_DROP),
+    ]
+    return b"".join(_INSTRUCTION.pack(*line) for line in _assemble(lines))
+
+
+def of_packets(mark: marks.Mark) -> bytes:
     """The instructions as the kernel takes them, eight bytes each."""
     lines = [
         _Instruction(_LOAD_HALF, _KIND_OF_PACKET),

@@ -24,7 +24,6 @@ from ansible_collections.determined.network.plugins.module_utils._wire import (
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _LONGEST_LIFETIME = 600  # seconds
 _OURS = "determined"  # in the names of our chains and tables
-_ENDING = ("drop", "accept", "queue", "stolen")
 # The kernel has such a file once a table of iptables-legacy is loaded. Without it, asking would load one.
 _LEGACY_TABLES = {"ip": "/proc/net/ip_tables_names", "ip6": "/proc/net/ip6_tables_names"}
 _LEGACY_PROGRAMS = {
@@ -123,7 +122,7 @@ def _ending(events: Sequence[nft_trace.Event]) -> List[rule_texts.Place]:
         {
             (event.family, event.table, event.chain, event.handle)
             for event in events
-            if event.verdict in _ENDING and not nft_trace.is_own(event)
+            if event.verdict in nft_trace.ENDING and not nft_trace.is_own(event)
         }
     )
 

@@ -25,7 +25,13 @@ from typing import Any, Dict, List, NamedTuple, Optional
 from ansible_collections.determined.network.plugins.module_utils._host import daemon
 from ansible_collections.determined.network.plugins.module_utils._host.commands import Command, HostError
 from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
-from ansible_collections.determined.network.plugins.module_utils._wire import capture, marks, nft_trace, sightings
+from ansible_collections.determined.network.plugins.module_utils._wire import (
+    capture,
+    kernel_filter,
+    marks,
+    nft_trace,
+    sightings,
+)
 
 FOLDER = "/run/determined-network-trace"
 MOST_EVENTS = 65536
@@ -153,6 +159,7 @@ class _Witness:
         kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETLINK_NETFILTER)
         try:
             kernel.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _EVENT_BUFFER)
+            kernel_filter.attach(kernel, nft_trace.message_filter())
             kernel.bind((0, 0))
             kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, nft_trace.GROUP)
             added = runner.run(Command((nft, "-f", "-"), stdin=nft_trace.table(self._token, self._mark)))
@@ -203,7 +210,7 @@ class _Witness:
                     raise
                 self._lost_events += 1  # netlink(7): the buffer was full
                 continue
-            events = reader.read(datagram)
+            events = [event for event in reader.read(datagram) if nft_trace.tells(event)]
             room = MOST_EVENTS - len(self._events)
             self._events += events[:room]
             self._lost_events += len(events) > room

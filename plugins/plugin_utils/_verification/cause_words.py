@@ -96,9 +96,10 @@ def describe(stop: stops.Stop, packets: Sequence[Packet], unnamed: str) -> Words
             "Verify again. If the result changes again, something changes the network while it is verified.",
         ),
         stops.UNSEEN: Words(
-            f"Where {what} stops is not known, because {stop.host} did not watch.",
-            f"Let Ansible become root on {stop.host}. Otherwise look for a rule in OUTPUT of the source, between the "
-            "hosts, and in INPUT of the destination.",
+            f"Where {what} stops is not known, because {stop.host} "
+            + ("could not keep all that it saw." if stop.error == stops.INCOMPLETE else "did not watch."),
+            ("Verify again. " if stop.error == stops.INCOMPLETE else f"Let Ansible become root on {stop.host}. ")
+            + "Otherwise look for a rule in OUTPUT of the source, between the hosts, and in INPUT of the destination.",
         ),
     }[stop.kind]
 

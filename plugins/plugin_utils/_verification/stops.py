@@ -38,7 +38,9 @@ NETWORK = "network"  # it left one host and never arrived at the other
 OTHER_HOST = "other_host"  # it arrived at another host than the destination
 LET_IN = "let_in"  # it was permitted, and must be blocked
 PASSES_NOW = "passes_now"  # this time it was as it should be
-UNSEEN = "unseen"  # the hosts that would know did not watch
+UNSEEN = "unseen"  # the hosts that would know did not watch, or could not keep all that they saw
+
+INCOMPLETE = "incomplete"  # why something is unseen
 
 _QUESTION = {"tcp": SYN, "udp": DATAGRAM, "icmp": ECHO}
 _ANSWERS = (SYN_ACK, RESET, ECHO_REPLY, ICMP_ERROR)
@@ -187,6 +189,8 @@ def _lost(host: str, view: View, packet: Packet, question: str) -> Stop:
     came = any((event.number, event.part) == (packet.number, question) for event in view.events)
     if view.traced and view.complete and not came:
         return Stop(HOST_LOSES, host, loss=BEFORE_FILTER)
+    if view.traced and not view.complete:
+        return Stop(UNSEEN, host, error=INCOMPLETE)
     for loss, names in _LOSSES:
         if any(view.counters.get(name, 0) > 0 for name in names):
             return Stop(HOST_LOSES, host, loss=loss)

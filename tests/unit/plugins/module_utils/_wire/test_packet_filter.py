@@ -33,7 +33,7 @@ from marked_packets import (
 )
 
 LENGTHS = {0x20: 4, 0x28: 2, 0x30: 1, 0x40: 4, 0x48: 2, 0x50: 1}
-PROTOCOL_OF_PACKET = 0xFFFFF000
+PROTOCOL_OF_PACKET, FIND_ATTRIBUTE = 0xFFFFF000, 0xFFFFF00C
 
 
 class OutsideOfPacketError(Exception):
@@ -46,6 +46,16 @@ def load(data, place, length):
     return int.from_bytes(data[place : place + length], "big")
 
 
+def find_attribute(data, place, kind):
+    """The offset of an attribute of netlink(7) from an offset on; 0 if there is none."""
+    while place + 4 <= len(data):
+        length, found = struct.unpack_from("=HH", data, place)
+        if found & 0x3FFF == kind:
+            return place
+        place += max(4, (length + 3) & ~3)
+    return 0
+
+
 def run(program, kind, data):
     """Classic BPF (bpf(4), net/core/filter.c) over one packet -> how many of its bytes pass."""
     lines = list(struct.iter_unpack("=HBBI", program))
@@ -53,7 +63,13 @@ def run(program, kind, data):
     while True:
         code, if_true, if_false, number = lines[place]
         place += 1
-        if code in (0x20, 0x28, 0x30):
+        if code == 0x20 and number == FIND_ATTRIBUTE:
+            accumulator = find_attribute(data, accumulator, index)
+        elif code == 0x00:
+            accumulator = number
+        elif code == 0x07:
+            index = accumulator
+        elif code in (0x20, 0x28, 0x30):
             accumulator = kind if number == PROTOCOL_OF_PACKET else load(data, number, LENGTHS[code])
         elif code in (0x40, 0x48, 0x50):
             accumulator = load(data, index + number, LENGTHS[code])
@@ -63,8 +79,13 @@ def run(program, kind, data):
             index = number
         elif code == 0x74:
             accumulator >>= number
-        elif code in (0x15, 0x45, 0x25):
-            holds = {0x15: accumulator == number, 0x45: bool(accumulator & number), 0x25: accumulator > number}[code]
+        elif code in (0x15, 0x45, 0x25, 0x35):
+            holds = {
+                0x15: accumulator == number,
+                0x45: bool(accumulator & number),
+                0x25: accumulator > number,
+                0x35: accumulator >= number,
+            }[code]
             place += if_true if holds else if_false
         elif code == 0x06:
             return number
@@ -74,7 +95,7 @@ def run(program, kind, data):
 
 def passes(family, data, mark=MARK, kind=None):
     try:
-        return run(packet_filter.program(mark), kind or KINDS[family], data) >= len(data)
+        return run(packet_filter.of_packets(mark), kind or KINDS[family], data) >= len(data)
     except OutsideOfPacketError:
         return False
 
@@ -155,7 +176,7 @@ def test_icmp_of_the_other_family_does_not_pass():
 
 @pytest.mark.parametrize("kind", [0x0806, 0x8100, 0x88CC, 0])
 def test_other_kinds_of_packets_do_not_pass(kind):
-    run_with = packet_filter.program(MARK)
+    run_with = packet_filter.of_packets(MARK)
     assert run(run_with, kind, questions("ipv4", MARK, 1)["syn"]) == 0
 
 
@@ -169,12 +190,50 @@ def test_too_short_a_packet_does_not_pass(family, part):
     assert [length for length in range(len(data)) if passes(family, data[:length])] == list(range(needed, len(data)))
 
 
-def test_the_kernel_takes_the_program():
-    program = packet_filter.program(MARK)
+HEADERS, VERDICT, OTHER_ATTRIBUTE = 8, 5, 1
+
+
+def trace_message(*attributes):
+    """A message of a trace: headers, and attributes as (kind, value)."""
+    parts = [struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4) for kind, value in attributes]
+    body = b"".join(parts)
+    return struct.pack("=IHHII4x", 20 + len(body), 0x0A11, 0, 0, 0) + body
+
+
+def verdict(code):
+    return VERDICT | 0x8000, struct.pack("=HHi", 8, 1, 0)[:4] + struct.pack("!i", code)
+
+
+@pytest.mark.parametrize(
+    "attributes, passes_through",
+    [
+        ([(OTHER_ATTRIBUTE, b"filter\0"), verdict(0)], True),
+        ([(OTHER_ATTRIBUTE, b"filter\0"), verdict(1)], True),
+        ([(OTHER_ATTRIBUTE, b"filter\0"), verdict(3)], True),
+        ([(OTHER_ATTRIBUTE, b"filter\0"), verdict(-1)], False),
+        ([(OTHER_ATTRIBUTE, b"filter\0"), verdict(-3)], False),
+        ([(OTHER_ATTRIBUTE, b"filter\0"), verdict(-5)], False),
+        ([verdict(-3), (HEADERS, b"x" * 20)], True),
+        ([(OTHER_ATTRIBUTE, b"filter\0")], True),
+        ([], True),
+    ],
+)
+def test_messages_about_jumps_stay_in_the_kernel(attributes, passes_through):
+    program = packet_filter.of_messages(HEADERS, VERDICT)
+    data = trace_message(*attributes)
+    assert (run(program, 0, data) >= len(data)) is passes_through
+
+
+@pytest.mark.parametrize("program", [packet_filter.of_packets(MARK), packet_filter.of_messages(HEADERS, VERDICT)])
+def test_the_kernel_takes_the_program(program):
     lines = list(struct.iter_unpack("=HBBI", program))
     assert len(program) % 8 == 0 and len(lines) < 256
     for place, (code, if_true, if_false, _number) in enumerate(lines):
         if code & 7 == 5:  # every jump leads forward, to an instruction
             assert place + 1 + max(if_true, if_false) < len(lines)
     assert lines[-1][0] == 6
+
+
+def test_both_families_are_looked_at():
+    lines = struct.iter_unpack("=HBBI", packet_filter.of_packets(MARK))
     assert {IPV4, IPV6} <= {line[3] for line in lines}

@@ -131,9 +131,14 @@ def test_it_arrives_on_the_wire_and_never_comes_to_the_packet_filter():
     assert (stop.kind, stop.loss) == (stops.HOST_LOSES, stops.BEFORE_FILTER)
 
 
-@pytest.mark.parametrize("options", [{"traced": False}, {"complete": False}])
-def test_without_a_whole_trace_nothing_is_said_about_the_packet_filter(options):
-    assert find(destination=view(ARRIVED, **options)).kind == stops.HOST_SILENT
+def test_without_a_trace_nothing_is_said_about_the_packet_filter():
+    assert find(destination=view(ARRIVED, traced=False)).kind == stops.HOST_SILENT
+
+
+def test_a_host_that_could_not_keep_all_that_it_saw_does_not_know():
+    stop = find(destination=view(ARRIVED, event(verdict="accept"), complete=False))
+    assert (stop.kind, stop.host, stop.error) == (stops.UNSEEN, "agent2", stops.INCOMPLETE)
+    assert find(destination=view(ARRIVED, event(), complete=False, rules=[rule()])).kind == stops.HOST_DROPS
 
 
 def test_nothing_answers():
