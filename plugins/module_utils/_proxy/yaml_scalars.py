@@ -21,7 +21,7 @@ _SIMPLE_ESCAPES = dict(
     zip('"\\/abefnrtv0 ', ['"', "\\", "/", "\a", "\b", "\x1b", "\f", "\n", "\r", "\t", "\v", "\0", " "])
 )
 # A plain text between brackets.
-_FLOW_PLAIN = re.compile(r"[\w./+~-](?:[\w./+~=@%;()$^<#'\"-]|:(?=[\w./+~-])| +(?=[\w./+~-]))*")
+_FLOW_PLAIN = re.compile(r"[\w./+~$-](?:[\w./+~=@%;()$^<#'\"-]|:(?=[\w./+~$-])| +(?=[\w./+~=@%;()$^<'\"-]))*")
 _COMMENT = re.compile(r" +#")
 
 

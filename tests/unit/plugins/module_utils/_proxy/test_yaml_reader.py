@@ -26,6 +26,7 @@ from ansible_collections.determined.network.plugins.module_utils._proxy.errors i
         ("a:\n- 1\n- x: 1\n  y: 2\n-\n  - 3\nb: 4\n", {"a": ["1", {"x": "1", "y": "2"}, ["3"]], "b": "4"}),
         ("a:\n  - - 1\n    - 2\n  - 3\n", {"a": [["1", "2"], "3"]}),
         ("a: [1, 'b, c', {d: e}, [],]\n", {"a": ["1", "b, c", {"d": "e"}, []]}),
+        ("a: [$x, a $b, it ' is, x @y % (z)]\n", {"a": ["$x", "a $b", "it ' is", "x @y % (z)"]}),
         ("a: {b: 1,\n  c: [x,  # c\n  y]}\nd: 1\n", {"a": {"b": "1", "c": ["x", "y"]}, "d": "1"}),
         ("a: |\n  x: y\n\n    # no comment\n\nb: 1\n", {"a": ("  x: y", "", "    # no comment"), "b": "1"}),
         ("a: >-  # c\n x\nb: 1\n", {"a": (" x",), "b": "1"}),
