@@ -29,11 +29,12 @@ READ = {"alive": True, "received": []}
 KNOWN = {Pair("stranger", "agent1", "192.0.2.21", "tcp"): Knowledge(answered=True)}
 
 
-def report(outcome=None, read=None, found=FOUND, known=KNOWN, attack=ATTACK, made=None, refused=()):
+def report(outcome=None, read=None, attack=ATTACK, made=None, refused=(), **changed):
+    """The cells of one attack. ``changed``: "found" and "known", if they are others than FOUND and KNOWN."""
     made = {"attempts": [{**OUTCOME, **(outcome or {})}]} if made is None else made
     read = {**READ, **(read or {})}
-    answers = Attacks({"agent1": found}, {"stranger": made}, {"agent1": read}, {})
-    return attack_report.attack_cells([attack], answers, known, dict(refused))
+    answers = Attacks({"agent1": changed.get("found", FOUND)}, {"stranger": made}, {"agent1": read}, {})
+    return attack_report.attack_cells([attack], answers, changed.get("known", KNOWN), dict(refused))
 
 
 def verdicts(cells):

@@ -27,9 +27,11 @@ READ = {"changed": False, "alive": True, "received": ["2b7e151628aed2a6"]}
 FOUND = {"changed": False, "networks": [NETWORK]}
 
 
-def read(made=MADE, received=READ, found=FOUND):
-    answers = {"made": {"stranger": made, "agent1": {"skipped": True}}}
-    answers |= {"received": {"agent1": received}, "found": {"agent1": found}}
+def read(**changed):
+    """What is read of MADE, READ (as "received") and FOUND, or of what stands in their places."""
+    told = {"made": MADE, "received": READ, "found": FOUND, **changed}
+    answers = {"made": {"stranger": told["made"], "agent1": {"skipped": True}}}
+    answers |= {name: {"agent1": told[name]} for name in ("received", "found")}
     return results_attacks.read(answers, {"stranger": [TARGET]})
 
 
@@ -79,7 +81,7 @@ def test_a_malformed_answer_is_refused_with_the_name_of_its_host(host, wrong):
 @settings(**CHECKED)
 @given(junk, junk, junk)
 def test_any_answer_is_read_or_refused(made, received, found):
-    read(made, received, found)
-    read({"attempts": made}, {"alive": True, "received": received}, {"networks": found})
-    read({"attempts": [made]}, {"alive": received}, {"networks": [found]})
+    read(made=made, received=received, found=found)
+    read(made={"attempts": made}, received={"alive": True, "received": received}, found={"networks": found})
+    read(made={"attempts": [made]}, received={"alive": received}, found={"networks": [found]})
     results_attacks.read_found({"agent1": found})
