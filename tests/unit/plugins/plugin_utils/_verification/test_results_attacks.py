@@ -82,6 +82,6 @@ def test_a_malformed_answer_is_refused_with_the_name_of_its_host(host, wrong):
 @given(junk, junk, junk)
 def test_any_answer_is_read_or_refused(made, received, found):
     read(made=made, received=received, found=found)
-    read({"attempts": made}, {"alive": True, "received": received}, {"networks": found})
-    read({"attempts": [made]}, {"alive": received}, {"networks": [found]})
+    read(made={"attempts": made}, received={"alive": True, "received": received}, found={"networks": found})
+    read(made={"attempts": [made]}, received={"alive": received}, found={"networks": [found]})
     results_attacks.read_found({"agent1": found})
