@@ -67,8 +67,8 @@ def describe(stop: stops.Stop, packets: Sequence[Packet], unnamed: str) -> Words
     name this address.
     """
     what = _what(packets)
-    if stop.kind == stops.HOST_DROPS:
-        return _host_drops(stop, packets, unnamed)
+    if stop.kind == stops.HOST_DROPS and stop.place is not None:
+        return _host_drops(stop, stop.place, packets, unnamed)
     if stop.kind == stops.LET_IN:
         return _let_in(stop, what)
     if stop.kind == stops.HOST_LOSES:
@@ -136,9 +136,7 @@ _LOSSES = {
 }
 
 
-def _host_drops(stop: stops.Stop, packets: Sequence[Packet], unnamed: str) -> Words:
-    place = stop.place
-    assert place is not None
+def _host_drops(stop: stops.Stop, place: stops.Place, packets: Sequence[Packet], unnamed: str) -> Words:
     what = f"the answer to {_what(packets)}" if stop.back else _what(packets)
     by = "as the counters of its rules say" if place.concluded else "by this rule"
     source = packets[0].source

@@ -148,7 +148,7 @@ def _view(answer: Mapping[str, Any], known: set[int]) -> View:
 
 def _sighting(one: Fields) -> Sighting:
     about = one.get("about")
-    if not isinstance(about, (list, tuple)) or len(about) != 2 or not all(type(item) is int for item in about):
+    if not isinstance(about, (list, tuple)) or len(about) != 2 or not all(map(_is_whole, about)):
         raise one.wrong("about", "is not a list of two numbers")
     return Sighting(
         number=one.whole("number", _MOST_PORT),
@@ -161,6 +161,10 @@ def _sighting(one: Fields) -> Sighting:
         milliseconds=one.number_or_none("milliseconds", 1e9) or 0.0,
         times=one.whole("times", _LARGEST),
     )
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _event(one: Fields) -> Event:
