@@ -34,6 +34,7 @@ _value:
   description:
     - C(packets) maps a host to the packets that it sends with P(determined.network.trace#module).
     - C(watching) is the list of the hosts that watch. It is empty when nothing must be traced.
+    - C(plan) is for the report, which must know what was sent.
   type: dict
 """
 

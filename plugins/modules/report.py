@@ -45,7 +45,8 @@ options:
     description:
       - The settings of the run. See P(determined.network.verification_targets#filter).
       - C(internet) maps a host to the result of M(determined.network.internet).
-      - C(traces) maps a host to the results of M(determined.network.trace), by the state that it was called with.
+      - C(traces) holds C(plan) of the filter P(determined.network.verification_traces#filter), and C(seen), which maps
+        a host to the results of M(determined.network.trace), by the state that it was called with.
     type: dict
   rounds:
     description: The results of every host, round by round. See P(determined.network.verification_again#filter).

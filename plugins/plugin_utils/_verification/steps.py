@@ -6,8 +6,9 @@
 ``run`` is a dictionary: ``token``, ``hosts`` (names that take part), ``sweep``, ``seed``, ``sample_size``,
 ``max_peers``, ``attack`` (whether outsiders try to break in). For the report it also has ``internet``, host -> what the
 module ``internet`` returned there, or None where the Internet was left out; ``attacks``, what was found, made and
-received by host, or None where nobody was attacked; and ``traces``, host -> what the module ``trace`` returned there,
-by state. Each step computes the checks again, because that is faster than passing them through Ansible's variables.
+received by host, or None where nobody was attacked; and ``traces``: ``plan`` of trace_plan, and ``seen``, host -> what
+the module ``trace`` returned there, by state. Each step computes the checks again, because that is faster than passing
+them through Ansible's variables.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def next_round(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Round
 
 def trace_plan(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -> dict[str, Any]:
     """What the hosts send and watch to explain the wrong cells: see traces.to_plan."""
-    wrong = report(cluster, {**run, "internet": None, "attacks": None, "traces": None}, rounds)
+    answers = results.read_rounds(rounds)
+    known = observations.conclude(answers.rounds)
+    wrong = verification_report.build_report(_derive(cluster, run).checks, (), known, {}, refused=answers.refused)
     return traces.to_plan(traces.plan(wrong.cells), _hosts(run))
 
 
@@ -165,8 +168,9 @@ def report(cluster: Mapping[str, Any], run: Mapping[str, Any], rounds: Rounds) -
         cells += [*advice.cloud_cells(outside), *advice.distance_cells(read, known)]
         uncovered += internet.uncovered
     built = verification_report.build_report(checks.checks, uncovered, known, described, cells, refused)
-    packets = traces.plan(built.cells)
-    traced = results_traces.read(run.get("traces") or {}, packets)
+    told = run.get("traces") or {"plan": (), "seen": {}}
+    packets = traces.from_plan(told["plan"])
+    traced = results_traces.read(told["seen"], packets)
     addresses = {host.name: frozenset().union(*host.addresses.values()) for host in read.hosts}
     absent = {**results.absent(run["hosts"], rounds), **refused, **traced.refused}
     return built._replace(causes=causes.find(built.cells, packets, traced.views, addresses, absent))

@@ -91,11 +91,25 @@ def by_source(packets: Iterable[Packet]) -> dict[str, list[dict[str, Any]]]:
 
 
 def to_plan(packets: Sequence[Packet], hosts: Iterable[str]) -> dict[str, Any]:
-    """What the role hands to the hosts: ``{"packets": host -> packets, "watching": hosts}``.
+    """What the role hands on: ``{"packets": host -> packets, "watching": hosts, "plan": for :func:`from_plan`}``.
 
     All hosts of the run watch, because a packet may arrive at another host than its destination.
     """
-    return {"packets": by_source(packets), "watching": sorted(hosts) if packets else []}
+    return {
+        "packets": by_source(packets),
+        "watching": sorted(hosts) if packets else [],
+        "plan": [list(packet) for packet in packets],
+    }
+
+
+def from_plan(plan: Iterable[Sequence[Any]]) -> tuple[Packet, ...]:
+    """``plan`` of :func:`to_plan` -> the packets that were sent.
+
+    They are not derived again for the report: a host that has failed in the meantime would change their numbers.
+    """
+    packets = map(Packet._make, plan)
+    # Depending on its version, Ansible hands on a number as a text.
+    return tuple(packet._replace(number=int(packet.number), port=int(packet.port)) for packet in packets)
 
 
 def _ports_of(cell: Cell) -> list[int]:

@@ -29,7 +29,7 @@ def test_only_wrong_cells_between_hosts_are_traced():
         CELL._replace(via="", destination="registry"),
     ]
     assert traces.plan([*others, CELL]) == (traces.Packet(0, "agent1", "agent2", ADDRESS, "tcp", 1734, "open"),)
-    assert traces.to_plan((), ["a"]) == {"packets": {}, "watching": []}
+    assert traces.to_plan((), ["a"]) == {"packets": {}, "watching": [], "plan": []}
 
 
 def test_cells_with_the_same_wrong_port_share_a_packet():
@@ -39,6 +39,8 @@ def test_cells_with_the_same_wrong_port_share_a_packet():
     assert traces.packets_of(cells, packets) == {0: [packets[0]], 1: [*packets]}
     plan = traces.to_plan(packets, ["agent2", "agent1"])
     assert plan["watching"] == ["agent1", "agent2"]
+    assert traces.from_plan(plan["plan"]) == packets
+    assert traces.from_plan([[str(one) for one in packet] for packet in plan["plan"]]) == packets
     first = {"number": 0, "protocol": "tcp", "address": ADDRESS, "port": 1734}
     assert plan["packets"] == {"agent1": [first, {**first, "number": 1, "port": 40000}]}
 

@@ -8,9 +8,18 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.determined.network.plugins.plugin_utils._verification import results_traces
+from ansible_collections.determined.network.plugins.module_utils import _ports
+from ansible_collections.determined.network.plugins.plugin_utils._verification import (
+    results_traces,
+    steps,
+    stops,
+    traces,
+)
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.unit.plugins.plugin_utils.clusters import SMALL, build
+from tests.unit.plugins.plugin_utils.simulated_network import Network, Path, play
 
 from .trace_views import packet
 
@@ -169,3 +178,23 @@ def test_any_answer_is_read_or_refused(path, value):
 def test_texts_of_a_host_show_their_control_characters():
     view = read(agent1=changed(["ended", "rules", 0, "text"], "drop\x1b[2J\n  CAUSE 9")).views["agent1"]
     assert view.rules[0].text == r"drop\x1b[2J\x0a  CAUSE 9"
+
+
+def test_a_host_that_fails_after_the_trace_changes_no_cause_of_the_others():
+    cluster = build(SMALL)
+    cut = Path(dropped=_ports.parse_ports("1734"))
+    paths = {("agent1", "192.0.2.22", "tcp"): cut, ("master", "192.0.2.21", "tcp"): cut}
+    played = play(Network(cluster, paths))
+    run = {"hosts": list(SMALL), "sweep": "full", "seed": 1, "sample_size": 64, "max_peers": 0}
+    plan = steps.trace_plan(cluster.to_dict(), run, played.rounds)["plan"]
+    (number,) = [one.number for one in traces.from_plan(plan) if one.source == "agent1"]
+    assert number > 0, "the packet of the host that fails comes first"
+    ended = {
+        **ANSWER["ended"],
+        "sightings": [{**SIGHTING, "number": number}],
+        "events": [{**EVENT, "number": number}],
+    }
+    run["traces"] = {"plan": plan, "seen": {"agent2": {**ANSWER, "sent": {}, "ended": ended}}}
+    rounds = {host: results for host, results in played.rounds.items() if host != "master"}
+    (cause,) = [one for one in steps.report(cluster.to_dict(), run, rounds).causes if one.kind == stops.HOST_DROPS]
+    assert (cause.host, cause.rule) == ("agent2", "-A INPUT -j DROP")
