@@ -28,7 +28,7 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
     WRONG,
     Cell,
 )
-from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import BLOCKED, MOST_NAMES, Pair
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import BLOCKED, Pair, some_names
 from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import Knowledge
 from ansible_collections.determined.network.plugins.plugin_utils._verification.results_attacks import Attacks
 
@@ -271,7 +271,7 @@ def _advice(attacks: Sequence[Attack], outcomes: Mapping[tuple[str, str], Mappin
             if outcome and outcome["link"] in _CANNOT:
                 names.setdefault((attack.source, outcome["link"]), {})[attack.destination] = None
         for (source, link), destinations in names.items():
-            text = f"it did NOT make this attack on {_names(list(destinations))}, because {_CANNOT[link]}"
+            text = f"it did NOT make this attack on {some_names(list(destinations))}, because {_CANNOT[link]}"
             yield cells.advice(requirement, (text,), source, expected=BLOCKED)
 
 
@@ -281,7 +281,7 @@ def _without_port(attacks: Sequence[Attack]) -> Iterator[Cell]:
         (UDP, [attack for attack in attacks if not attack.datagrams]),
     ):
         if missing:
-            names = _names(list(dict.fromkeys(attack.destination for attack in missing)))
+            names = some_names(list(dict.fromkeys(attack.destination for attack in missing)))
             reason = "no listener there waits at a port that must be closed to outsiders"
             text = f"this attack was NOT made on {names}: {reason}"
             yield cells.advice(requirement, (text,), expected=BLOCKED)
@@ -301,10 +301,5 @@ def _of_containers(attacks: Sequence[Attack], found: Mapping[str, Mapping[str, A
                 empty.append(f"{network['network']} ({network['interface']} of {host})")
     if empty:
         # One line for all hosts: a host of the cluster has containers only while it works.
-        what = f"in {_names(empty)} no container answers its own host, so nobody tried to reach one directly"
+        what = f"in {some_names(empty)} no container answers its own host, so nobody tried to reach one directly"
         yield cells.advice(CONTAINER, (what, "verify again while containers run"), expected=BLOCKED)
-
-
-def _names(hosts: Sequence[str]) -> str:
-    more = len(hosts) - MOST_NAMES
-    return ", ".join(hosts[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

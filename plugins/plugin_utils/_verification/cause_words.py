@@ -11,10 +11,10 @@ from typing import NamedTuple
 from ansible_collections.determined.network.plugins.module_utils._internet import targets as internet_targets
 from ansible_collections.determined.network.plugins.plugin_utils._verification import stops
 from ansible_collections.determined.network.plugins.plugin_utils._verification.cells import Cell
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import MOST_NAMES
 from ansible_collections.determined.network.plugins.plugin_utils._verification.traces import Packet
 
 HOST = internet_targets.HOST
-MOST_NAMES = 5  # of hosts, ports or services in a sentence
 SITE = "ansible-playbook determined.network.site"
 ABSENT_REMEDY = (
     "Make sure that Ansible reaches this host (ansible HOST -m ping) and that its tasks above do not fail, and verify "

@@ -33,6 +33,12 @@ MOST_NAMES = 5  # of hosts in a sentence
 RESTRICT = "restrict"
 
 
+def some_names(names: Sequence[str]) -> str:
+    """Names for a sentence: the first few, and the number of the others."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
 class Pair(NamedTuple):
     """A source, a destination with one of its addresses, and the protocol between them."""
 
@@ -256,8 +262,7 @@ def _uncovered(cluster: Cluster, checks: Sequence[Check], scope: Collection[str]
             if host.name in scope and host.name not in closed and any(host.has(role) for role in CONFIGURED_ROLES)
         ]
         if unproven:
-            more = len(unproven) - MOST_NAMES
-            names = ", ".join(unproven[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+            names = some_names(unproven)
             yield (
                 RESTRICT,
                 f"NOT verified for {names}: this run has no host whose connections they must drop; "

@@ -61,8 +61,7 @@ def _read(
             if results.has_answered(answer):
                 found[host] = how(host, answer)
             else:
-                text = answer.get("msg") if isinstance(answer, Mapping) else None
-                found[host] = {"msg": _escape.line(text)} if isinstance(text, str) else {}
+                found[host] = _message(answer or {})
         except Malformed as problem:
             refused[host] = results.sentence(host, problem)
     return found

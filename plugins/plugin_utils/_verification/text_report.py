@@ -17,7 +17,11 @@ from ansible_collections.determined.network.plugins.plugin_utils._verification.c
     WRONG,
     Cell,
 )
-from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import RESTRICT
+from ansible_collections.determined.network.plugins.plugin_utils._verification.checks import (
+    MOST_NAMES,
+    RESTRICT,
+    some_names,
+)
 from ansible_collections.determined.network.plugins.plugin_utils._verification.observations import MOST_RANGES
 from ansible_collections.determined.network.plugins.plugin_utils._verification.report import Report
 
@@ -42,7 +46,6 @@ MOST_CAUSES = 20
 MOST_CAUSES_IN_MESSAGE = 8  # so that the message of the failure has ten lines
 MOST_CELLS = 40  # that are not correct; report.json has them all
 MOST_COLUMNS = 40  # hosts in the matrix
-MOST_NAMES = 5  # of hosts in a sentence
 
 
 def render(report: Report, path: str) -> list[str]:
@@ -79,7 +82,7 @@ def _heading(run: Mapping[str, Any]) -> str:
     if run.get("max_peers"):
         text += f", at most {run['max_peers']} destinations for each source and row"
     if run.get("left_out"):
-        text += f"; NOT verified, because this run left them out: {_names(run['left_out'])}"
+        text += f"; NOT verified, because this run left them out: {some_names(run['left_out'])}"
     return text
 
 
@@ -108,12 +111,7 @@ def _advice_text(cells: Sequence[Cell]) -> str:
     sources = [cell.source for cell in cells if cell.source]
     # The first sentence stands after a colon, so it does not begin with a capital letter.
     sentences = [_with_full_stop(cells[0].evidence[0])] + _sentences(cells[0])[1:]
-    return (f"{_names(sources)}: " if sources else "") + " ".join(sentences)
-
-
-def _names(hosts: Sequence[str]) -> str:
-    more = len(hosts) - MOST_NAMES
-    return ", ".join(hosts[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return (f"{some_names(sources)}: " if sources else "") + " ".join(sentences)
 
 
 def _requirement_line(name: str, width: int, mine: Sequence[Cell], sampled: bool) -> str:

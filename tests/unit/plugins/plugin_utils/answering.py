@@ -26,3 +26,11 @@ def result(name, output, profile="legacy"):
     found = plugin._parse_returned_data({"stdout": output, "stderr": "", "rc": 0}, *[profile][: len(PROFILES)])
     found.pop("_ansible_parsed")
     return found
+
+
+def places(value, path=()):
+    """The path of every value inside a value."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from places(one, (*path, key))

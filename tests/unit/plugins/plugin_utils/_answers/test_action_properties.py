@@ -85,14 +85,6 @@ def sample(name):
     return {"changed": False, **{key: one.get("sample", "") for key, one in documented.items()}}
 
 
-def places(value, path=()):
-    """The path of every value inside a value."""
-    yield path
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inner:
-        yield from places(one, (*path, key))
-
-
 def put(value, path, new):
     """A value with another one at a path."""
     if not path:
@@ -110,7 +102,7 @@ def put(value, path, new):
 @given(st.integers(0, 10_000), ANY)
 def test_a_documented_answer_with_anything_at_one_place(name, number, value):
     honest = sample(name)
-    paths = list(places(honest))
+    paths = list(answering.places(honest))
     check(name, json.dumps(put(honest, paths[number % len(paths)], value)))
 
 

@@ -63,14 +63,6 @@ def of_others(played, liar=LIAR):
 HONEST = of_others(play(network(), sweep="sample"))
 
 
-def places(value, path=()):
-    """The path of every value inside a value."""
-    yield path
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inner:
-        yield from places(one, (*path, key))
-
-
 def put(value, path, new):
     """Put a value in the place of another one, if there is one at this path in this round."""
     if not path:
@@ -107,7 +99,7 @@ def test_one_value_of_a_hosts_answer_is_anything(module, number, value, removed)
     def tamper(host, said, answer):
         if (host, said) != (LIAR, module):
             return answer
-        paths = list(places(answer))
+        paths = list(answering.places(answer))
         path = paths[number % len(paths)]
         if removed and path and isinstance(path[-1], str):
             place = answer
@@ -236,7 +228,7 @@ def outside_verdicts(report):
 @given(st.integers(0, 1000), ANY)
 def test_an_answer_about_the_internet_is_anything(number, value):
     answers = outside_answers()
-    paths = list(places(answers[LIAR]))
+    paths = list(answering.places(answers[LIAR]))
     answers[LIAR] = put(answers[LIAR], paths[number % len(paths)], copy.deepcopy(value))
     report = outside_report(answers)
     assert outside_verdicts(report) == outside_verdicts(outside_report(outside_answers()))
@@ -296,7 +288,7 @@ def test_whatever_one_host_answers_no_verdict_between_others_changes(liar, lies)
         if host != liar or said not in lies:
             return answer
         number, value = lies[said]
-        paths = list(places(answer))
+        paths = list(answering.places(answer))
         return put(answer, paths[number % len(paths)], copy.deepcopy(value))
 
     report = whole_report(tamper)
