@@ -11,9 +11,12 @@ import contextlib
 import gc
 import json
 import os
+import signal
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.determined.network.plugins.module_utils._host.commands import HostError
+
+_ALARM_DELAY = 2  # seconds
 
 
 class DaemonError(HostError):
@@ -148,6 +151,15 @@ def detach(umask: int, *kept: int) -> None:
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     close_all_but(*kept)
+
+
+def die_after(seconds: float) -> None:
+    """Let the kernel kill this process two seconds after a deadline, if it has not ended (alarm(2)).
+
+    A child does not inherit it (fork(2)).
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(int(seconds) + _ALARM_DELAY)
 
 
 def close_all_but(*kept: int) -> None:

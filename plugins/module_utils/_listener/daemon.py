@@ -20,7 +20,6 @@ import json
 import os
 import resource
 import select
-import signal
 import socket
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -31,7 +30,6 @@ from ansible_collections.determined.network.plugins.module_utils._listener impor
 from ansible_collections.determined.network.plugins.module_utils._sockets import sockets
 
 _RESERVE = 64  # descriptors that a worker needs beside its listeners: clients, pipes
-_ALARM_DELAY = 2  # seconds after the deadline at which the kernel kills a process that has not ended
 _CLIENT_SECONDS = 5.0  # how long to wait for a client of the control socket
 _WAITING_CLIENTS = 1024  # so that others can hardly keep our user out; the kernel bounds it by net.core.somaxconn
 
@@ -67,8 +65,7 @@ def launch(group: Group) -> Dict[str, Any]:
 def _supervise(report_pipe: daemon.Report, group: Group) -> None:
     """The supervisor's whole life. ``report_pipe``: where its first report goes."""
     deadline = time.monotonic() + group.lifetime
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(int(group.lifetime) + _ALARM_DELAY)
+    daemon.die_after(group.lifetime)
     try:
         control = _listen(group.token)
         workers, leash, report, marks = _start_workers(group, deadline)
@@ -125,7 +122,7 @@ def _work(part: Group, marks: listener_worker.Marks, deadline: float, leash: int
     ``leash`` and ``writer``: the only descriptors that it keeps.
     """
     daemon.close_all_but(leash, writer)
-    signal.alarm(int(part.lifetime) + _ALARM_DELAY)  # a child does not inherit alarms (fork(2))
+    daemon.die_after(part.lifetime)  # a child does not inherit alarms (fork(2))
     answers = listener_worker.Answers(part.answer, part.secret, marks)
     listener_worker.run(part.listeners, answers, deadline, leash, daemon.Report(writer).send)
 

@@ -9,24 +9,19 @@ What arrives is seen before any firewall of this host, and what leaves only if e
 import contextlib
 import errno
 import socket
-import struct
 import time
 from typing import Dict, List
 
 from ansible_collections.determined.network.plugins.module_utils._wire import (
-    kernel_filter,
     marks,
     packet_filter,
+    packet_sockets,
     sightings,
 )
 
 MOST_SIGHTINGS = 8192  # of one capture, without repetitions; a packet is seen on each of several interfaces
 
-_EVERY_KIND = 0x0003  # ETH_P_ALL (linux/if_ether.h)
-_OUTGOING = 4  # PACKET_OUTGOING: what this host sends
 _TO_ANOTHER_HOST = 3  # PACKET_OTHERHOST: a switch has flooded it, or an interface is promiscuous
-_SOL_PACKET, _STATISTICS = 263, 6  # Python has no names for these (linux/if_packet.h)
-_RCVBUFFORCE = 33  # asm-generic/socket.h
 _BUFFER = 1 << 20  # bytes
 _LONGEST = 256  # bytes of a packet that are read
 _MOST_AT_ONCE = 1024  # packets, so that a flood of them keeps the caller from nothing else
@@ -42,12 +37,12 @@ class Capture:
         self._began = time.monotonic()
         self._overrun = 0
         self._found: Dict[sightings.Sighting, sightings.Sighting] = {}
-        kinds = socket.htons(_EVERY_KIND)
+        kinds = socket.htons(packet_sockets.EVERY_KIND)
         self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, kinds)
         try:
-            kernel_filter.attach(self._sock, packet_filter.of_packets(mark))
+            packet_sockets.attach(self._sock, packet_filter.of_packets(mark))
             with contextlib.suppress(PermissionError):  # CAP_NET_ADMIN: without it, the buffer stays as it is
-                self._sock.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
+                packet_sockets.enlarge_buffer(self._sock, _BUFFER)
             # Packets that came before the socket had its filter are not of this run, whether they were kept or not.
             self.lost()
         except OSError:
@@ -70,20 +65,14 @@ class Capture:
                     continue
                 raise
             interface, kind, direction = origin[:3]
-            if direction == _TO_ANOTHER_HOST or (interface == _LOOPBACK and direction == _OUTGOING):
+            if direction == _TO_ANOTHER_HOST or (interface == _LOOPBACK and direction == packet_filter.OUTGOING):
                 continue  # on the loopback interface every packet is seen twice
-            way = sightings.OUT if direction == _OUTGOING else sightings.IN
+            way = sightings.OUT if direction == packet_filter.OUTGOING else sightings.IN
             since = round((time.monotonic() - self._began) * 1000, 1)
             sighting = sightings.read(self._mark, kind, packet, way, interface, since)
             if sighting is None:
                 continue
-            key = sightings.without_time(sighting)
-            known = self._found.get(key)
-            if known:
-                self._found[key] = known._replace(times=known.times + 1)
-            elif len(self._found) < MOST_SIGHTINGS:
-                self._found[key] = sighting
-            else:
+            if not sightings.add(self._found, sighting, MOST_SIGHTINGS):
                 self._overrun += 1
 
     @property
@@ -93,9 +82,8 @@ class Capture:
 
     def lost(self) -> int:
         """How many packets were lost since the last call, because the buffer or the list of sightings was full."""
-        kernel = struct.unpack("=II", self._sock.getsockopt(_SOL_PACKET, _STATISTICS, 8))[1]
         overrun, self._overrun = self._overrun, 0
-        return int(kernel) + overrun
+        return packet_sockets.dropped(self._sock) + overrun
 
     def close(self) -> None:
         """End the capture."""

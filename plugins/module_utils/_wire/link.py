@@ -4,47 +4,14 @@
 """A link of this host, on which packets are sent and received as they are (packet(7))."""
 
 import socket
-import struct
-from typing import Iterator, NamedTuple, Tuple
+from typing import Iterator, NamedTuple
 
-from ansible_collections.determined.network.plugins.module_utils._wire import kernel_filter, packets
+from ansible_collections.determined.network.plugins.module_utils._wire import packet_filter, packet_sockets, packets
 
-_EVERY_KIND = 0x0003  # ETH_P_ALL (linux/if_ether.h)
-_OUTGOING = 4  # PACKET_OUTGOING: what this host sends
 _ETHERNET = 1  # ARPHRD_ETHER
-_SOL_PACKET, _STATISTICS = 263, 6  # Python has no names for these (linux/if_packet.h)
-_SO_RCVBUFFORCE = 33
 _BUFFER = 4 << 20  # bytes
 _LONGEST = 2048  # bytes of a packet that are read
 _BURST = 4096  # packets read at once
-
-# The kernel hands over only what may be an answer, so that a busy host loses none: ARP, ICMP, and TCP segments with SYN
-# or RST. Each line is (code, lines to skip if true, lines to skip if false, number); the codes are those of
-# linux/bpf_common.h, and a packet begins with the header of IP.
-_WORD, _BYTE, _BYTE_BEHIND, _LENGTH_OF_HEADER, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x30, 0x50, 0xB1, 0x15, 0x45, 0x06
-_DIRECTION, _KIND = 0xFFFFF004, 0xFFFFF000  # SKF_AD_PKTTYPE, SKF_AD_PROTOCOL (linux/filter.h)
-_FLAGS = packets.SYN | packets.RST
-_ANSWERS = (
-    (_WORD, 0, 0, _DIRECTION),
-    (_EQUAL, 15, 0, _OUTGOING),
-    (_WORD, 0, 0, _KIND),
-    (_EQUAL, 14, 0, packets.ARP),
-    (_EQUAL, 7, 0, packets.IPV6),
-    (_EQUAL, 0, 11, packets.IPV4),
-    (_BYTE, 0, 0, 9),
-    (_EQUAL, 10, 0, packets.ICMP),
-    (_EQUAL, 0, 8, packets.TCP),
-    (_LENGTH_OF_HEADER, 0, 0, 0),
-    (_BYTE_BEHIND, 0, 0, 13),
-    (_ANY_BIT, 6, 5, _FLAGS),
-    (_BYTE, 0, 0, 6),
-    (_EQUAL, 4, 0, packets.ICMPV6),
-    (_EQUAL, 0, 2, packets.TCP),
-    (_BYTE, 0, 0, 53),
-    (_ANY_BIT, 1, 0, _FLAGS),
-    (_RETURN, 0, 0, 0),
-    (_RETURN, 0, 0, _LONGEST),
-)
 
 
 class Received(NamedTuple):
@@ -65,10 +32,10 @@ class Link:
         self.name = socket.if_indextoname(interface)
         self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         try:
-            self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+            packet_sockets.enlarge_buffer(self._sock, _BUFFER)
             # The filter stands before the socket receives anything: until bind() it listens to no kind.
-            kernel_filter.attach(self._sock, b"".join(struct.pack("=HBBI", *line) for line in _ANSWERS))
-            self._sock.bind((self.name, _EVERY_KIND))
+            packet_sockets.attach(self._sock, packet_filter.of_answers(_LONGEST))
+            self._sock.bind((self.name, packet_sockets.EVERY_KIND))
         except OSError:
             self._sock.close()
             raise
@@ -93,13 +60,12 @@ class Link:
             except BlockingIOError:
                 return
             _name, kind, direction = origin[:3]
-            if direction != _OUTGOING and kind in (packets.IPV4, packets.IPV6, packets.ARP):
+            if direction != packet_filter.OUTGOING and kind in (packets.IPV4, packets.IPV6, packets.ARP):
                 yield Received(kind, packet)
 
     def lost(self) -> int:
         """How many packets the kernel could not keep for us since the last call."""
-        counters: Tuple[int, int] = struct.unpack("=II", self._sock.getsockopt(_SOL_PACKET, _STATISTICS, 8))
-        return counters[1]
+        return packet_sockets.dropped(self._sock)
 
     def close(self) -> None:
         """Close the link."""

@@ -11,8 +11,8 @@ iptables-nft, firewalld or Docker. The rules of iptables-legacy are none of nf_t
 import struct
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._sockets import netlink
-from ansible_collections.determined.network.plugins.module_utils._wire import marks, packet_filter, sightings
+from ansible_collections.determined.network.plugins.module_utils._sockets import netlink, rtnetlink
+from ansible_collections.determined.network.plugins.module_utils._wire import marks, packet_filter, packets, sightings
 
 TABLE_PREFIX = "determined_trace_"
 GROUP = 9  # NFNLGRP_NFTRACE (linux/netfilter/nfnetlink.h)
@@ -38,7 +38,7 @@ _VERDICTS = {
     -5: "return",
 }
 ENDING = ("drop", "accept", "queue", "stolen")  # verdicts after which no more rules of a chain of the kernel follow
-_KINDS = {4: 0x0800, 6: 0x86DD}  # by the first four bits of a packet
+_KINDS = {4: packets.IPV4, 6: packets.IPV6}  # by the first four bits of a packet
 
 
 class Event(NamedTuple):
@@ -163,8 +163,8 @@ class Reader:
             part=part,
             packet=packet,
             family=_FAMILIES.get(_number(about[_FAMILY]), "?"),
-            table=_text(about[_TABLE]),
-            chain=_text(about[_CHAIN]),
+            table=rtnetlink.text(about[_TABLE]),
+            chain=rtnetlink.text(about[_CHAIN]),
             what=what,
             handle=_number(about.get(_HANDLE, b"\0")),
             verdict=verdict,
@@ -188,7 +188,7 @@ def _verdict(about: Dict[int, bytes]) -> Tuple[str, str]:
         (code,) = _CODE.unpack(parts[_VERDICT_CODE])
         # The upper half holds the error number of a drop, or the number of a queue.
         verdict = _VERDICTS.get(code) or _VERDICTS.get(code & 0xFF, str(code))
-        return verdict, _text(parts.get(_VERDICT_CHAIN, b""))
+        return verdict, rtnetlink.text(parts.get(_VERDICT_CHAIN, b""))
     if _POLICY in about:
         return _VERDICTS.get(_number(about[_POLICY]), "?"), ""
     return "", ""
@@ -196,7 +196,3 @@ def _verdict(about: Dict[int, bytes]) -> Tuple[str, str]:
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "big")
-
-
-def _text(data: bytes) -> str:
-    return data.rstrip(b"\0").decode("utf-8", "replace")

@@ -27,6 +27,7 @@ _NEIGHBOUR_LIMIT = 255  # RFC 4861 7.1: a neighbour message with any other limit
 # reset (Linux: tcp_inbound_md5_hash).
 MD5_OPTION = b"\x01\x01\x13\x12" + b"\0" * 16
 
+_FRAGMENT_OFFSET = 0x1FFF
 _ETHERNET = 1  # the kind of hardware in ARP
 _ARP_REQUEST, _ARP_REPLY = 1, 2
 _SOLICITATION, _ADVERTISEMENT = 135, 136
@@ -101,14 +102,20 @@ def tcp(
     options: bytes = b"",
     hop_limit: int = ON_LINK,
 ) -> bytes:
-    """A TCP segment without data. ``options``: a multiple of four bytes."""
+    """A TCP segment without data, in a packet. ``options``: a multiple of four bytes."""
+    body = segment(flow, flags, sequence, acknowledgement, options)
+    return _packet(flow.source.address, flow.destination.address, TCP, body, hop_limit)
+
+
+def segment(
+    flow: Flow, flags: int, sequence: int, acknowledgement: int = 0, options: bytes = b"", window: int = 65535
+) -> bytes:
+    """A TCP segment without data, for a packet that the kernel builds. ``options``: a multiple of four bytes."""
     offset = (20 + len(options)) // 4 << 4
     ports = struct.pack("!HH", flow.source.port, flow.destination.port)
-    head = ports + struct.pack("!IIBBH", sequence, acknowledgement, offset, flags, 65535)
+    head = ports + struct.pack("!IIBBH", sequence, acknowledgement, offset, flags, window)
     total = _pseudo_sum(flow, TCP, head + b"\0\0\0\0" + options)
-    return _packet(
-        flow.source.address, flow.destination.address, TCP, head + _pack(total) + b"\0\0" + options, hop_limit
-    )
+    return head + _pack(total) + b"\0\0" + options
 
 
 def udp(flow: Flow, payload: bytes) -> bytes:
@@ -169,7 +176,7 @@ def read_neighbour(kind: int, packet: bytes) -> Optional[Neighbour]:
 
 def read_segment(kind: int, packet: bytes) -> Optional[Segment]:
     """A TCP segment; None for every other packet."""
-    read = _read(kind, packet)
+    read = read_headers(kind, packet)
     if read is None or read.protocol != TCP or len(read.body) < 20:
         return None
     source, destination, sequence, acknowledgement, _offset, flags = struct.unpack_from("!HHIIBB", read.body)
@@ -191,7 +198,9 @@ def read_exceeded(kind: int, packet: bytes) -> Optional[Echo]:
     return None if request is None else Echo(request.destination, struct.unpack_from("!H", request.body, 4)[0])
 
 
-class _Read(NamedTuple):
+class Headers(NamedTuple):
+    """What the header of IP says. ``protocol``: of ``body``, which is the rest of the packet as far as it was kept."""
+
     source: str
     destination: str
     protocol: int
@@ -199,21 +208,24 @@ class _Read(NamedTuple):
     body: bytes
 
 
-def _read(kind: int, packet: bytes) -> Optional[_Read]:
-    if kind == IPV4 and len(packet) >= 20:
+def read_headers(kind: int, packet: bytes) -> Optional[Headers]:
+    """The header of an IP packet; None for every other packet, and for a later fragment, which has no other header."""
+    if kind == IPV4 and len(packet) >= 20 and packet[0] >> 4 == 4:
         start, end = 4 * (packet[0] & 15), struct.unpack_from("!H", packet, 2)[0]
+        if start < 20 or struct.unpack_from("!H", packet, 6)[0] & _FRAGMENT_OFFSET:
+            return None
         addresses = [str(ipaddress.IPv4Address(packet[at : at + 4])) for at in (12, 16)]
-        return _Read(addresses[0], addresses[1], packet[9], packet[8], packet[start:end])
-    if kind == IPV6 and len(packet) >= 40:
+        return Headers(addresses[0], addresses[1], packet[9], packet[8], packet[start:end])
+    if kind == IPV6 and len(packet) >= 40 and packet[0] >> 4 == 6:
         end = 40 + struct.unpack_from("!H", packet, 4)[0]
         addresses = [str(ipaddress.IPv6Address(packet[at : at + 16])) for at in (8, 24)]
-        return _Read(addresses[0], addresses[1], packet[6], packet[7], packet[40:end])
+        return Headers(addresses[0], addresses[1], packet[6], packet[7], packet[40:end])
     return None
 
 
-def _read_icmp(kind: int, packet: bytes, types: Mapping[int, int]) -> Optional[_Read]:
+def _read_icmp(kind: int, packet: bytes, types: Mapping[int, int]) -> Optional[Headers]:
     """A message of ICMP or ICMPv6 with the type for its family; None for every other packet."""
-    read = _read(kind, packet)
+    read = read_headers(kind, packet)
     if read is None or read.protocol != (ICMP if kind == IPV4 else ICMPV6) or len(read.body) < 8:
         return None
     return read if read.body[0] == types[4 if kind == IPV4 else 6] else None

@@ -17,17 +17,14 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.determined.network.plugins.module_utils._sockets import checksum, sockets
 from ansible_collections.determined.network.plugins.module_utils._sockets.destination import Destination
-from ansible_collections.determined.network.plugins.module_utils._wire import marks
+from ansible_collections.determined.network.plugins.module_utils._wire import marks, packets
 
 # Seconds after the beginning at which a packet is sent: a lost packet is no finding. The last pause is for the answers.
 SENDING_TIMES = (0.0, 0.3, 1.0)
 ANSWER_SECONDS = 1.0
 
-_SYN = 2
 _WINDOW = 64240
 _MAXIMUM_SEGMENT_SIZE = struct.pack("!BBH", 2, 4, 536)  # RFC 9293 3.2; every SYN of an honest stack has it
-_IPV6_CHECKSUM = 7  # IPV6_CHECKSUM of linux/in6.h: the kernel computes the checksum at this offset
-_CHECKSUM_OFFSET = 16
 _ECHO_REQUEST = {"ipv4": 8, "ipv6": 128}
 _ICMP = {"ipv4": socket.IPPROTO_ICMP, "ipv6": socket.IPPROTO_ICMPV6}
 
@@ -77,20 +74,20 @@ class Sender:
         for sock in self._open:
             sock.close()
 
-    def send(self, packets: Sequence[Packet]) -> List[Sent]:
+    def send(self, wanted: Sequence[Packet]) -> List[Sent]:
         """Send all packets at each of SENDING_TIMES, and wait for ANSWER_SECONDS -> what became of each.
 
         Raises PermissionError without CAP_NET_RAW: otherwise this would look like a firewall that refuses a packet.
         """
-        prepared = [self._prepare(packet) for packet in packets]
+        prepared = [self._prepare(packet) for packet in wanted]
         began = time.monotonic()
         results: Dict[int, Sent] = {}
         for when in SENDING_TIMES:
             time.sleep(max(0.0, began + when - time.monotonic()))
-            for packet, way in zip(packets, prepared):
+            for packet, way in zip(wanted, prepared):
                 results[packet.number] = way.attempt(packet.number)
         time.sleep(ANSWER_SECONDS)
-        return [results[packet.number] for packet in packets]
+        return [results[packet.number] for packet in wanted]
 
     def _prepare(self, packet: Packet) -> "_Way":
         source, problem = _source(packet)
@@ -116,17 +113,11 @@ class Sender:
         raw.bind(sockets.socket_address(own, 0))
         # It would receive a copy of every segment that comes to this host.
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
-        head = struct.pack("!HHII", port, packet.port, self._mark.sequence(packet.number), 0)
-        head += struct.pack("!BBH", 6 << 4, _SYN, _WINDOW)
-        tail = b"\0\0" + _MAXIMUM_SEGMENT_SIZE
-        total = 0
-        if family == socket.AF_INET6:
-            raw.setsockopt(socket.IPPROTO_IPV6, _IPV6_CHECKSUM, _CHECKSUM_OFFSET)
-        else:
-            ends = socket.inet_aton(source) + socket.inet_aton(packet.address)
-            pseudo = ends + struct.pack("!BBH", 0, socket.IPPROTO_TCP, len(head) + 2 + len(tail))
-            total = checksum.of(pseudo + head + b"\0\0" + tail)
-        return _Way(raw, head + struct.pack("!H", total) + tail, source, port, packet.address, "")
+        # A checksum does not cover the zone of an address.
+        flow = packets.Flow(packets.End(source, port), packets.End(packet.address.partition("%")[0], packet.port))
+        sequence = self._mark.sequence(packet.number)
+        data = packets.segment(flow, packets.SYN, sequence, options=_MAXIMUM_SEGMENT_SIZE, window=_WINDOW)
+        return _Way(raw, data, source, port, packet.address, "")
 
     def _prepare_message(self, packet: Packet, source: str) -> "_Way":
         family = packet.destination.family

@@ -3,11 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a captured packet is: which marked packet it belongs to, and which part it plays. Pure."""
 
-import ipaddress
 import struct
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._wire import marks
+from ansible_collections.determined.network.plugins.module_utils._wire import marks, packets
 
 IN, OUT = "in", "out"  # from the view of the host that saw the packet
 
@@ -17,11 +16,13 @@ DATAGRAM, ECHO, ECHO_REPLY, ICMP_ERROR = "datagram", "echo", "echo_reply", "icmp
 QUESTIONS = (SYN, DATAGRAM, ECHO)
 ANSWERS = (SYN_ACK, RESET, ECHO_REPLY, ICMP_ERROR)
 
-_IPV4, _IPV6 = 0x0800, 0x86DD
-_ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
-_FLAG_SYN, _FLAG_RESET, _FLAG_ACK = 2, 4, 16
-_ECHO_KINDS = {(_ICMP, 8): ECHO, (_ICMP, 0): ECHO_REPLY, (_ICMPV6, 128): ECHO, (_ICMPV6, 129): ECHO_REPLY}
-_ERRORS = {_ICMP: (3, 11), _ICMPV6: (1, 2, 3, 4)}
+_ECHO_KINDS = {
+    (packets.ICMP, 8): ECHO,
+    (packets.ICMP, 0): ECHO_REPLY,
+    (packets.ICMPV6, 128): ECHO,
+    (packets.ICMPV6, 129): ECHO_REPLY,
+}
+_ERRORS = {packets.ICMP: (3, 11), packets.ICMPV6: (1, 2, 3, 4)}
 
 
 class Sighting(NamedTuple):
@@ -51,14 +52,6 @@ class Sighting(NamedTuple):
         return dict(self._asdict(), about=list(self.about))
 
 
-class _Packet(NamedTuple):
-    protocol: int
-    source: str
-    destination: str
-    hop_limit: int
-    body: bytes
-
-
 class _Meaning(NamedTuple):
     number: int
     part: str
@@ -70,7 +63,7 @@ def read(
     mark: marks.Mark, kind: int, packet: bytes, way: str, interface: str, milliseconds: float
 ) -> Optional[Sighting]:
     """A captured packet -> what it is; None if it is not of this run. ``kind``: as in the Ethernet header."""
-    headers = _read_headers(kind, packet)
+    headers = packets.read_headers(kind, packet)
     meaning = headers and _meaning(mark, kind, headers)
     if not headers or not meaning:
         return None
@@ -89,11 +82,11 @@ def read(
     )
 
 
-def _meaning(mark: marks.Mark, kind: int, packet: _Packet) -> Optional[_Meaning]:
+def _meaning(mark: marks.Mark, kind: int, packet: packets.Headers) -> Optional[_Meaning]:
     body = packet.body
-    if packet.protocol == _TCP and len(body) >= 14:
+    if packet.protocol == packets.TCP and len(body) >= 14:
         return _of_segment(mark, body)
-    if packet.protocol == _UDP and len(body) >= 8:
+    if packet.protocol == packets.UDP and len(body) >= 8:
         number = mark.of_payload(body[8:])
         return None if number is None else _Meaning(number, DATAGRAM, _ports(body))
     if packet.protocol not in _ERRORS or len(body) < 8:
@@ -104,7 +97,7 @@ def _meaning(mark: marks.Mark, kind: int, packet: _Packet) -> Optional[_Meaning]
         return None if number is None else _Meaning(number, echo, (0, 0))
     if body[0] not in _ERRORS[packet.protocol]:
         return None
-    about = _read_headers(kind, body[8:])
+    about = packets.read_headers(kind, body[8:])
     question = about and _meaning_of_repeated(mark, about)
     return _Meaning(question.number, ICMP_ERROR, (0, 0), (body[0], body[1])) if question else None
 
@@ -112,17 +105,17 @@ def _meaning(mark: marks.Mark, kind: int, packet: _Packet) -> Optional[_Meaning]
 def _of_segment(mark: marks.Mark, body: bytes) -> Optional[_Meaning]:
     sequence, acknowledgement = struct.unpack_from("!II", body, 4)
     flags = body[13]
-    if flags & _FLAG_ACK:
+    if flags & packets.ACK:
         number = mark.of_acknowledgement(acknowledgement)
-        part = RESET if flags & _FLAG_RESET else SYN_ACK if flags & _FLAG_SYN else ""
+        part = RESET if flags & packets.RST else SYN_ACK if flags & packets.SYN else ""
     else:
-        number, part = mark.of_sequence(sequence), SYN if flags & _FLAG_SYN else ""
+        number, part = mark.of_sequence(sequence), SYN if flags & packets.SYN else ""
     return _Meaning(number, part, _ports(body)) if part and number is not None else None
 
 
-def _meaning_of_repeated(mark: marks.Mark, packet: _Packet) -> Optional[_Meaning]:
+def _meaning_of_repeated(mark: marks.Mark, packet: packets.Headers) -> Optional[_Meaning]:
     """The packet that an ICMP error repeats. Routers repeat at least its first eight bytes (RFC 1812 4.3.2.3)."""
-    if packet.protocol == _TCP and len(packet.body) >= 8:
+    if packet.protocol == packets.TCP and len(packet.body) >= 8:
         number = mark.of_sequence(struct.unpack_from("!I", packet.body, 4)[0])
     else:
         number = mark.of_payload(packet.body[8:])
@@ -132,20 +125,6 @@ def _meaning_of_repeated(mark: marks.Mark, packet: _Packet) -> Optional[_Meaning
 def _ports(body: bytes) -> Tuple[int, int]:
     source, destination = struct.unpack_from("!HH", body)
     return int(source), int(destination)
-
-
-def _read_headers(kind: int, packet: bytes) -> Optional[_Packet]:
-    if kind == _IPV4 and len(packet) >= 20 and packet[0] >> 4 == 4:
-        start = 4 * (packet[0] & 15)
-        is_later_fragment = struct.unpack_from("!H", packet, 6)[0] & 0x1FFF  # such a one has no header of its own
-        if start < 20 or is_later_fragment:
-            return None
-        ends = [str(ipaddress.IPv4Address(packet[place : place + 4])) for place in (12, 16)]
-        return _Packet(packet[9], ends[0], ends[1], packet[8], packet[start:])
-    if kind == _IPV6 and len(packet) >= 40 and packet[0] >> 4 == 6:
-        ends = [str(ipaddress.IPv6Address(packet[place : place + 16])) for place in (8, 24)]
-        return _Packet(packet[6], ends[0], ends[1], packet[7], packet[40:])
-    return None
 
 
 def from_dict(item: Dict[str, Any]) -> Sighting:
@@ -158,11 +137,14 @@ def without_time(sighting: Sighting) -> Sighting:
     return sighting._replace(milliseconds=0.0, times=1)
 
 
-def merge(found: Iterable[Sighting]) -> List[Sighting]:
-    """Sightings that differ in their time only become one, in the order of their first times."""
-    merged: Dict[Sighting, Sighting] = {}
-    for sighting in found:
-        key = without_time(sighting)
-        known = merged.get(key)
-        merged[key] = known._replace(times=known.times + sighting.times) if known else sighting
-    return list(merged.values())
+def add(found: Dict[Sighting, Sighting], sighting: Sighting, most: int) -> bool:
+    """Count a sighting among those that were ``found``; False if it is a new one and there are ``most`` already.
+
+    Repetitions of a packet differ in their time only, and become one sighting with the time of the first.
+    """
+    key = without_time(sighting)
+    known = found.get(key)
+    if known is None and len(found) >= most:
+        return False
+    found[key] = known._replace(times=known.times + sighting.times) if known else sighting
+    return True

@@ -17,7 +17,6 @@ from ansible_collections.determined.network.plugins.module_utils._wire import (
     nft_trace,
     rule_texts,
     sender,
-    sightings,
     witness,
 )
 
@@ -105,7 +104,7 @@ def end(token: str) -> Dict[str, Any]:
     ]
     return {
         "watched": True,
-        "sightings": [sighting.to_dict() for sighting in sightings.merge(observed.sightings)],
+        "sightings": [sighting.to_dict() for sighting in observed.sightings],
         "events": [event.to_dict() for event in events],
         "rules": [rule.to_dict() for rule in runner.drive(rule_texts.read(_ending(events)))],
         "legacy": [one.to_dict() for one in grown],

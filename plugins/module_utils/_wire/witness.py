@@ -16,7 +16,6 @@ import errno
 import json
 import os
 import select
-import signal
 import socket
 import stat
 import time
@@ -27,9 +26,9 @@ from ansible_collections.determined.network.plugins.module_utils._host.commands 
 from ansible_collections.determined.network.plugins.module_utils._host.runner import Runner
 from ansible_collections.determined.network.plugins.module_utils._wire import (
     capture,
-    kernel_filter,
     marks,
     nft_trace,
+    packet_sockets,
     sightings,
 )
 
@@ -37,11 +36,9 @@ FOLDER = "/run/determined-network-trace"
 MOST_EVENTS = 65536
 
 _NETLINK_NETFILTER, _SOL_NETLINK, _ADD_MEMBERSHIP = 12, 270, 1  # linux/netlink.h
-_RCVBUFFORCE = 33
 _EVENT_BUFFER = 32 << 20  # bytes
 _DATAGRAM = 1 << 16  # bytes
 _MOST_AT_ONCE = 1024  # datagrams, so that a flood of them keeps the witness from nothing else
-_ALARM_DELAY = 2  # seconds after the deadline at which the kernel kills a process that has not ended
 _LINGER = 0.05  # seconds of silence after which everything that the kernel had to tell has been read
 _LONGEST_LINGER = 2.0  # seconds
 _ANSWER_SECONDS = 20.0
@@ -132,7 +129,7 @@ class _Witness:
     def run(self, report: daemon.Report) -> None:
         """The witness's whole life."""
         deadline = time.monotonic() + self._lifetime
-        _die_after(self._lifetime)
+        daemon.die_after(self._lifetime)
         control = _listen(self._token)
         watched = capture.Capture(self._mark)
         leash, writer = os.pipe()
@@ -158,8 +155,8 @@ class _Witness:
             return None
         kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETLINK_NETFILTER)
         try:
-            kernel.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _EVENT_BUFFER)
-            kernel_filter.attach(kernel, nft_trace.message_filter())
+            packet_sockets.enlarge_buffer(kernel, _EVENT_BUFFER)
+            packet_sockets.attach(kernel, nft_trace.message_filter())
             kernel.bind((0, 0))
             kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, nft_trace.GROUP)
             added = runner.run(Command((nft, "-f", "-"), stdin=nft_trace.table(self._token, self._mark)))
@@ -197,7 +194,7 @@ class _Witness:
                 client = control.accept()[0]
                 poller.unregister(control.fileno())
                 deadline = time.monotonic() + _LONGEST_LINGER
-                _die_after(_LONGEST_LINGER + _ANSWER_SECONDS)
+                daemon.die_after(_LONGEST_LINGER + _ANSWER_SECONDS)
 
     def _read_events(self, kernel: socket.socket, reader: nft_trace.Reader) -> None:
         for _unused in range(_MOST_AT_ONCE):
@@ -231,7 +228,7 @@ class _Witness:
         """The remover's whole life: wait for the end of the witness, and remove what it has made."""
         os.close(writer)
         report.close()
-        _die_after(self._lifetime + 3 * _ANSWER_SECONDS)  # later than the witness, whatever that one is doing
+        daemon.die_after(self._lifetime + 3 * _ANSWER_SECONDS)  # later than the witness, whatever that one is doing
         os.read(leash, 1)
         runner = Runner()
         nft = runner.find("nft")
@@ -241,11 +238,6 @@ class _Witness:
             os.unlink(_path(self._token))
         with contextlib.suppress(OSError):
             os.rmdir(FOLDER)
-
-
-def _die_after(seconds: float) -> None:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(int(seconds) + _ALARM_DELAY)
 
 
 def _path(token: str) -> str:

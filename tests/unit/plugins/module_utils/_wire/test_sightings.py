@@ -164,11 +164,21 @@ def test_repetitions_become_one_and_keep_the_first_time():
     second = read("ipv4", questions("ipv4", MARK, 2)["syn"])
     again = first._replace(milliseconds=320.0)
     elsewhere = first._replace(interface="eth1", milliseconds=400.0)
-    assert sightings.merge([first, second, again, elsewhere, again._replace(times=4)]) == [
+    found = {}
+    for one in (first, second, again, elsewhere, again._replace(times=4)):
+        assert sightings.add(found, one, most=3)
+    assert list(found.values()) == [
         first._replace(times=6),
         second,
         elsewhere,
     ]
+
+
+def test_more_sightings_than_there_is_room_for_are_refused():
+    first = read("ipv4", questions("ipv4", MARK, 1)["syn"])
+    found = {}
+    assert sightings.add(found, first, most=1) and sightings.add(found, first, most=1)
+    assert not sightings.add(found, first._replace(interface="eth1"), most=1) and len(found) == 1
 
 
 def test_a_repetition_differs_in_its_time_only():
