@@ -31,12 +31,12 @@ def devices() -> Dict[int, Device]:
     found: Dict[int, Device] = {}
     for (_family, hardware, index, _flags, _change), values in rtnetlink.links():
         information = netlink.attributes(values.get(18, b""))
-        name = rtnetlink.text(values[3])
+        name = netlink.text(values[3])
         elsewhere = 37 in values  # IFLA_LINK_NETNSID: the index is one of another network namespace
         found[index] = Device(
             index,
             name,
-            rtnetlink.text(information.get(1, b"")),
+            netlink.text(information.get(1, b"")),
             rtnetlink.number(values.get(10, b"")),
             0 if elsewhere else rtnetlink.number(values.get(5, b"")),
             netlink.attributes(information.get(2, b"")),

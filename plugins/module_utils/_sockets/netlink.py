@@ -94,6 +94,11 @@ def attribute_list(data: bytes) -> Iterator[Tuple[int, bytes]]:
         yield kind & _KIND_MASK, body
 
 
+def text(data: bytes) -> str:
+    """A name in an attribute, which the kernel ends with a NUL."""
+    return data.rstrip(b"\0").decode("utf-8", "replace")
+
+
 def _pieces(data: bytes, header: struct.Struct) -> Iterator[Tuple[int, bytes]]:
     start = 0
     while start + header.size <= len(data):

@@ -70,8 +70,3 @@ def _ask(kind: int, flags: int, header: struct.Struct, question: bytes) -> Itera
 def number(data: bytes) -> int:
     """A number of the kernel's own byte order, of any size; 0 if there is none."""
     return int.from_bytes(data, sys.byteorder)
-
-
-def text(data: bytes) -> str:
-    """A name, which the kernel ends with a NUL."""
-    return data.rstrip(b"\0").decode("utf-8", "replace")

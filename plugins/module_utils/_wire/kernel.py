@@ -78,8 +78,8 @@ def read_links(answers: Iterable[rtnetlink.Answer]) -> List[Link]:
     for (_family, _hardware, index, _flags, _change), values in answers:
         # IFLA_LINKINFO with IFLA_INFO_KIND, IFLA_IFNAME, IFLA_MASTER.
         about = netlink.attributes(values.get(18, b""))
-        kind, master = rtnetlink.text(about.get(1, b"")), rtnetlink.number(values.get(10, b""))
-        found.append(Link(index, rtnetlink.text(values[3]), kind, master))
+        kind, master = netlink.text(about.get(1, b"")), rtnetlink.number(values.get(10, b""))
+        found.append(Link(index, netlink.text(values[3]), kind, master))
     return found
 
 

@@ -11,7 +11,7 @@ iptables-nft, firewalld or Docker. The rules of iptables-legacy are none of nf_t
 import struct
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.determined.network.plugins.module_utils._sockets import netlink, rtnetlink
+from ansible_collections.determined.network.plugins.module_utils._sockets import netlink
 from ansible_collections.determined.network.plugins.module_utils._wire import marks, packet_filter, packets, sightings
 
 TABLE_PREFIX = "determined_trace_"
@@ -163,8 +163,8 @@ class Reader:
             part=part,
             packet=packet,
             family=_FAMILIES.get(_number(about[_FAMILY]), "?"),
-            table=rtnetlink.text(about[_TABLE]),
-            chain=rtnetlink.text(about[_CHAIN]),
+            table=netlink.text(about[_TABLE]),
+            chain=netlink.text(about[_CHAIN]),
             what=what,
             handle=_number(about.get(_HANDLE, b"\0")),
             verdict=verdict,
@@ -188,7 +188,7 @@ def _verdict(about: Dict[int, bytes]) -> Tuple[str, str]:
         (code,) = _CODE.unpack(parts[_VERDICT_CODE])
         # The upper half holds the error number of a drop, or the number of a queue.
         verdict = _VERDICTS.get(code) or _VERDICTS.get(code & 0xFF, str(code))
-        return verdict, rtnetlink.text(parts.get(_VERDICT_CHAIN, b""))
+        return verdict, netlink.text(parts.get(_VERDICT_CHAIN, b""))
     if _POLICY in about:
         return _VERDICTS.get(_number(about[_POLICY]), "?"), ""
     return "", ""
